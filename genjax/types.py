@@ -14,6 +14,9 @@ from typing import Any, NamedTuple, TypeAlias
 from jaxtyping import Array, Bool, Float, Int
 from jaxtyping import Key as KeyOf
 
+from genjax.errors import RunFailure as RunFailure
+from genjax.errors import UsageError as UsageError
+
 Key: TypeAlias = KeyOf[Array, ""]
 Scalar: TypeAlias = Float[Array, ""]
 PerExample: TypeAlias = Float[Array, " batch"]
@@ -22,14 +25,6 @@ Params: TypeAlias = dict[str, Any]
 State: TypeAlias = dict[str, Any]
 """Non-trained arrays of a net (running statistics), a tree like `Params`; `{}` where there are none."""
 Metrics: TypeAlias = dict[str, Scalar]
-
-
-class UsageError(ValueError):
-    """Bad usage, configuration or input. The command line prints it in a few lines and exits with 2."""
-
-
-class RunFailure(RuntimeError):
-    """A run failed by itself (out of disk, non-finite loss). The command line prints it and exits with 1."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""One process-wide setting of jax for all tests: CPU, 8 fake devices, strict keys and ranks, one compile cache."""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+# Before jax is first imported, here or in a test's subprocess.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax" / "tests"
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_debug_key_reuse", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+try:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(CACHE / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+except OSError as e:
+    warnings.warn(f"no compile cache for the tests: {e}", stacklevel=1)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of raw real data beside the checkout; skips where there is none."""
+    path = ROOT.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip(f"missing data: there is no {os.path.join('..', 'shared', 'data')}")
+    return path
+
+
+@pytest.fixture
+def child_env() -> dict[str, str]:
+    """Environment of a child process as a user would have it: one CPU device, the tests' compile cache."""
+    env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTEST_CURRENT_TEST")}
+    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    env["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "xla-children")
+    return env
+
+
+@pytest.fixture
+def short_tmp():
+    """A temporary folder with a short path (sockets, messages)."""
+    with tempfile.TemporaryDirectory(prefix="gj") as d:
+        yield Path(d)
