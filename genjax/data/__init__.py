@@ -1,0 +1,43 @@
+"""Data: numpy in, `Batch` out.
+
+`load` gives a `Dataset`, `make_source` the batches of a step as a function of (key, step), a `Transform` takes raw
+pixels to a model's range and back. Names are imported when first asked for, so that `names` and `prepared` answer
+without jax.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genjax.data.catalogue import Prepared, data_dir_of, names, prepared
+    from genjax.data.door import load
+    from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, take
+    from genjax.data.source import Source, make_source, once, resident
+    from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_signed, to_unit
+
+_HOME = {
+    "catalogue": ("Prepared", "data_dir_of", "names", "prepared"),
+    "door": ("load",),
+    "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take"),
+    "source": ("Source", "make_source", "once", "resident"),
+    "transforms": ("Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit"),
+}
+_MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
+
+__all__ = [  # noqa: RUF022  (by module)
+    "Prepared", "data_dir_of", "names", "prepared",
+    "load",
+    "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take",
+    "Source", "make_source", "once", "resident",
+    "Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'genjax.data' has no attribute {name!r}; it has {', '.join(sorted(__all__))}.")
+    return getattr(importlib.import_module(f"genjax.data.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

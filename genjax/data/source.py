@@ -1,0 +1,137 @@
+"""The batch of a step as a function of (key, step) alone: nothing of a data iterator needs saving.
+
+Minibatch m = step * n_batches + j takes positions m*B ... m*B + B - 1 of the endless sequence of epochs that
+`rng.order` shuffles under the stream "order" of the run's root key; transforms draw from the stream "transform" at m.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import rng
+from genjax.data.images import Images, Records, size, take
+from genjax.data.transforms import Transform, to_unit
+from genjax.errors import UsageError
+from genjax.types import Batch, Key
+
+WINDOW_BYTES = 64 * 2**20
+"""Raw pixels of a streamed window, at most (one minibatch a step), from which its capacity follows."""
+MAX_CAPACITY = 256
+
+
+@dataclass(frozen=True)
+class Source:
+    """Batches of a data set, each a function of (key, step); key is the run's root key.
+
+    Attributes:
+        batch_size: examples of a minibatch.
+        n: examples of the set.
+        capacity: most steps of one window; None where any number goes (resident data).
+        window: `window(key, start_step, n_steps, n_batches) -> data`: what the compiled chunk needs of the steps
+            start_step ... start_step + n_steps - 1, of the same shapes whatever n_steps. Called on the host.
+        batches: `batches(data, key, step, i, n_batches) -> Batch` of a step, transformed, every array with a leading
+            axis n_batches; i is the step's place in its window (step - start_step). Traced or not.
+    """
+
+    batch_size: int
+    n: int
+    capacity: int | None
+    window: Callable[[Key, int, int, int], Any]
+    batches: Callable[..., Batch]
+
+    def batch(self, key: Key, step: int) -> Batch:
+        """The transformed minibatch of a step that takes one, for a look in a notebook."""
+        stacked = self.batches(self.window(key, step, 1, 1), key, step, 0, 1)
+        return jax.tree.map(lambda a: a[0], stacked)
+
+
+class Window(NamedTuple):
+    """Raw minibatches of the steps of a window, padded with zeros to the capacity."""
+
+    image: Any
+    """uint8 [capacity, n_batches, batch, h, w, c]."""
+    label: Any
+    """int32 [capacity, n_batches, batch] or None."""
+    id: Any
+    """int32 [capacity, n_batches, batch]."""
+
+
+def make_source(part: Images | Records, batch_size: int, transform: Transform | None = None) -> Source:
+    """A source over a part of a data set: resident where it is in memory, streamed where it is read on demand."""
+    transform = to_unit() if transform is None else transform
+    return resident(part, batch_size, transform)
+
+
+def resident(images: Images, batch_size: int, transform: Transform) -> Source:
+    """Images put on the device once, as `uint8`, and gathered inside the compiled loop.
+
+    Raises:
+        UsageError: where batch_size is not in 1 ... n.
+
+    Example:
+        >>> images = Images(np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1))
+        >>> source = resident(images, 2, to_unit())
+        >>> source.batch(jax.random.key(0), step=5).x.shape
+        (2, 2, 2, 1)
+    """
+    n = size(images)
+    _check(batch_size, n)
+    on_device = Images(*jax.device_put(tuple(images)))
+
+    def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> Images:
+        return on_device
+
+    def batches(data: Images, key: Key, step, i, n_batches: int) -> Batch:
+        order = rng.named(key, "order")
+        m = _minibatches(step, n_batches)
+        ids = [rng.order(order, rng.positions_of(m[j], batch_size, n), n) for j in range(n_batches)]
+        idx = jnp.stack(ids)
+        return _transformed(transform, key, m, data.image[idx], None if data.label is None else data.label[idx], idx)
+
+    return Source(batch_size, n, None, window, batches)
+
+
+def once(part: Images | Records, batch_size: int) -> Iterator[Batch]:
+    """Every example once, in stored order, raw: the last batch is filled up with mask 0 examples of zeros.
+
+    Example:
+        >>> [b.mask.tolist() for b in once(Images(np.zeros((3, 2, 2, 1), np.uint8)), 2)]
+        [[True, True], [True, False]]
+    """
+    n = size(part)
+    for start in range(0, n, batch_size):
+        ids = np.arange(start, min(start + batch_size, n), dtype=np.int32)
+        images = take(part, ids)
+        fill = batch_size - len(ids)
+        x, y, id_ = (None if a is None else _filled(a, fill) for a in (*images, ids))
+        yield Batch(x, y, jnp.arange(batch_size) < len(ids), None, id_)
+
+
+def _filled(a: np.ndarray, fill: int) -> jax.Array:
+    return jnp.asarray(np.concatenate([a, np.zeros((fill, *a.shape[1:]), a.dtype)]))
+
+
+def _minibatches(step, n_batches: int) -> jax.Array:
+    """Numbers of the step's minibatches, int32 [n_batches]; beyond 2**31 they wrap, and `rng` reads them unsigned."""
+    return jnp.asarray(step, jnp.int32) * jnp.int32(n_batches) + jnp.arange(n_batches, dtype=jnp.int32)
+
+
+def _transformed(transform: Transform, key: Key, m, image, label, ids) -> Batch:
+    """Each minibatch through the transform, with a key of its own."""
+    stream = rng.named(key, "transform")
+    keys = jax.vmap(lambda i: rng.at_step(stream, i))(m)
+    return jax.vmap(transform.apply)(keys, Batch(image, label, id=ids))
+
+
+def _check(batch_size: int, n: int) -> None:
+    if not 1 <= batch_size <= n:
+        raise UsageError(
+            f"batch_size={batch_size} must lie in 1 ... {n}, the number of training images. "
+            f"Try batch_size={max(1, min(n, 128) if batch_size > n else 1)}."
+        )
+    if n * batch_size >= 2**32:
+        raise UsageError(f"batch_size={batch_size} times {n} images must stay below 2**32. Try a smaller batch_size.")

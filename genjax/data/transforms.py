@@ -1,0 +1,129 @@
+"""From raw pixels to what a likelihood is defined on, and back.
+
+A `Transform` is `(key, batch) -> batch`, run inside the compiled step on raw `uint8` pixels, for resident and
+streamed data alike. It changes `batch.x` only. Its inverse takes data or samples of the model to pixels 0..255.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num, UInt8
+
+from genjax.types import Batch, Key
+
+U = 65536.0
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A step from pixels towards a model's range, with its way back.
+
+    Attributes:
+        apply: `apply(key, batch) -> batch`; also by calling the transform. Deterministic ones leave the key alone.
+        inverse: `inverse(x) -> pixels`, float 0..255 in the range of pixels; of a model's samples it may fall outside
+            where they do: round and clip when writing an image.
+    """
+
+    apply: Callable[[Key, Batch], Batch]
+    inverse: Callable[[Num[Array, "*s"]], Num[Array, "*s"]]
+
+    def __call__(self, key: Key, batch: Batch) -> Batch:
+        return self.apply(key, batch)
+
+
+def compose(*transforms: Transform) -> Transform:
+    """One transform after the other, each with a key of its own; the inverses in reverse order.
+
+    The first of `to_unit, to_signed, to_levels, dequantize, binarize` takes pixels, so it stands first, or after
+    transforms that keep pixels (a flip).
+
+    Example:
+        >>> negative = Transform(lambda key, b: b._replace(x=255 - b.x), lambda x: 255 - x)
+        >>> t = compose(negative, to_unit())
+        >>> b = t(jax.random.key(0), Batch(jnp.array([[0, 255]], jnp.uint8)))
+        >>> b.x.tolist(), t.inverse(b.x).tolist()
+        ([[1.0, 0.0]], [[0.0, 255.0]])
+    """
+
+    def apply(key: Key, batch: Batch) -> Batch:
+        for i, t in enumerate(transforms):
+            batch = t.apply(jax.random.fold_in(key, i), batch)
+        return batch
+
+    def inverse(x):
+        for t in reversed(transforms):
+            x = t.inverse(x)
+        return x
+
+    return Transform(apply, inverse)
+
+
+def to_unit() -> Transform:
+    """Pixels to [0, 1]: x / 255.
+
+    Example:
+        >>> to_unit()(jax.random.key(0), Batch(jnp.array([[0, 255]], jnp.uint8))).x.tolist()
+        [[0.0, 1.0]]
+    """
+    return _pointwise("to_unit", lambda key, x: x.astype(jnp.float32) / 255.0, lambda y: y * 255.0)
+
+
+def to_signed() -> Transform:
+    """Pixels to [-1, 1]: x / 127.5 - 1, the range of a tanh generator and of the discretised logistic."""
+    return _pointwise("to_signed", lambda key, x: x.astype(jnp.float32) / 127.5 - 1.0, lambda y: (y + 1.0) * 127.5)
+
+
+def to_levels() -> Transform:
+    """Pixels as integers 0..255 (int32), the range of the categorical likelihood."""
+    return _pointwise("to_levels", lambda key, x: x.astype(jnp.int32), lambda y: y.astype(jnp.float32))
+
+
+def dequantize() -> Transform:
+    """Pixels to (0, 1) by uniform noise: (x + u) / 256, u ~ U(0, 1) drawn anew at every visit.
+
+    A density model of the result bounds a discrete model of the pixels: bits per dimension on the scale 0..255 are
+    those of the density plus 8. u takes the 32,768 midpoints (2k + 1) / 65536, so that x + u is exact in float32,
+    never reaches x + 1, and the inverse floor(256 y) gives back every pixel.
+
+    Source:
+        Theis, van den Oord & Bethge 2016, A note on the evaluation of generative models, section 3.1.
+    """
+
+    def apply(key: Key, x: UInt8[Array, "*s"]) -> Float[Array, "*s"]:
+        k = jax.random.bits(key, x.shape, jnp.uint16) >> 1
+        u = (2.0 * k.astype(jnp.float32) + 1.0) / U
+        return (x.astype(jnp.float32) + u) / 256.0
+
+    return _pointwise("dequantize", apply, lambda y: jnp.clip(jnp.floor(y * 256.0), 0.0, 255.0))
+
+
+def binarize() -> Transform:
+    """Pixels to {0, 1}: a Bernoulli draw with probability x / 255, anew at every visit (dynamic binarisation).
+
+    The inverse, 255 y, takes bits, and equally a model's probabilities, to pixels.
+
+    Source:
+        Salakhutdinov & Murray 2008, On the quantitative analysis of deep belief networks (binarised MNIST); drawn
+        anew at every visit as in Burda, Grosse & Salakhutdinov 2016, Importance weighted autoencoders.
+    """
+
+    def apply(key: Key, x: UInt8[Array, "*s"]) -> Float[Array, "*s"]:
+        return jax.random.bernoulli(key, x.astype(jnp.float32) / 255.0).astype(jnp.float32)
+
+    return _pointwise("binarize", apply, lambda y: y * 255.0)
+
+
+def _pointwise(name: str, apply, inverse) -> Transform:
+    """A transform of every element of x, which must be raw pixels: twice scaled data is a silent error otherwise."""
+
+    def checked(key: Key, batch: Batch) -> Batch:
+        if batch.x.dtype != jnp.uint8:
+            raise TypeError(
+                f"{name} takes raw uint8 pixels, got {batch.x.dtype}: give it the source's batches, and use one of "
+                "to_unit, to_signed, to_levels, dequantize, binarize, not two."
+            )
+        return batch._replace(x=apply(key, batch.x))
+
+    return Transform(checked, inverse)
