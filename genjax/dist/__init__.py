@@ -1,0 +1,33 @@
+"""Distributions as NamedTuples: `sample, log_prob, kl, mean, mode`, in nats, per example; and likelihoods of images."""
+
+from genjax.dist.discrete import Bernoulli, Categorical
+from genjax.dist.gaussian import Normal
+from genjax.dist.likelihood import (
+    Distribution,
+    Likelihood,
+    bernoulli,
+    categorical,
+    discretized_logistic,
+    discretized_logistic_mixture,
+    gaussian,
+    gaussian_global,
+    gaussian_per_pixel,
+)
+from genjax.dist.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
+    "Distribution",
+    "Likelihood",
+    "Normal",
+    "bernoulli",
+    "categorical",
+    "discretized_logistic",
+    "discretized_logistic_mixture",
+    "gaussian",
+    "gaussian_global",
+    "gaussian_per_pixel",
+]

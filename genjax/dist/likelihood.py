@@ -1,0 +1,184 @@
+"""Likelihoods: how a decoder's last layer becomes a distribution over images.
+
+A decoder knows nothing of probabilities: it gives `likelihood.n_out(channels)` numbers per pixel, and the likelihood
+turns them into a distribution. Log-scales are soft-clamped here, so that value and gradient stay finite whatever the
+decoder says.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, ScalarLike
+
+from genjax.dist.discrete import Bernoulli, Categorical
+from genjax.dist.gaussian import Normal
+from genjax.dist.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
+from genjax.dist.numerics import at_least_float32, softclamp
+from genjax.types import Params, UsageError
+
+Distribution: TypeAlias = Normal | Bernoulli | Categorical | DiscretizedLogistic | DiscretizedLogisticMixture
+Pixels: TypeAlias = Literal["unit", "signed", "levels"]
+
+LOG_SIGMA_RANGE = (-6.0, 6.0)
+"""Of Gaussian pixels in [0, 1]: exp(-6) is below the distance of two grey levels."""
+LOG_SCALE_RANGE = (-7.0, 7.0)
+"""Of logistic pixels in [-1, 1]: at exp(-7) all but 3 % of the mass can lie in one level."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """How numbers per pixel become a distribution over pixels.
+
+    Attributes:
+        n_out: `n_out(channels)`: decoder outputs per pixel for images of so many channels.
+        init: `init(channels) -> Params`: parameters of the likelihood's own; `{}` where there are none.
+        apply: `apply(params, out)`: `out` (batch, h, w, n_out) to a distribution over (batch, h, w, channels).
+        pixels: the range of x: "unit" [0, 1], "signed" [-1, 1], "levels" the integers 0 ... 255.
+    """
+
+    n_out: Callable[[int], int]
+    init: Callable[[int], Params]
+    apply: Callable[[Params, Float[Array, "batch *hw n_out"]], Distribution]
+    pixels: Pixels
+
+
+def bernoulli() -> Likelihood:
+    """Pixels as coin flips, x in [0, 1]; a normalised likelihood for binarised images only (`Bernoulli.log_prob`)."""
+    return Likelihood(_channels, _no_params, lambda params, out: Bernoulli(out), "unit")
+
+
+def gaussian(sigma: ScalarLike = 0.1) -> Likelihood:
+    """Normal pixels of one fixed standard deviation, in units of x in [0, 1].
+
+    Args:
+        sigma: standard deviation, > 0; may be traced. It weighs distortion against rate as a beta-VAE's beta does.
+
+    Source:
+        Rybkin et al. 2021, Simple and Effective VAE Training with Calibrated Decoders, on the role of sigma.
+    """
+
+    def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
+        return _normal(out, jnp.log(jnp.asarray(sigma, jnp.float32)))
+
+    return Likelihood(_channels, _no_params, apply, "unit")
+
+
+def gaussian_global() -> Likelihood:
+    """Normal pixels of one learned standard deviation for all pixels of all images (sigma-VAE), x in [0, 1].
+
+    The parameter `log_sigma` starts at 0 (sigma 1) and is soft-clamped to `LOG_SIGMA_RANGE`.
+
+    Source:
+        Rybkin et al. 2021, Simple and Effective VAE Training with Calibrated Decoders.
+
+    Example:
+        >>> p = gaussian_global()
+        >>> p.apply(p.init(1), jnp.zeros((2, 8, 8, 1))).logvar.shape
+        (1, 1, 1, 1)
+    """
+
+    def init(channels: int) -> Params:
+        return {"log_sigma": jnp.zeros(())}
+
+    def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
+        return _normal(out, softclamp(at_least_float32(params["log_sigma"]), *LOG_SIGMA_RANGE))
+
+    return Likelihood(_channels, init, apply, "unit")
+
+
+def gaussian_per_pixel() -> Likelihood:
+    """Normal pixels whose mean and log standard deviation both come from the decoder, x in [0, 1].
+
+    Log sigma is soft-clamped to `LOG_SIGMA_RANGE`: without a floor a pixel that never changes drives the density,
+    and the gradients, to infinity.
+    """
+
+    def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
+        mu, raw = jnp.split(at_least_float32(out), 2, axis=-1)
+        return Normal(mu, 2.0 * softclamp(raw, *LOG_SIGMA_RANGE))
+
+    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "unit")
+
+
+def discretized_logistic() -> Likelihood:
+    """One discretised logistic per channel over 256 levels, x in [-1, 1]; log-scales within `LOG_SCALE_RANGE`."""
+
+    def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> DiscretizedLogistic:
+        mu, raw = jnp.split(at_least_float32(out), 2, axis=-1)
+        return DiscretizedLogistic(mu, softclamp(raw, *LOG_SCALE_RANGE))
+
+    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "signed")
+
+
+def discretized_logistic_mixture(n_components: int = 10) -> Likelihood:
+    """A mixture of discretised logistics per pixel with autoregressive channels, x in [-1, 1].
+
+    Takes n_components * (1 + 2 c + c (c - 1) / 2) decoder outputs per pixel of c channels: mixing logits, locations,
+    log-scales (within `LOG_SCALE_RANGE`) and, through tanh, the weights of earlier channels.
+
+    Args:
+        n_components: logistics per pixel, at least 1.
+
+    Source:
+        Salimans et al. 2017, PixelCNN++.
+
+    Example:
+        >>> discretized_logistic_mixture(10).n_out(3)
+        100
+    """
+    if n_components < 1:
+        raise UsageError(f"n_components={n_components}: a mixture needs at least 1 component. Try 10.")
+
+    def n_out(channels: int) -> int:
+        return n_components * _rows(channels)
+
+    def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> DiscretizedLogisticMixture:
+        rows = at_least_float32(out).reshape(*out.shape[:-1], out.shape[-1] // n_components, n_components)
+        channels = next(c for c in range(1, rows.shape[-2] + 1) if _rows(c) >= rows.shape[-2])
+        if _rows(channels) != rows.shape[-2]:
+            raise ValueError(f"{out.shape[-1]} decoder outputs fit no number of channels; make them n_out(channels).")
+        logits, mu, raw, coeffs = jnp.split(rows, (1, 1 + channels, 1 + 2 * channels), axis=-2)
+        return DiscretizedLogisticMixture(logits[..., 0, :], mu, softclamp(raw, *LOG_SCALE_RANGE), jnp.tanh(coeffs))
+
+    return Likelihood(n_out, _no_params, apply, "signed")
+
+
+def categorical(n_levels: int = 256) -> Likelihood:
+    """A free choice among the 256 levels of each channel, x the integers 0 ... 255.
+
+    Args:
+        n_levels: how many the decoder tells apart, a divisor of 256. With fewer than 256 it chooses among
+            `n_levels` equally wide bins and the levels of a bin are equally likely, so that the log probability
+            stays one of the 8-bit image and bits per dimension compare across `n_levels`.
+
+    Source:
+        van den Oord et al. 2016, Pixel Recurrent Neural Networks (256-way softmax).
+    """
+    if n_levels < 1 or 256 % n_levels:
+        raise UsageError(f"n_levels={n_levels} must divide 256. Try 256, 64 or 16.")
+
+    def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Categorical:
+        logits = out.reshape(*out.shape[:-1], out.shape[-1] // n_levels, n_levels)
+        return Categorical(jnp.repeat(logits, 256 // n_levels, axis=-1))
+
+    return Likelihood(lambda channels: n_levels * channels, _no_params, apply, "levels")
+
+
+def _channels(channels: int) -> int:
+    return channels
+
+
+def _no_params(channels: int) -> Params:
+    return {}
+
+
+def _rows(channels: int) -> int:
+    """Parameters per mixture component: a logit, locations, scales, pairs of channels."""
+    return 1 + 2 * channels + channels * (channels - 1) // 2
+
+
+def _normal(mu: Float[Array, "batch *hw c"], log_sigma: Float[Array, ""]) -> Normal:
+    """Normal with one standard deviation for everything."""
+    return Normal(mu, jnp.full((1,) * mu.ndim, 2.0 * log_sigma))

@@ -1,0 +1,34 @@
+"""The few numerical habits every distribution and loss shares: float32 at least, event sums, soft clamps."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+def at_least_float32(x: Shaped[Array, "*s"]) -> Float[Array, "*s"]:
+    """`x` as float32, or as float64 where it already is: half precision stays inside the networks."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def sum_event(values: Float[Array, "batch *event"]) -> Float[Array, " batch"]:
+    """Sum over every axis but the first: elementwise values to one value per example."""
+    return values.sum(axis=tuple(range(1, values.ndim)))
+
+
+def softclamp(x: Float[Array, "*s"], low: float, high: float) -> Float[Array, "*s"]:
+    """A smooth, strictly increasing stand-in for `clip(x, low, high)`.
+
+    Equal to x to within exp(-distance to the nearer end), bounded by the ends to within exp(-(high - low)), finite in
+    value and gradient for any finite x. Unlike a hard clip it has a slope everywhere, so a log-scale that strays a
+    little beyond its range finds the way back.
+
+    Example:
+        >>> softclamp(jnp.array([-1e4, 1.0, 1e4]), -7.0, 7.0).round(2).tolist()
+        [-7.0, 1.0, 7.0]
+    """
+    above_low = low + jax.nn.softplus(x - low)
+    return high - jax.nn.softplus(high - above_low)
