@@ -4,11 +4,12 @@ import doctest
 import importlib
 import pkgutil
 
-import genjax
 import pytest
 
-MODULES = ["genjax", *sorted(m.name for m in pkgutil.walk_packages(genjax.__path__, "genjax.") if "__main__" not in m.name)]
-MODULES = [m for m in MODULES if not m.startswith("genjax.experiments")]
+import genjax
+
+FOUND = sorted(m.name for m in pkgutil.walk_packages(genjax.__path__, "genjax."))
+MODULES = ["genjax", *(m for m in FOUND if m != "genjax.__main__")]
 
 
 class Finder(doctest.DocTestFinder):

@@ -1,0 +1,98 @@
+"""The command line: which command runs, and how its failures become exit codes. Imports neither jax nor tyro.
+
+Exit codes: 0 done; 2 bad usage, configuration or input; 1 a failure of the run itself; 130 and 143 after Ctrl-C and
+SIGTERM. Anything unexpected keeps its traceback, because it is a bug.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from genjax import __version__, recipes
+from genjax.errors import RunFailure, UsageError
+
+
+class Command(NamedTuple):
+    """Where a command is: `module.function(argv) -> exit code or None`."""
+
+    module: str
+    usage: str
+    what: str
+
+
+COMMANDS = {
+    "demo": Command("train", "[--data digits|fashion_mini]", "train a VAE and a GAN on real images, write a report"),
+    "train": Command("train", "EXPERIMENT [--FIELD VALUE ...]", "train a recipe, or continue its run"),
+    "sample": Command("use", "RUN --n N --out F.png|F.npz", "draw images from a trained run"),
+    "score": Command("use", "RUN IMAGES --out F.csv|F.json", "what a trained run says about given images"),
+    "report": Command("use", "RUN [RUN ...]", "one self-contained HTML page of a run or a comparison"),
+    "digest": Command("use", "RUN", "SHA-256 of a run's last state: equal digests, equal runs"),
+    "results": Command("show", "", "the recorded results of the shipped recipes"),
+    "list": Command("show", "", "the shipped recipes"),
+    "doctor": Command("show", "[--data-dir DIR]", "devices, versions, data, disk, and what is missing"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the process's exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = run(argv)
+        sys.stdout.flush()
+        return code
+    except UsageError as e:
+        return say(e, 2)
+    except RunFailure as e:
+        return say(e, 1)
+    except KeyboardInterrupt:
+        return say("interrupted.", 130)
+    except BrokenPipeError:  # `genjax list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(argv: list[str]) -> int:
+    """Dispatch `argv` to its command.
+
+    Raises:
+        UsageError: there is no such command; the nearest are offered.
+    """
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"genjax {__version__} (genjax-vae-gan)")
+        return 0
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        near = recipes.nearest(name, list(COMMANDS))
+        raise UsageError(f"{name}: there is no such command.{near} `genjax --help` shows all.")
+    module = importlib.import_module(f"genjax.cli.{COMMANDS[name].module}")
+    return getattr(module, name if name != "list" else "list_recipes")(rest) or 0
+
+
+def say(message: object, code: int) -> int:
+    """Print an error in a few lines on stderr; gives `code` back."""
+    sys.stdout.flush()
+    print(f"genjax: {message}", file=sys.stderr)
+    return code
+
+
+def help_text() -> str:
+    """What `genjax --help` prints."""
+    rows = [(f"{name} {c.usage}".strip(), c.what) for name, c in COMMANDS.items()]
+    width = max(len(left) for left, _ in rows) + 2
+    lines = [f"  {left:{width}}{what}" for left, what in rows]
+    return "\n".join(
+        [
+            "usage: genjax COMMAND [...]      genjax COMMAND --help",
+            "",
+            "Variational autoencoders and generative adversarial networks in JAX and Flax.",
+            "",
+            *lines,
+            "",
+            "EXPERIMENT is a recipe's name (`genjax list`) or the path of one. RUN is a run's folder.",
+        ]
+    )

@@ -1,0 +1,172 @@
+"""Commands that look and change nothing: `list`, `results`, `doctor`."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genjax import __version__, recipes
+from genjax.cli.cache import cache_folder
+from genjax.cli.flags import flag, parse
+from genjax.errors import UsageError
+
+VERSIONS = (
+    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "tensorflow-datasets",
+    "array_record", "matplotlib", "tyro", "rich", "pillow",
+)  # fmt: skip
+"""Distributions whose versions `doctor` prints."""
+
+
+def list_recipes(argv: Sequence[str]) -> None:
+    """`genjax list`: name and first line of every shipped recipe, read without running any."""
+    _no_flags(argv, "genjax list")
+    rows = [(name, recipes.docstring(recipes.find(name)).split("\n")[0]) for name in recipes.names()]
+    if not rows:
+        print(f"There are no recipes in {recipes.folder()}.")
+        return
+    print(table(rows))
+    print("\ngenjax train NAME          train one;  genjax train NAME --help lists its flags")
+
+
+def results(argv: Sequence[str]) -> None:
+    """`genjax results`: the committed records in experiments/results, one line each.
+
+    A record is a JSON object with `experiment, command, seeds, device, seconds` and `metrics`, a dict from name to a
+    number or to `{"mean": m, "sd": s}` over the seeds.
+    """
+    _no_flags(argv, "genjax results")
+    folder = recipes.folder() / "results"
+    rows = [_record(path) for path in sorted(folder.glob("*.json"))]
+    if not rows:
+        print(f"There are no records in {folder}.")
+        return
+    print(table([("experiment", "metrics", "seeds", "minutes", "device", "command"), *rows]))
+
+
+def _record(path: Path) -> tuple[str, ...]:
+    try:
+        r = json.loads(path.read_text(encoding="utf-8"))
+        metrics = ", ".join(f"{k} {_value(v)}" for k, v in r["metrics"].items())
+        seeds = r["seeds"] if isinstance(r["seeds"], int) else len(r["seeds"])
+        minutes = f"{r['seconds'] / 60:.1f}"
+        return str(r["experiment"]), metrics, str(seeds), minutes, str(r["device"]), str(r["command"])
+    except (ValueError, KeyError, TypeError) as e:
+        raise UsageError(f"{path}: not a result record ({type(e).__name__}: {e}).") from None
+
+
+def _value(v: Any) -> str:
+    return f"{v['mean']:.4g} +- {v['sd']:.2g}" if isinstance(v, dict) else f"{v:.4g}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Plain left-aligned columns, two spaces apart.
+
+    Example:
+        >>> print(table([("a", "b"), ("long", "c")]))
+        a     b
+        long  c
+    """
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Devices, versions, data sets, disk, and what is missing, in words."""
+
+    data_dir: str | None = flag(None, help="TFDS folder; else $TFDS_DATA_DIR or ~/tensorflow_datasets")
+
+
+def doctor(argv: Sequence[str]) -> None:
+    """`genjax doctor`."""
+    args = parse(Doctor, argv, "genjax doctor")
+    sections = {
+        "genjax": [f"{__version__} (genjax-vae-gan), Python {platform.python_version()}, {platform.platform()}"],
+        "versions": _versions(),
+        "devices": _devices(),
+        "data": _data(args.data_dir),
+        "disk": [f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB free in {Path.cwd()}"],
+        "cache": [_cache()],
+        "missing": _missing() or ["nothing"],
+    }
+    for title, lines in sections.items():
+        for i, line in enumerate(lines):
+            print(f"{title if i == 0 else '':10}{line}")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _versions() -> list[str]:
+    found = [f"{name} {_version(name) or 'MISSING'}" for name in VERSIONS]
+    return [", ".join(found[i : i + 4]) for i in range(0, len(found), 4)]
+
+
+def _devices() -> list[str]:
+    import jax
+
+    try:
+        devices = jax.devices()
+    except RuntimeError as e:
+        return [f"jax finds no device: {str(e).splitlines()[0]}"]
+    kinds = sorted({(d.platform, d.device_kind) for d in devices})
+    lines = [f"{sum(d.device_kind == kind for d in devices)} x {kind} ({name})" for name, kind in kinds]
+    lines.append(f"{os.cpu_count()} CPU cores")
+    if devices[0].platform == "cpu":
+        if Path("/dev/nvidia0").exists():
+            lines.append("an NVIDIA GPU is in this machine but jax does not use it: pip install -e '.[cuda12]'")
+        if Path("/dev/accel0").exists():
+            lines.append("a TPU is in this machine but jax does not use it: pip install -e '.[tpu]'")
+    return lines
+
+
+def _data(data_dir: str | None) -> list[str]:
+    from genjax import data
+
+    lines = [f"{name}: {what}" for name, what in data.names().items()]
+    folder = data.data_dir_of(data_dir)
+    sets = data.prepared(data_dir)
+    if not sets:
+        return [*lines, f"no data set is prepared in {folder} (TFDS); --data-dir or $TFDS_DATA_DIR name another folder"]
+    lines.append(f"prepared in {folder}:")
+    for s in sets:
+        splits = ", ".join(f"{n:,} {split}" for split, n in s.splits.items())
+        why_not = "" if s.has_images else "; no images: no recipe reads it yet"
+        if s.file_format != "array_record":
+            why_not = f"; stored as {s.file_format}, prepare it again with --file_format=array_record"
+        lines.append(f"  {s.name} {s.version}: {splits}{why_not}")
+    return lines
+
+
+def _cache() -> str:
+    folder = cache_folder()
+    files = [p for p in folder.rglob("*") if p.is_file()] if folder.is_dir() else []
+    return f"{len(files)} compiled programs, {sum(p.stat().st_size for p in files) / 1e6:.0f} MB in {folder}"
+
+
+def _missing() -> list[str]:
+    """What is not installed, and what it would be for."""
+    wanted = {
+        "tensorboardX": "--tensorboard; pip install -e '.[logs]'",
+        "tensorflow": "preparing TFDS data sets (reading prepared ones needs none); pip install -e '.[tfds]'",
+    }
+    lines = [f"{name}, for {why}" for name, why in wanted.items() if importlib.util.find_spec(name) is None]
+    return lines + [f"{name}, which genjax needs; pip install -e ." for name in VERSIONS if _version(name) is None]
+
+
+def _no_flags(argv: Sequence[str], prog: str) -> None:
+    if argv and argv[0] in ("-h", "--help"):
+        print(f"usage: {prog}")
+        raise SystemExit(0)
+    if argv:
+        raise UsageError(f"{' '.join(argv)}: `{prog}` takes no arguments.")

@@ -1,0 +1,86 @@
+"""Commands that train: `train` and `demo`."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from genjax import recipes
+from genjax.cli import cache
+from genjax.cli.flags import flag, parse, parse_all
+from genjax.errors import UsageError
+
+DEMO: dict[str, dict[str, dict[str, Any]]] = {
+    "digits": {"vae_digits": {"steps": 3000}, "gan_digits": {"steps": 3000}},
+    "fashion_mini": {
+        "vae_fashion_mnist": {"data": "fashion_mini", "steps": 600},
+        "gan_fashion_mnist": {"data": "fashion_mini", "steps": 300},
+    },
+}
+"""Recipes of the demo and what it changes in them, by data set: together under three minutes on two cores."""
+
+
+def train(argv: Sequence[str]) -> int:
+    """`genjax train EXPERIMENT [--FIELD VALUE ...]`: flags are the recipe's `Config` and `train.Options`, flat."""
+    if not argv or argv[0].startswith("-"):
+        if argv and argv[0] in ("-h", "--help"):
+            print(_help())
+            return 0
+        raise UsageError("train: name an experiment first: genjax train EXPERIMENT [--FIELD VALUE ...].")
+    recipes.find(argv[0])  # an unknown name answers before jax is imported
+    from genjax.train import Options
+
+    recipe = recipes.load(argv[0])
+    prog = f"genjax train {argv[0]}"
+    cfg, options = parse_all([recipe.Config, Options], argv[1:], prog, recipe.__doc__ or "")
+    return start(recipe, cfg, options)
+
+
+def start(recipe: ModuleType, cfg: Any, options: Any) -> int:
+    """Train, with the compile cache as `options` say. The run's exit code."""
+    cache.enable(getattr(options, "compile_cache", True))
+    return int(recipe.main(cfg, options) or 0)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train a VAE and a GAN on real images that ship with genjax, and write one page that shows both."""
+
+    data: Literal["digits", "fashion_mini"] = flag("digits", help="which of the embedded data sets")
+    run_dir: str = flag("runs/demo", help="folder of the two runs and the report")
+
+
+def demo(argv: Sequence[str]) -> int:
+    """`genjax demo`: both runs (continued or skipped where they are there already), then the report."""
+    args = parse(Demo, argv, "genjax demo")
+    from genjax import report
+    from genjax.train import Options
+
+    folder = Path(args.run_dir)
+    runs = []
+    for name, changes in DEMO[args.data].items():
+        recipe = recipes.load(name)
+        run = folder / name
+        print(f"{recipes.docstring(recipes.find(name)).splitlines()[0]}")
+        code = start(recipe, recipe.Config(**changes), dataclasses.replace(Options(), run_dir=str(run)))
+        if code:
+            return code
+        runs.append(str(run))
+    page = folder / "report.html"
+    report.write(runs, page)
+    print(f"\nOpen {page.resolve().as_uri()}")
+    return 0
+
+
+def _help() -> str:
+    return "\n".join(
+        [
+            "usage: genjax train EXPERIMENT [--FIELD VALUE ...] [--run-dir DIR]",
+            "",
+            "EXPERIMENT is a path, or one of: " + ", ".join(recipes.names()) + ".",
+            "`genjax train EXPERIMENT --help` lists its flags.",
+            "On the folder of an unfinished run of the same config it continues that run.",
+        ]
+    )

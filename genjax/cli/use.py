@@ -1,0 +1,257 @@
+"""Commands that use finished or unfinished runs: `sample`, `score`, `report`, `digest`."""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genjax.cli import cache
+from genjax.cli.flags import flag, parse
+from genjax.errors import UsageError
+
+CHUNK = 64
+"""Images drawn or scored at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw images from a trained run: a grid as PNG, or the pixels as npz (`image`, and `label` if conditional)."""
+
+    run: str = flag(help="a run's folder", positional=True)
+    out: str = flag(help="file to write, .png or .npz")
+    n: int = flag(64, help="how many images, at least 1")
+    seed: int = flag(0, help="same seed, same images")
+    label: int | None = flag(None, help="class to draw, for class-conditional runs; all in turn without it")
+
+
+def sample(argv: Sequence[str]) -> None:
+    """`genjax sample RUN --n N --out F.png|F.npz [--seed S] [--label L]`."""
+    args = parse(Sample, argv, "genjax sample")
+    suffix = _suffix(args.out, (".png", ".npz"))
+    _at_least("n", args.n, 1)
+    _at_least("seed", args.seed, 0)
+    import numpy as np
+
+    from genjax import train, viz
+
+    run = train.open_run(args.run)
+    cache.enable()
+    image, label = draw(run, args.n, args.seed, args.label)
+    if suffix == ".png":
+        _writing(args.out, lambda path: viz.save_grid(path, image))
+    else:
+        arrays = {"image": image} | ({} if label is None else {"label": label})
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        _writing(args.out, lambda path: _replace(path, buffer.getvalue()))
+    print(f"{args.n} images of {run.name} at step {run.step}: {args.out}")
+
+
+def draw(run: Any, n: int, seed: int = 0, label: int | None = None) -> tuple[Any, Any]:
+    """n images (n, h, w, c) uint8 of a run and their labels (n,), None for an unconditional model.
+
+    Raises:
+        UsageError: a label for an unconditional run, or one out of range.
+    """
+    import jax
+    import numpy as np
+
+    from genjax import rng, train, viz
+
+    model, n_classes = run.experiment.model, run.experiment.model.n_classes
+    if label is not None and n_classes == 0:
+        raise UsageError(f"--label={label}: {run.name} is not class-conditional; leave --label out.")
+    if label is not None and not 0 <= label < n_classes:
+        raise UsageError(f"--label={label}: {run.name} has classes 0 to {n_classes - 1}.")
+    params, state = train.evaluation(run.state)
+    key = rng.named(jax.random.key(seed), "sample")
+
+    @jax.jit
+    def chunk(params, state, key, y):
+        return run.experiment.transform.inverse(model.sample(params, state, key, CHUNK, y))
+
+    y_all = None
+    if n_classes:
+        y_all = np.arange(math.ceil(n / CHUNK) * CHUNK, dtype=np.int32) % n_classes if label is None else None
+        y_all = np.full(math.ceil(n / CHUNK) * CHUNK, label, np.int32) if y_all is None else y_all
+    images = []
+    for i in range(math.ceil(n / CHUNK)):
+        y = None if y_all is None else y_all[i * CHUNK : (i + 1) * CHUNK]
+        images.append(viz.to_uint8(chunk(params, state, rng.at_step(key, i), y)))
+    return np.concatenate(images)[:n], None if y_all is None else y_all[:n]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a trained run says about images: a GAN's logit and probability of being real, a VAE's ELBO and latents."""
+
+    run: str = flag(help="a run's folder", positional=True)
+    images: str = flag(help="an image, a folder, an .npz, or the name of a data set", positional=True)
+    out: str = flag(help="file to write, .csv or .json")
+    data_dir: str | None = flag(None, help="TFDS folder, where IMAGES is the name of a TFDS set")
+    image_size: int | None = flag(None, help="resize and crop the images of a folder to this size first")
+    seed: int = flag(0, help="for the random part of a score (a VAE's latent sample)")
+
+
+def score(argv: Sequence[str]) -> None:
+    """`genjax score RUN IMAGES --out F.csv|F.json`."""
+    args = parse(Score, argv, "genjax score")
+    suffix = _suffix(args.out, (".csv", ".json"))
+    _at_least("seed", args.seed, 0)
+    from genjax import train
+
+    run = train.open_run(args.run)
+    parts = _load(run, args.images, args.data_dir, args.image_size)
+    cache.enable()
+    rows = [row for name, part in parts for row in score_rows(run, part, args.seed, {"part": name} if name else {})]
+    text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
+    _writing(args.out, lambda path: _replace(path, text.encode()))
+    print(f"{len(rows)} images scored by {run.name} at step {run.step}: {args.out}")
+
+
+def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> list[tuple[str, Any]]:
+    """The named parts to score, of the run's image shape."""
+    from genjax import data
+
+    loaded = data.load(what, data_dir=data_dir, image_size=image_size)
+    if loaded.spec.shape != tuple(run.spec.shape):
+        h, w, _ = run.spec.shape
+        hint = f" Try --image-size {h}." if h == w and image_size is None else ""
+        theirs, ours = _by(loaded.spec.shape), _by(run.spec.shape)
+        raise UsageError(f"IMAGES={what}: images of {theirs}, but {run.name} was trained on {ours}.{hint}")
+    if loaded.test is None:
+        return [("", loaded.train)]
+    return [("train", loaded.train), ("test", loaded.test)]
+
+
+def score_rows(run: Any, part: Any, seed: int = 0, more: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    """One row for each image of a part of a data set: index, label where there is one, and the run's scores."""
+    import jax
+    import numpy as np
+
+    from genjax import data, rng, train
+    from genjax.types import Batch
+
+    params, state = train.evaluation(run.state)
+    key = rng.named(jax.random.key(seed), "score")
+    conditional = run.experiment.model.n_classes > 0
+
+    @jax.jit
+    def chunk(params, state, batch, key):
+        batch = run.experiment.transform(rng.named(key, "transform"), batch)
+        return run.experiment.score(params, state, batch, rng.named(key, "score"))
+
+    n = data.size(part)
+    for i in range(math.ceil(n / CHUNK)):
+        ids = np.arange(i * CHUNK, (i + 1) * CHUNK)
+        images = data.take(part, np.minimum(ids, n - 1))  # the last chunk is filled up: one shape, one compilation
+        if conditional and images.label is None:
+            raise UsageError(f"IMAGES: {run.name} is class-conditional, the images have no labels. Give class folders.")
+        batch = Batch(images.image, images.label if conditional else None, id=ids.astype(np.int32))
+        scores = {k: np.asarray(v) for k, v in chunk(params, state, batch, rng.at_step(key, i)).items()}
+        for j in range(min(CHUNK, n - i * CHUNK)):
+            row = {**(more or {}), "index": int(ids[j])}
+            if images.label is not None:
+                row["label"] = int(images.label[j])
+            for name, values in scores.items():
+                row |= _columns(name, values[j])
+            yield row
+
+
+def _columns(name: str, value: Any) -> dict[str, float]:
+    """A number as one column, a vector as name_0, name_1, ..."""
+    if value.ndim == 0:
+        return {name: float(value)}
+    return {f"{name}_{i}": float(v) for i, v in enumerate(value.ravel())}
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else ["index"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: null."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+
+
+@dataclass(frozen=True)
+class Report:
+    """One self-contained HTML page: of a run, or of several side by side."""
+
+    run: tuple[str, ...] = flag(help="folders of one or more runs", positional=True)
+    out: str | None = flag(None, help="file to write; without it report.html in the run, or beside several runs")
+
+
+def report(argv: Sequence[str]) -> None:
+    """`genjax report RUN [RUN ...] [--out F.html]`."""
+    args = parse(Report, argv, "genjax report")
+    if not args.run:
+        raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
+    from genjax.report import write
+
+    runs = [Path(r) for r in args.run]
+    parents = {r.resolve().parent for r in runs}
+    beside = runs[0].parent if len(parents) == 1 else Path()
+    out = Path(args.out) if args.out else (runs[0] if len(runs) == 1 else beside) / "report.html"
+    cache.enable()
+    write([str(r) for r in runs], out)
+    print(out)
+
+
+@dataclass(frozen=True)
+class Digest:
+    """SHA-256 over every leaf of the last checkpoint's state, on the last line."""
+
+    run: str = flag(help="a run's folder", positional=True)
+
+
+def digest(argv: Sequence[str]) -> None:
+    """`genjax digest RUN`: no model is built, only the checkpoint is read."""
+    args = parse(Digest, argv, "genjax digest")
+    from genjax.train import checkpoint
+
+    leaves, step = checkpoint.read_leaves(args.run)
+    print(f"step {step}")
+    print(checkpoint.digest(leaves))
+
+
+def _suffix(out: str, allowed: Sequence[str]) -> str:
+    """The suffix of a file to be written, which must be one of `allowed`."""
+    suffix = Path(out).suffix.lower()
+    if suffix not in allowed:
+        raise UsageError(f"--out={out}: write a file that ends in {' or '.join(allowed)}.")
+    return suffix
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"--{name}={value}: must be at least {least}.")
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "x".join(str(s) for s in shape)
+
+
+def _writing(out: str, write: Any) -> None:
+    """`write(path)`; a folder that is not there is made, what the system refuses is said in one line."""
+    try:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        write(out)
+    except OSError as e:
+        raise UsageError(f"--out={out}: cannot be written ({e.strerror or e}).") from None
+
+
+def _replace(path: str, content: bytes) -> None:
+    """Write whole or not at all."""
+    partial = f"{path}.partial"
+    Path(partial).write_bytes(content)
+    os.replace(partial, path)
