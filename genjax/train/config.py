@@ -1,0 +1,100 @@
+"""Configurations: frozen dataclasses whose fields say what they are and what they allow.
+
+A recipe's `Config` marks each field as a *value* (a number that a sweep may trace), *structure* (it shapes the program
+or the data), or *run-only* (it may change when a run is continued). Numbers are checked here, where they enter, and
+never inside traced code.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from genjax.errors import UsageError
+
+BOUNDS = {"gt": ("greater than", lambda v, b: v > b), "ge": ("at least", lambda v, b: v >= b),
+          "lt": ("less than", lambda v, b: v < b), "le": ("at most", lambda v, b: v <= b)}  # fmt: skip
+
+
+def _field(kind: str, default: Any, bounds: dict[str, Any], choices: tuple = ()) -> Any:
+    unknown = set(bounds) - set(BOUNDS)
+    if unknown:
+        raise TypeError(f"unknown bounds {sorted(unknown)}; there are {sorted(BOUNDS)}.")
+    return dataclasses.field(default=default, metadata={"kind": kind, "bounds": bounds, "choices": choices})
+
+
+def value(default: float | int, **bounds: float | int) -> Any:
+    """A number that enters the program as a value: a rate, a weight. `gt ge lt le` bound it."""
+    return _field("value", default, bounds)
+
+
+def structure(default: Any, choices: tuple = (), **bounds: float | int) -> Any:
+    """A field that shapes the program or the data: sizes, names, the seed."""
+    return _field("structure", default, bounds, choices)
+
+
+def run_only(default: Any, choices: tuple = (), **bounds: float | int) -> Any:
+    """A field that may differ when a run is continued: how far to train. Not for what a schedule reads."""
+    return _field("run_only", default, bounds, choices)
+
+
+def kinds(config_type: type) -> dict[str, str]:
+    """The kind of each field; an unmarked one is structure."""
+    return {f.name: f.metadata.get("kind", "structure") for f in dataclasses.fields(config_type)}
+
+
+def check(config: Any) -> None:
+    """Checks every field's type and bounds; a dataclass uses it as its `__post_init__`.
+
+    Raises:
+        UsageError: naming the field, its value, and what is allowed.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Config:
+        ...     lr: float = value(1e-3, gt=0)
+        ...     __post_init__ = check
+        >>> Config(lr=-1.0)
+        Traceback (most recent call last):
+        genjax.errors.UsageError: lr=-1.0: must be a float greater than 0.
+    """
+    for f in dataclasses.fields(config):
+        v = getattr(config, f.name)
+        bounds, choices = f.metadata.get("bounds", {}), f.metadata.get("choices", ())
+        kind = type(f.default)
+        allowed = [f"{BOUNDS[b][0]} {limit:g}" for b, limit in bounds.items()]
+        says = f"{f.name}={v!r}: must be " + (
+            f"one of {', '.join(map(str, choices))}" if choices else _article(kind) + " ".join(["", *allowed])
+        )
+        if kind is float and type(v) is int:
+            object.__setattr__(config, f.name, v := float(v))
+        if f.default is not None and f.default is not dataclasses.MISSING and type(v) is not kind:
+            raise UsageError(says + ".")
+        if v is None or (not choices and not bounds):
+            continue
+        # written so that NaN fails
+        if (choices and v not in choices) or not all(BOUNDS[b][1](v, limit) for b, limit in bounds.items()):
+            raise UsageError(says + ".")
+
+
+def _article(kind: type) -> str:
+    return {"int": "an integer", "float": "a float", "str": "a string", "bool": "True or False"}.get(
+        kind.__name__, f"a {kind.__name__}"
+    )
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out; nothing here changes what is computed, and all of it may change on continuation."""
+
+    run_dir: str | None = run_only(None)  # folder of the run (default: a new one under runs/)
+    data_dir: str | None = run_only(None)  # where prepared TFDS sets are (default: $TFDS_DATA_DIR, ~/tensorflow_datasets)
+    log_every: int = run_only(100, ge=1)  # steps that a row of metrics.jsonl averages over
+    save_every: int = run_only(500, ge=1)  # steps between checkpoints
+    sample_every: int = run_only(500, ge=1)  # steps between sample grids
+    keep: int = run_only(2, ge=1)  # newest checkpoints to keep
+    keep_best: str = run_only("")  # also keep the checkpoint with the best min:METRIC or max:METRIC
+    tensorboard: bool = run_only(False)  # write TensorBoard event files too (extra `logs`)
+    compile_cache: bool = run_only(True)  # keep compiled programs in the user's cache folder
+    quiet: bool = run_only(False)  # print no progress
+
+    __post_init__ = check

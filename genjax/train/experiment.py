@@ -1,0 +1,26 @@
+"""What a recipe builds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from genjax.data import Transform
+from genjax.train.step import Step
+from genjax.types import Array, Batch, Key, Params, State
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A recipe's `build(cfg, spec)` returns one: all of a run but its data.
+
+    Attributes:
+        model: a bundle of pure functions with `init`, `sample` and `generate`.
+        step: from `make_step`.
+        transform: raw pixels -> what the model sees; its inverse makes pictures of what the model gives.
+        score: `score(params, state, batch, key) -> {column: value per example}` for `genjax score`.
+    """
+
+    model: Any
+    step: Step
+    transform: Transform
+    score: Callable[[Params, State, Batch, Key], dict[str, Array]]

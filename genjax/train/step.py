@@ -1,0 +1,276 @@
+"""One step builder for any number of players and moves.
+
+One player is a VAE; two are a GAN, alternating, the generator seeing the updated discriminator; a VAE with a
+discriminator is the same builder again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from genjax import rng
+from genjax.train.state import Average, Ema, Player, TrainState
+from genjax.types import Batch, Context, Key, Metrics, Objective, Params
+
+
+@dataclass(frozen=True)
+class Move:
+    """Descends `loss` in the parameters of one player, or of several together.
+
+    Args:
+        players: whose parameters move.
+        loss: the objective; it sees the parameters of all players.
+        tx: optax transformation; its state belongs to the move's name, and moves of one name share it.
+        name: default: the players joined by "+".
+        every: run on the steps divisible by this (lazy regularisation); its metrics are NaN on the others.
+        repeat: times a step, each on a minibatch of its own (critic steps).
+        updates: players whose returned net states are kept. Default: the movers.
+        clip: global norm to which larger gradients are scaled down.
+        skip_nonfinite: leave everything unchanged when the loss or a gradient is NaN or infinite.
+        skip_above: the same when the gradient's global norm (before clipping) is above this.
+        norms: report the global norms of gradient, update and parameters.
+
+    Source:
+        Skipping by gradient norm: Child 2021, Very Deep VAEs, its public code.
+    """
+
+    players: str | tuple[str, ...]
+    loss: Objective
+    tx: optax.GradientTransformation
+    name: str = ""
+    every: int = 1
+    repeat: int = 1
+    updates: tuple[str, ...] | None = None
+    clip: float | int | None = None
+    skip_nonfinite: bool = False
+    skip_above: float | int | None = None
+    norms: bool = False
+
+    def __post_init__(self):
+        movers = (self.players,) if isinstance(self.players, str) else tuple(self.players)
+        object.__setattr__(self, "players", movers)
+        object.__setattr__(self, "name", self.name or "+".join(movers))
+        object.__setattr__(self, "updates", movers if self.updates is None else tuple(self.updates))
+        for what in ("every", "repeat"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"Move {self.name!r}: {what}={getattr(self, what)} must be at least 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """`step(state, batches, key) -> (state, metrics)`, pure; see `make_step`."""
+
+    moves: tuple[Move, ...]
+    draw: Callable[[Key, Batch], Any] | None = None
+    accumulate: int = 1
+    ema: Mapping[str, Ema] = field(default_factory=dict)
+
+    @property
+    def n_batches(self) -> int:
+        """Minibatches a step consumes, on the leading axis of its `batches`."""
+        return max(m.repeat for m in self.moves) * self.accumulate
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Each move's own label: its name, numbered where several moves share one."""
+        names = [m.name for m in self.moves]
+        return tuple(n if names.count(n) == 1 else f"{n}.{names[:i].count(n)}" for i, n in enumerate(names))
+
+    def init(self, model, key: Key) -> TrainState:
+        """The state before the first step. `model.init(key) -> (params, net_state)`, both over players; `key`: the root."""
+        params, net = jax.jit(model.init)(rng.named(key, "init"))
+        unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
+        if unknown := unknown - set(params):
+            raise ValueError(f"players {sorted(unknown)} are not in the model; it has {sorted(params)}.")
+        # The average starts as a copy: a donated state may not hold one buffer twice.
+        copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+        players = {
+            p: Player(params[p], net[p], copy(Average(params[p], net[p])) if p in self.ema else None) for p in params
+        }
+        opt = {m.name: jax.jit(m.tx.init)({p: params[p] for p in m.players}) for m in reversed(self.moves)}
+        return TrainState(jnp.zeros((), jnp.int32), players, opt)
+
+    def key_of(self, key: Key, label: str, step, repeat, microbatch) -> Key:
+        """The key of one use; no two uses of a run share one. The only place where a step's keys are made."""
+        return rng.at_step(rng.named(key, f"move/{label}"), step, repeat, microbatch)
+
+    def __call__(self, state: TrainState, batches: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        params = {n: p.params for n, p in state.players.items()}
+        net = {n: p.state for n, p in state.players.items()}
+        opt, metrics = dict(state.opt), {}
+        n, a = self.n_batches, self.accumulate
+        if (have := jax.tree.leaves(batches)[0].shape[0]) != n:
+            raise ValueError(f"batches hold {have} minibatches on the leading axis; this step consumes {n}.")
+        last = _part(batches, n - a, n)
+        draws = self._draws(key, state.step, last)
+        for move, label in zip(self.moves, self.labels, strict=True):
+
+            def run(params, net, opt_state, move=move, label=label):
+                # The first repeats in one compiled loop; the last one apart, so that what it computes from the
+                # step's draws can be shared with the moves that follow.
+                carry, rows = (params, net, opt_state), None
+                if move.repeat > 1:
+                    first = n - move.repeat * a
+                    early = jax.tree.map(
+                        lambda v: v[first : n - a].reshape(move.repeat - 1, a, *v.shape[1:]), batches
+                    )
+
+                    def body(carry, i_batches):
+                        i, part = i_batches
+                        drawn = self._draws(key, state.step, part, repeat=i)
+                        return self._update(move, label, carry, part, drawn, key, state.step, i)
+
+                    carry, rows = lax.scan(body, carry, (jnp.arange(move.repeat - 1), early))
+                carry, row = self._update(move, label, carry, last, draws, key, state.step, move.repeat - 1)
+                if rows is not None:
+                    row = jax.tree.map(lambda v, vs: (v + vs.sum(0)) / move.repeat, row, rows)
+                return *carry, row
+
+            operands = (params, net, opt[move.name])
+            if move.every > 1:
+                shape = jax.eval_shape(run, *operands)[3]
+
+                def rest(params, net, opt_state, shape=shape):
+                    return params, net, opt_state, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape)
+
+                params, net, opt[move.name], row = lax.cond(state.step % move.every == 0, run, rest, *operands)
+            else:
+                params, net, opt[move.name], row = run(*operands)
+            prefix = f"{label}/" if len(self.moves) > 1 else ""
+            metrics |= {prefix + k: v for k, v in row.items()}
+        return self._finish(state, params, net, opt, batches), metrics
+
+    def _finish(self, state, params, net, opt, batches) -> TrainState:
+        step = state.step + 1
+        examples = jax.tree.leaves(batches)[0].shape[1] * self.accumulate
+        players = {n: p._replace(params=params[n], state=net[n]) for n, p in state.players.items()}
+        for name, ema in self.ema.items():
+            player = players[name]
+            players[name] = player._replace(ema=ema.update(player.ema, player, step, examples))
+        return TrainState(step, players, opt)
+
+    def _draws(self, key: Key, step, part: Batch, repeat=-1):
+        """The draws of some consecutive microbatches, stacked; the last repeat's are those of every move."""
+        if self.draw is None:
+            return None
+        # repeat counts from 0; the shared draws have a place of their own, the same for any number of repeats
+        keys = [self.key_of(key, "draws", step, repeat + 1, i) for i in range(self.accumulate)]
+        drawn = [self.draw(k, jax.tree.map(lambda v, i=i: v[i], part)) for i, k in enumerate(keys)]
+        return jax.tree.map(lambda *v: jnp.stack(v), *drawn) if self.accumulate > 1 else drawn[0]
+
+    def _update(self, move: Move, label: str, carry, part: Batch, draws, key: Key, step, repeat):
+        """One optimizer update of one move; `part` holds its microbatches."""
+        params, net, opt_state = carry
+
+        def gradient(net, batch, drawn, i):
+            def objective(moved: Params):
+                return move.loss({**params, **moved}, batch, Context(net, self.key_of(key, label, step, repeat, i), step, drawn))
+
+            moved = {p: params[p] for p in move.players}
+            (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(moved)
+            kept = {**net, **{p: s for p, s in aux.state.items() if p in move.updates}}
+            return kept, ({"loss": loss, **aux.metrics}, grads)
+
+        if self.accumulate == 1:
+            new_net, (row, grads) = gradient(net, jax.tree.map(lambda v: v[0], part), draws, 0)
+        else:
+            new_net, (row, grads) = self._accumulated(gradient, net, part, draws)
+        return _apply(move, params, net, opt_state, new_net, row, grads)
+
+    def _accumulated(self, gradient, net, part: Batch, draws):
+        """Sums of (count x mean, count) over the microbatches: masks of unequal counts stay exact."""
+
+        def count_of(batch):
+            return jax.tree.leaves(batch.x)[0].shape[0] if batch.mask is None else batch.mask.sum()
+
+        def weighted(carry, xs):
+            net, total, count = carry
+            batch, drawn, i = xs
+            net, out = gradient(net, batch, drawn, i)
+            n = jnp.asarray(count_of(batch), jnp.float32)
+            return (net, jax.tree.map(lambda t, v: t + n * v, total, out), count + n), None
+
+        first = jax.tree.map(lambda v: v[0], (part, draws))
+        shape = jax.eval_shape(gradient, net, *first, 0)[1]
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
+        xs = (part, draws, jnp.arange(self.accumulate))
+        (net, total, count), _ = lax.scan(weighted, (net, zero, jnp.float32(0.0)), xs)
+        return net, jax.tree.map(lambda t: t / jnp.maximum(count, 1.0), total)
+
+
+def _part(batches: Batch, start: int, stop: int) -> Batch:
+    return jax.tree.map(lambda v: v[start:stop], batches)
+
+
+def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads):
+    """Norm, guard, clip, optax update."""
+    moved = {p: params[p] for p in move.players}
+    guarded = move.skip_nonfinite or move.skip_above is not None
+    if guarded or move.norms or move.clip is not None:
+        norm = optax.tree.norm(grads)
+        if move.norms:
+            row = {**row, "grad_norm": norm}
+    if move.clip is not None:
+        scale = jnp.minimum(1.0, move.clip / jnp.maximum(norm, 1e-12))
+        grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
+    updates, new_opt = move.tx.update(grads, opt_state, moved)
+    new_params = optax.apply_updates(moved, updates)
+    if move.norms:
+        row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}
+    if guarded:
+        ok = jnp.isfinite(norm) & jnp.isfinite(row["loss"])  # skip_above alone must also refuse NaN
+        if move.skip_above is not None:
+            ok &= norm <= move.skip_above
+        old = (moved, net, opt_state)
+        new_params, new_net, new_opt = jax.tree.map(
+            lambda new, old: jnp.where(ok, new, old), (new_params, new_net, new_opt), old
+        )
+        row = {**row, "skipped": 1.0 - ok.astype(jnp.float32)}
+    return ({**params, **new_params}, new_net, new_opt), row
+
+
+def make_step(
+    *moves: Move,
+    draw: Callable[[Key, Batch], Any] | None = None,
+    accumulate: int = 1,
+    ema: Mapping[str, Ema] | None = None,
+) -> Step:
+    """Builds `step(state, batches, key) -> (state, metrics)` from moves, run in order, each seeing the last one's result.
+
+    `batches` carries `step.n_batches` = max repeat x accumulate minibatches on a leading axis. Repeat i of the move
+    with the most repeats sees minibatch i; a move with r repeats sees the last r, so that all end on the same one.
+    `key` is the run's root key. Metrics are named `label/metric`, or `metric` alone when there is one move; those
+    of repeats are averaged.
+
+    Args:
+        moves: what is done, in order.
+        draw: `draw(key, batch)` makes arrays once per minibatch (a GAN's latents); all moves that see the
+            minibatch find the same arrays in `ctx.draws`, and XLA computes what depends on them once.
+        accumulate: microbatches whose gradients are averaged into one update.
+        ema: moving averages by player.
+
+    Example:
+        >>> from genjax.types import Aux
+        >>> toy = Move("p", lambda params, batch, ctx: (((params["p"]["w"] - batch.x) ** 2).mean(), Aux({})), optax.sgd(0.5))
+        >>> step = make_step(toy)
+        >>> class Model:
+        ...     init = staticmethod(lambda key: ({"p": {"w": jnp.zeros(())}}, {"p": {}}))
+        >>> state = step.init(Model, jax.random.key(0))
+        >>> state, metrics = step(state, Batch(jnp.ones((1, 4))), jax.random.key(0))
+        >>> float(state.players["p"].params["w"]), float(metrics["loss"])
+        (1.0, 1.0)
+    """
+    if not moves:
+        raise ValueError("make_step needs at least one Move.")
+    if accumulate < 1:
+        raise ValueError(f"accumulate={accumulate} must be at least 1.")
+    movers: dict[str, tuple[str, ...]] = {}
+    for m in moves:
+        if movers.setdefault(m.name, m.players) != m.players:
+            raise ValueError(f"moves named {m.name!r} share one optimizer state but move {movers[m.name]} and {m.players}.")
+    return Step(moves, draw, accumulate, dict(ema or {}))
