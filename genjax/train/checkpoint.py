@@ -1,0 +1,508 @@
+"""Checkpoints that survive kills, full disks and flipped bits. The only room that imports Orbax.
+
+`checkpoints/<step>/` is written by Orbax in the background, fsynced, and then sealed (`genjax.train.seal`). Only a
+sealed step exists for genjax: an interrupted save has no seal and is cleared away, a damaged one no longer fits its
+seal and is kept aside as `<step>.corrupt` while the sealed step before it is used. Retention is genjax's own:
+Orbax deletes in place, which a kill leaves half done, and one NaN metric makes it delete the best.
+
+One process with any number of devices; local paths, or what `etils.epath` reaches (there, without fsync).
+"""
+
+import atexit
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+
+from genjax.errors import RunFailure, UsageError
+from genjax.train import seal
+from genjax.train.leaves import check, describe, digest, named_leaves, tree_digest
+from genjax.train.quiet import Quiet
+
+__all__ = ["Checkpoints", "Restored", "digest", "read_leaves", "tree_digest"]
+
+TRASH = ".trash"
+LOG = "errors.log"
+STEP = re.compile(r"0|[1-9][0-9]*")
+RESIDUE = re.compile(r"[0-9]+\.orbax-checkpoint-tmp.*")
+MB = 1e6
+
+
+class Restored(NamedTuple):
+    """A state read back."""
+
+    step: int
+    tree: Any
+    """As `like` in structure, dtypes, shapes and placement."""
+    extra: dict[str, Any]
+    """What `save` was given."""
+
+
+class _Save(NamedTuple):
+    """A save under way."""
+
+    step: int
+    body: dict[str, Any]
+    megabytes: float
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+class Checkpoints:
+    """The checkpoints of one run, newest sealed first. A context manager; leaving it waits for the save in flight.
+
+    Opening for writing clears what interrupted saves left. It takes no lock: that is the run folder's (`record`).
+    All methods are for one thread; sealing and retention run on another.
+
+    Args:
+        folder: where the steps are; made when missing, unless read-only.
+        keep: how many of the newest sealed steps stay, at least 1; with 2 or more a damaged one has a predecessor.
+        keep_best: also keep the step with the smallest ("min") or largest ("max") metric ever saved. A NaN, infinite
+            or absent metric is never the best and never displaces it.
+        on_message: receives one-line news (a damaged step set aside, a residue cleared); standard error by default.
+        read_only: change nothing on disk; `save` is refused.
+
+    Raises:
+        UsageError: the folder cannot be made or written, or a newer genjax wrote to it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as tmp:
+        ...     with Checkpoints(tmp) as checkpoints:
+        ...         checkpoints.save(10, {"w": jnp.ones(3)}, extra={"epoch": 1})
+        ...         checkpoints.wait()
+        ...         back = checkpoints.restore({"w": jnp.zeros(3)})
+        >>> back.step, back.tree["w"].tolist(), back.extra
+        (10, [1.0, 1.0, 1.0], {'epoch': 1})
+    """
+
+    def __init__(
+        self,
+        folder: epath.PathLike,
+        keep: int = 2,
+        keep_best: Literal["min", "max"] | None = None,
+        on_message: Callable[[str], Any] = _say,
+        read_only: bool = False,
+    ):
+        if keep < 1:
+            raise UsageError(f"keep={keep}: at least 1 checkpoint must be kept. Try keep=2.")
+        if jax.process_count() > 1:
+            raise UsageError(f"{jax.process_count()} processes: checkpoints are written by one process only.")
+        self.folder = epath.Path(folder).expanduser()
+        if seal.is_local(self.folder):
+            self.folder = self.folder.resolve()
+        self._keep, self._keep_best, self._on_message, self._read_only = keep, keep_best, on_message, read_only
+        self._manager: ocp.CheckpointManager | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: tuple[_Save, Exception] | None = None
+        self._news: list[str] = []
+        self._metrics: dict[int, float | None] = {}
+        self._quiet = Quiet(None if read_only or not seal.is_local(self.folder) else self.folder / LOG)
+        self._open_folder()
+
+    def _open_folder(self) -> None:
+        if self._read_only:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for step in self.sealed():
+                with contextlib.suppress(seal.Damage):  # named when it is to be restored
+                    self._metrics[step] = seal.read(self.folder / str(step))["metric"]
+            self._sweep()
+        except OSError as e:
+            raise UsageError(f"checkpoint folder {self.folder}: cannot be written ({e.strerror or e}).") from e
+        if not seal.is_local(self.folder):
+            self._news.append(
+                f"{self.folder} is no local disk: checkpoints there are sealed and verified, but durability is the "
+                "store's, and deleting a step is not atomic."
+            )
+
+    def sealed(self) -> list[int]:
+        """Steps that carry a seal, ascending; whether it still fits is checked when they are restored."""
+        if not self.folder.is_dir():
+            return []
+        names = [p.name for p in self.folder.iterdir() if STEP.fullmatch(p.name)]
+        return sorted(int(n) for n in names if (self.folder / n / seal.SEAL).exists())
+
+    def save(self, step: int, tree: Any, extra: Mapping[str, Any] | None = None, metric: float | None = None) -> None:
+        """Start saving `tree` as `step`; returns when the arrays may be donated or changed.
+
+        A save still in flight is sealed first. The step counts once `poll`, `wait`, the next `save` or `close` finds
+        it sealed. Python numbers, zero-size arrays and empty subtrees come back as they are; weakly typed arrays
+        come back strongly typed.
+
+        Args:
+            step: 0 or more, and more than every sealed step (saving the newest again with equal leaves is no work).
+            tree: arrays and numbers; flush what belongs to it (the metrics log) before.
+            extra: strict JSON to keep in the seal.
+            metric: what `keep_best` ranks by.
+
+        Raises:
+            RunFailure: this save could not start, or the one before it failed; the last good step is named. The
+                failed step leaves nothing behind, and saving again is possible.
+        """
+        if self._read_only:
+            raise ValueError(f"{self.folder} was opened read-only.")
+        self.wait()
+        leaves = named_leaves(tree)
+        stored = [[name, *describe(name, leaf)] for name, leaf in leaves.items()]
+        self._metrics = {s: m for s, m in self._metrics.items() if (self.folder / str(s)).exists()}
+        body = {
+            "step": int(step),
+            "metric": float(metric) if metric is not None and math.isfinite(metric) else None,
+            "extra": json.loads(json.dumps(dict(extra or {}), allow_nan=False)),
+            "leaves": [[name, dtype, list(shape)] for name, dtype, shape in stored],
+            "digest": digest(leaves),
+        }
+        if self._already(step, body["digest"]):
+            return
+        arrays = {n: x if isinstance(x, jax.Array) else np.asarray(x) for n, x in leaves.items() if np.size(x)}
+        if not arrays:
+            raise ValueError("the tree holds no numbers: there is nothing to save.")
+        job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / MB)
+        _IN_FLIGHT.add(self)
+        try:
+            self._orbax().save(
+                job.step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(arrays)), force=True
+            )
+        except Exception as e:
+            self._give_up(job, e)
+            self._raise_failure()
+        self._thread = threading.Thread(target=self._finish, args=(job,), name=f"genjax-seal-{step}")
+        self._thread.start()
+
+    def _already(self, step: int, state: str) -> bool:
+        """Whether `step` is the newest sealed one with this digest; refuses to go back."""
+        newest = max(self.sealed(), default=-1)
+        if step > newest:
+            return False
+        if step == newest and seal.read(self.folder / str(step)).get("digest") == state:
+            return True
+        raise ValueError(
+            f"step {step} cannot be saved in {self.folder}: step {newest} is sealed there already, and a run goes "
+            "forward. Use another run folder."
+        )
+
+    def poll(self) -> int | None:
+        """Collect a finished save without waiting, deliver news; the newest sealed step of this run, or None.
+
+        Raises:
+            RunFailure: the save failed.
+        """
+        if self._thread is not None and not self._thread.is_alive():
+            self.wait()
+        self._deliver()
+        return max(self._metrics, default=None)
+
+    def wait(self) -> None:
+        """Wait until the save in flight is sealed.
+
+        Raises:
+            RunFailure: it failed; named with the last good step.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._deliver()
+        self._raise_failure()
+
+    def close(self) -> None:
+        """`wait`, then let go of Orbax's threads. Safe to repeat.
+
+        Raises:
+            RunFailure: the save in flight failed.
+        """
+        try:
+            self.wait()
+        finally:
+            self._drop_manager()
+            self._quiet.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        try:
+            self.close()
+        except RunFailure as failure:
+            if e is None:
+                raise
+            self._on_message(str(failure))  # the exception under way stays the one that is raised
+
+    def restore(self, like: Any, step: int | None = None) -> Restored | None:
+        """The newest sealed state that is intact, placed like `like`.
+
+        A damaged step is reported with file and fault, kept aside as `<step>.corrupt` (unless read-only), and the
+        sealed one before it is taken.
+
+        Args:
+            like: a tree of arrays, `jax.ShapeDtypeStruct` or numbers of the wanted structure. Each leaf comes back
+                with the sharding of its counterpart, whatever the number of devices it was saved on; a
+                ShapeDtypeStruct without sharding and an uncommitted array give an uncommitted array.
+            step: this one and no other.
+
+        Returns:
+            None where nothing was ever sealed.
+
+        Raises:
+            UsageError: a leaf's name, dtype or shape differs from `like`; or there is no such step.
+            RunFailure: every sealed step (or the one asked for) is damaged.
+        """
+        if not self._read_only:
+            self.wait()
+        wanted = named_leaves(like)
+        found = _newest(self.folder, step, lambda s: self._read(s, wanted), self._set_aside)
+        self._deliver()
+        if found is None:
+            return None
+        body, leaves = found
+        tree = jax.tree.unflatten(jax.tree.structure(like), [_placed(leaves[n], x) for n, x in wanted.items()])
+        return Restored(body["step"], tree, body["extra"])
+
+    def _read(self, step: int, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        path = self.folder / str(step)
+        body = seal.verify(path)
+        check(wanted, body["leaves"], f"checkpoint {path}")
+        return body, _read_arrays(path, step, body, wanted, self._quiet)
+
+    def _set_aside(self, step: int, damage: seal.Damage) -> None:
+        """Say what is wrong with a step, and rename it out of the way."""
+        said = f"checkpoint {step} is damaged: {self.folder / str(step) / damage.file} {damage.what}"
+        if self._read_only:
+            self._news.append(said + ".")
+            return
+        n = 0
+        while (aside := self.folder / (f"{step}.corrupt-{n}" if n else f"{step}.corrupt")).exists():
+            n += 1
+        self._metrics.pop(step, None)
+        try:
+            (self.folder / str(step)).rename(aside)
+            self._news.append(f"{said}; kept aside as {aside.name}.")
+        except OSError as e:
+            self._news.append(f"{said}; it could not be renamed ({e.strerror}).")
+
+    def _orbax(self) -> ocp.CheckpointManager:
+        """The manager, which keeps everything: what goes and stays is decided here."""
+        self._quiet.open()
+        if self._manager is None:
+            options = ocp.CheckpointManagerOptions(create=False, save_root_metadata=False)
+            self._manager = ocp.CheckpointManager(self.folder, options=options)
+        else:
+            self._manager.reload()  # steps were renamed and removed behind its back
+        return self._manager
+
+    def _drop_manager(self) -> None:
+        manager, self._manager = self._manager, None
+        if manager is not None:
+            with contextlib.suppress(Exception):  # it raises a save's error again, which was told already
+                manager.close()
+
+    def _finish(self, job: _Save) -> None:
+        """On the sealing thread: wait for the commit, fsync, seal, then let old steps go."""
+        try:
+            assert self._manager is not None
+            self._manager.wait_until_finished()
+            seal.write(self.folder / str(job.step), job.body)
+        except Exception as e:
+            self._give_up(job, e)
+            return
+        self._metrics[job.step] = job.body["metric"]
+        _IN_FLIGHT.discard(self)
+        try:
+            self._retire()
+        except OSError as e:
+            self._news.append(f"old checkpoints in {self.folder} could not be removed ({e.strerror}).")
+
+    def _give_up(self, job: _Save, e: Exception) -> None:
+        """Note a failed save, and leave nothing of it on the disk."""
+        self._quiet.note(e)
+        self._drop_manager()
+        with contextlib.suppress(OSError):
+            self._sweep()
+        self._failure = (job, e)
+
+    def _raise_failure(self) -> None:
+        if self._failure is None:
+            return
+        (job, e), self._failure = self._failure, None
+        _IN_FLIGHT.discard(self)
+        last = max(self.sealed(), default=None)
+        good = "there is no earlier checkpoint" if last is None else f"the last good checkpoint is step {last}"
+        raise RunFailure(f"checkpoint {job.step} was not saved: {self._reason(job, e)}; {good}.") from e
+
+    def _reason(self, job: _Save, e: Exception) -> str:
+        text = str(e)
+        if "RESOURCE_EXHAUSTED" in text or "No space left" in text or "Disk quota" in text:
+            free = shutil.disk_usage(self.folder).free / MB if seal.is_local(self.folder) else math.nan
+            return f"no space left for {self.folder}, which needs up to {job.megabytes:.1f} MB and has {free:.1f} MB free"
+        if "File too large" in text:
+            return f"{self.folder} allows no file of that size ({job.megabytes:.1f} MB of state; see `ulimit -f`)"
+        return f"writing {self.folder} failed ({type(e).__name__}: {text.splitlines()[0][:200] if text else ''})"
+
+    def _retire(self) -> None:
+        """Remove what is neither among the newest nor the best. A rename first: no kill leaves half a step listed."""
+        keep = set(sorted(self._metrics)[-self._keep :])
+        ranked = [(m, s) for s, m in self._metrics.items() if m is not None]
+        if ranked and self._keep_best:
+            # Of equal metrics the earliest step.
+            keep.add(min(ranked if self._keep_best == "min" else [(-m, s) for m, s in ranked])[1])
+        for step in [s for s in self._metrics if s not in keep]:
+            self._discard(str(step))
+            del self._metrics[step]
+
+    def _discard(self, name: str) -> None:
+        trash = self.folder / TRASH
+        trash.mkdir(exist_ok=True)
+        if (trash / name).exists():
+            (trash / name).rmtree()
+        (self.folder / name).rename(trash / name)
+        (trash / name).rmtree()
+        with contextlib.suppress(OSError):
+            trash.rmdir()
+
+    def _sweep(self) -> None:
+        """Clear residues: Orbax's temporary folders, steps without a seal, the trash, torn temporary files."""
+        for path in list(self.folder.iterdir()):
+            if path.name == TRASH or RESIDUE.fullmatch(path.name):
+                path.rmtree()
+            elif STEP.fullmatch(path.name) and path.is_dir() and not (path / seal.SEAL).exists():
+                self._discard(path.name)
+                self._news.append(f"checkpoint {path.name} was interrupted before it was sealed; removed.")
+
+    def _deliver(self) -> None:
+        while self._news:
+            self._on_message(self._news.pop(0))
+
+
+def read_leaves(
+    folder: epath.PathLike, step: int | None = None, on_message: Callable[[str], Any] = _say
+) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
+    """The newest intact state as `(step, named NumPy leaves in tree order, extra)`; needs no model, changes nothing.
+
+    Raises:
+        UsageError: there is no checkpoint, or not this one.
+        RunFailure: every sealed step (or the one asked for) is damaged.
+    """
+    path = epath.Path(folder).expanduser()
+    path = path.resolve() if seal.is_local(path) else path
+
+    def read(s: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        body = seal.verify(path / str(s))
+        like = {name: np.empty(0) for name, _, _ in body["leaves"]}
+        with Quiet(None) as quiet:
+            return body, _read_arrays(path / str(s), s, body, like, quiet)
+
+    def say(s: int, damage: seal.Damage) -> None:
+        on_message(f"checkpoint {s} is damaged: {path / str(s) / damage.file} {damage.what}.")
+
+    found = _newest(path, step, read, say)
+    if found is None:
+        raise UsageError(f"{path} holds no checkpoint.")
+    body, leaves = found
+    return body["step"], leaves, body["extra"]
+
+
+def _newest(folder: epath.Path, step: int | None, read: Callable[[int], Any], on_damage: Callable[..., Any]) -> Any:
+    """`read` of the newest sealed step it does not find damaged (or of `step` alone), None where there is none."""
+    listing = Checkpoints(folder, read_only=True)
+    tried: dict[int, seal.Damage] = {}
+    if step is not None and step not in listing.sealed():
+        raise UsageError(f"{folder} has no checkpoint of step {step}; it has {listing.sealed() or 'none'}.")
+    # Listed anew each time: a run at work may retire a step while it is read.
+    while left := [s for s in listing.sealed() if s not in tried and step in (None, s)]:
+        s = max(left)
+        try:
+            return read(s)
+        except seal.Damage as damage:
+            tried[s] = damage
+            if (folder / str(s)).exists():
+                on_damage(s, damage)
+    if tried:
+        faults = "; ".join(f"{s}: {d}" for s, d in list(tried.items())[:3])
+        raise RunFailure(f"no intact checkpoint in {folder} ({faults}).")
+    return None
+
+
+def _read_arrays(
+    path: epath.Path, step: int, body: Mapping[str, Any], like: Mapping[str, Any], quiet: Quiet
+) -> dict[str, Any]:
+    """The arrays of a verified step by name, those with a committed counterpart in `like` placed on its devices."""
+    leaves: dict[str, Any] = {n: np.zeros(shape, jnp.dtype(dtype)) for n, dtype, shape in body["leaves"]}
+    full = [n for n, x in leaves.items() if x.size]
+    args = {n: _restore_args(like[n]) for n in full}
+    if body["step"] != step:
+        raise seal.Damage(seal.SEAL, f"is that of step {body['step']}")
+    try:
+        with quiet, ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            state = reader.restore(
+                path / "state", args=ocp.args.PyTreeRestore(item=dict.fromkeys(full, 0), restore_args=args)
+            )
+    except Exception as e:
+        quiet.note(e)
+        if not path.exists():
+            raise seal.Damage(seal.SEAL, "was removed while it was read") from e
+        reason = str(e).splitlines()[0][:200] if str(e) else type(e).__name__
+        raise RunFailure(f"checkpoint {path} fits its seal but could not be read: {reason}") from e
+    leaves.update(state)
+    if digest(leaves) != body["digest"]:
+        raise seal.Damage("state", "was read with other contents than were saved (state digest does not match)")
+    return leaves
+
+
+def _is_placed(like: Any) -> bool:
+    """Whether a leaf says on which devices its array must be."""
+    return like.committed if isinstance(like, jax.Array) else getattr(like, "sharding", None) is not None
+
+
+def _restore_args(like: Any) -> ocp.RestoreArgs:
+    if _is_placed(like):
+        return ocp.ArrayRestoreArgs(sharding=like.sharding)
+    return ocp.RestoreArgs(restore_type=np.ndarray)
+
+
+def _placed(x: Any, like: Any) -> Any:
+    """A stored leaf as the kind of thing its counterpart is: jax array, NumPy array or number, Python number."""
+    if isinstance(like, jax.Array | jax.ShapeDtypeStruct):
+        if isinstance(x, jax.Array):
+            return x
+        # Copied: a view of NumPy's memory could not be donated.
+        return jax.device_put(x, like.sharding) if _is_placed(like) else jnp.array(x)
+    if isinstance(like, np.ndarray):
+        return x
+    return x[()] if isinstance(like, np.generic) else x.item()
+
+
+_IN_FLIGHT: set[Checkpoints] = set()
+
+
+def _finish_all() -> None:
+    """At exit: a script that forgot `close` gets its save sealed, or a loud exit code 1; never neither."""
+    failed = False
+    for checkpoints in list(_IN_FLIGHT):
+        try:
+            checkpoints.close()
+        except RunFailure as e:
+            _say(f"genjax: {e}")
+            failed = True
+    if failed:
+        sys.stdout.flush()
+        os._exit(1)
+
+
+# Python stops thread pools, without which Orbax cannot finish, before `atexit` runs; this comes before that.
+getattr(threading, "_register_atexit", atexit.register)(_finish_all)

@@ -1,0 +1,63 @@
+"""SIGTERM and Ctrl-C as a flag that the training loop looks at between chunks."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """While open, the first SIGTERM or SIGINT sets `received` instead of ending the process.
+
+    The loop then saves and leaves with `exit_code`. A Ctrl-C after the first signal stops at once
+    (`KeyboardInterrupt`); a repeated SIGTERM, as schedulers send it, changes nothing. SIGINT is taken even where a
+    shell had it ignored for a background job. Handlers are put back on leaving. Python delivers signals to the main
+    thread only: opened on another thread, this does nothing.
+
+    Args:
+        on_message: called once, from the handler, with a sentence on what happens now.
+
+    Example:
+        >>> with Signals() as signals:
+        ...     signal.raise_signal(signal.SIGTERM)
+        ...     signals.received.name, signals.exit_code
+        ('SIGTERM', 143)
+    """
+
+    def __init__(self, on_message: Callable[[str], Any] | None = None):
+        self.received: signal.Signals | None = None
+        """The first signal that came, or None."""
+        self._on_message = on_message
+        self._previous: dict[signal.Signals, Any] = {}
+
+    @property
+    def exit_code(self) -> int | None:
+        """128 + the signal's number (130 for SIGINT, 143 for SIGTERM), or None without a signal."""
+        return None if self.received is None else 128 + self.received
+
+    def __enter__(self) -> "Signals":
+        if threading.current_thread() is threading.main_thread():
+            for s in HANDLED:
+                self._previous[s] = signal.signal(s, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        for s, handler in self._previous.items():
+            # None: a handler installed from C, which Python cannot put back.
+            signal.signal(s, signal.SIG_DFL if handler is None else handler)
+        self._previous = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is None:
+            self.received = signal.Signals(number)
+            if self._on_message is not None:
+                # A print interrupted by this one refuses to be re-entered; the message is then the loop's to give.
+                with contextlib.suppress(RuntimeError):
+                    self._on_message(f"{self.received.name}: saving, then stopping. Ctrl-C (again) stops at once.")
+        elif number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt
