@@ -1,0 +1,218 @@
+"""Layers: dense, convolution, normalisation, label embedding, residual block.
+
+Thin NNX modules around our own convolution. Each takes its sizes and `rngs`, holds arrays, and has one short
+`__call__`. Kernels are initialised by the initialiser `init(key, shape)` given to the layer, by default
+LeCun's (variance 1 / fan-in); biases are zero.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from genjax.nets.conv import Padding, conv, conv_transpose
+
+Init = Callable[..., Array]
+
+lecun = nnx.initializers.lecun_normal()
+zeros = nnx.initializers.zeros_init()
+
+
+def he(slope: float = 0.0, gain: float = 1.0) -> Init:
+    """He's initialisation for leaky ReLU of the given slope: variance gain**2 * 2 / (1 + slope**2) / fan-in.
+
+    Source:
+        He et al. 2015, Delving Deep into Rectifiers, section 2.2.
+    """
+    return nnx.initializers.variance_scaling(gain**2 * 2.0 / (1.0 + slope**2), "fan_in", "normal")
+
+
+def normal(std: float) -> Init:
+    """Zero-mean normal of a fixed standard deviation, DCGAN's with 0.02."""
+    return nnx.initializers.normal(std)
+
+
+class Dense(nnx.Module):
+    """x [..., n_in] -> [..., n_out]."""
+
+    def __init__(self, n_in: int, n_out: int, *, init: Init = lecun, bias: bool = True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(init(rngs.params(), (n_in, n_out)))
+        self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
+
+    def __call__(self, x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
+        return _biased(x @ self.kernel[...], self.bias)
+
+
+class Conv(nnx.Module):
+    """Convolution of NHWC maps, kernel `size` x `size`."""
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        size: int = 3,
+        stride: int = 1,
+        padding: Padding = "SAME",
+        *,
+        init: Init = lecun,
+        bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        self.stride, self.padding = stride, padding
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, n_in, n_out)))
+        self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
+        return _biased(conv(x, self.kernel[...], self.stride, self.padding), self.bias)
+
+
+class ConvTranspose(nnx.Module):
+    """Transposed convolution that multiplies height and width by `stride`, kernel `size` x `size`.
+
+    The initialiser sees the fan-in of one output pixel, n_in * (size / stride)**2, so that activations keep their
+    variance.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        size: int = 4,
+        stride: int = 2,
+        *,
+        init: Init = lecun,
+        bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        if size % stride:
+            raise ValueError(
+                f"size={size} must be a multiple of stride={stride}, else pixels see unequal numbers of taps."
+            )
+        self.stride = stride
+        taps = size // stride
+        kernel = init(rngs.params(), (taps, taps, n_in, stride * stride * n_out))
+        self.kernel = nnx.Param(kernel.reshape(size, size, n_out, n_in))  # independent entries: any order is as good
+        self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
+        return _biased(conv_transpose(x, self.kernel[...], self.stride, "SAME"), self.bias)
+
+
+def _biased(x, bias: nnx.Param | None):
+    return x if bias is None else x + bias[...].reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class BatchNorm(nnx.Module):
+    """Normalises each channel by the batch's mean and variance; by running averages of them when `train` is False.
+
+    Statistics are in float32, over the global batch and all places, the variance in two passes and biased (divided by
+    n) for normalising. The running variance averages the unbiased estimate (divided by n - 1), as PyTorch does, since
+    it stands for the population's. A net that holds one couples the examples of a batch.
+
+    Source:
+        Ioffe & Szegedy 2015, Batch Normalization, algorithms 1 and 2.
+    """
+
+    def __init__(
+        self, n: int, *, momentum: float = 0.9, eps: float = 1e-5, scale_init: Init | None = None, rngs: nnx.Rngs
+    ):
+        """`momentum` is the weight of the old average in a new one, 0 <= momentum < 1."""
+        self.momentum, self.eps = momentum, eps
+        self.scale = nnx.Param(jnp.ones(n) if scale_init is None else scale_init(rngs.params(), (n,)))
+        self.bias = nnx.Param(jnp.zeros(n))
+        self.mean = nnx.BatchStat(jnp.zeros(n))
+        self.var = nnx.BatchStat(jnp.ones(n))
+
+    def __call__(self, x: Float[Array, "batch *places c"], *, train: bool) -> Float[Array, "batch *places c"]:
+        h = x.astype(jnp.float32)
+        wide = (1,) * (x.ndim - 1) + (-1,)
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            n = math.prod(x.shape[:-1])
+            mean = h.mean(axes)
+            var = jnp.square(h - mean.reshape(wide)).mean(axes)
+            self.mean[...] = self._averaged(self.mean[...], mean)
+            self.var[...] = self._averaged(self.var[...], var * (n / max(n - 1, 1)))
+        else:
+            mean, var = self.mean[...], self.var[...]
+        gain = self.scale[...] * lax.rsqrt(var + self.eps)
+        return ((h - mean.reshape(wide)) * gain.reshape(wide) + self.bias[...].reshape(wide)).astype(x.dtype)
+
+    def _averaged(self, old, new):
+        return self.momentum * old + (1.0 - self.momentum) * lax.stop_gradient(new)
+
+
+class GroupNorm(nnx.Module):
+    """Normalises each example by mean and variance over groups of channels and all places.
+
+    Statistics in float32, two passes. Up to 8 groups of at least 4 channels.
+
+    Source:
+        Wu & He 2018, Group Normalization.
+    """
+
+    def __init__(self, n: int, *, eps: float = 1e-5):
+        self.groups = math.gcd(n, min(8, max(n // 4, 1)))
+        self.eps = eps
+        self.scale = nnx.Param(jnp.ones(n))
+        self.bias = nnx.Param(jnp.zeros(n))
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
+        b, h, w, c = x.shape
+        g = x.astype(jnp.float32).reshape(b, h, w, self.groups, c // self.groups)
+        g = g - g.mean((1, 2, 4), keepdims=True)
+        g = g * lax.rsqrt(jnp.square(g).mean((1, 2, 4), keepdims=True) + self.eps)
+        wide = (1, 1, 1, -1)
+        return (g.reshape(x.shape) * self.scale[...].reshape(wide) + self.bias[...].reshape(wide)).astype(x.dtype)
+
+
+class Embed(nnx.Module):
+    """A vector for each class: labels [batch] -> [batch, n_out]. Refuses to be called without labels."""
+
+    def __init__(self, n_classes: int, n_out: int, *, init: Init = normal(1.0), rngs: nnx.Rngs):
+        self.n_classes = n_classes
+        self.table = nnx.Param(init(rngs.params(), (n_classes, n_out)))
+
+    def __call__(self, y: Int[Array, " batch"] | None) -> Float[Array, "batch n_out"]:
+        if y is None:
+            raise ValueError(f"This net was built with n_classes={self.n_classes}: call it with labels, y=[batch].")
+        return self.table[...][y]
+
+
+def embed(n_classes: int, n_out: int, *, init: Init = normal(1.0), rngs: nnx.Rngs) -> Embed | None:
+    """An `Embed`, or None for a net without classes."""
+    return Embed(n_classes, n_out, init=init, rngs=rngs) if n_classes else None
+
+
+def projection(h: Float[Array, "batch n"], label: Embed | None, y) -> Float[Array, " batch"] | float:
+    """The conditional part of a discriminator's logit, <embedding of y, h>; 0 for a net without classes.
+
+    Source:
+        Miyato & Koyama 2018, cGANs with Projection Discriminator.
+    """
+    return 0.0 if label is None else (label(y) * h).sum(1)
+
+
+class ResBlock(nnx.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))) with 3x3 convolutions; the last begins at zero, so the block at x.
+
+    Source:
+        He et al. 2016, Identity Mappings in Deep Residual Networks, with group norm and SiLU.
+    """
+
+    def __init__(self, n: int, *, rngs: nnx.Rngs):
+        self.norm1, self.conv1 = GroupNorm(n), Conv(n, n, rngs=rngs)
+        self.norm2, self.conv2 = GroupNorm(n), Conv(n, n, init=zeros, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
+        h = self.conv1(jax.nn.silu(self.norm1(x)))
+        return x + self.conv2(jax.nn.silu(self.norm2(h)))
+
+
+def leaky(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Leaky ReLU of slope 0.2, as in DCGAN's discriminator."""
+    return jax.nn.leaky_relu(x, 0.2)

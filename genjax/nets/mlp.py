@@ -1,0 +1,101 @@
+"""Multi-layer perceptrons on flattened images of any height, width and channels."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from genjax.nets.blocks import Dense, Embed, Init, embed, he, leaky, lecun, normal, projection
+from genjax.nets.functional import functional
+from genjax.types import Net
+
+Shape = tuple[int, int, int]
+"""(height, width, channels)."""
+
+
+def mlp_encoder(shape: Shape, n_out: int, hidden: tuple[int, ...] = (400,), n_classes: int = 0) -> Net:
+    """x [batch, *shape] -> [batch, n_out]: ReLU layers of the given sizes, then a linear one.
+
+    With n_classes > 0, `apply` needs labels `y` [batch].
+
+    Example:
+        >>> net = mlp_encoder((8, 8, 1), 4)
+        >>> params, state = net.init(jax.random.key(0))
+        >>> net.apply(params, state, jnp.zeros((2, 8, 8, 1)))[0].shape
+        (2, 4)
+    """
+    sizes = (math.prod(shape), *hidden, n_out)
+    return functional(lambda rngs: Mlp(sizes, n_classes, jax.nn.relu, init=he(), rngs=rngs))
+
+
+def mlp_decoder(z_dim: int, shape: Shape, hidden: tuple[int, ...] = (400,), n_classes: int = 0) -> Net:
+    """z [batch, z_dim] -> [batch, *shape], the likelihood's raw parameters; `shape`'s channels are its `n_out`."""
+    sizes = (z_dim, *hidden, math.prod(shape))
+    return functional(lambda rngs: Mlp(sizes, n_classes, jax.nn.relu, init=he(), shape=shape, rngs=rngs))
+
+
+def mlp_generator(z_dim: int, shape: Shape, hidden: tuple[int, ...] = (256, 512), n_classes: int = 0) -> Net:
+    """z [batch, z_dim] -> images [batch, *shape] in (-1, 1): leaky ReLU layers, then tanh. No normalisation."""
+    sizes = (z_dim, *hidden, math.prod(shape))
+    return functional(lambda rngs: Mlp(sizes, n_classes, leaky, init=he(0.2), shape=shape, squash=jnp.tanh, rngs=rngs))
+
+
+def mlp_discriminator(shape: Shape, hidden: tuple[int, ...] = (512, 256), n_classes: int = 0) -> Net:
+    """Images [batch, *shape] -> logits [batch]: leaky ReLU layers, then a linear one; labels enter by projection."""
+    sizes = (math.prod(shape), *hidden)
+    return functional(lambda rngs: MlpDiscriminator(sizes, n_classes, rngs=rngs))
+
+
+class Mlp(nnx.Module):
+    """Dense layers with an activation between them.
+
+    A label is embedded and added to the first layer's output: the same as feeding its one-hot code beside the input.
+    """
+
+    def __init__(
+        self,
+        sizes: tuple[int, ...],
+        n_classes: int,
+        activation: Callable,
+        *,
+        init: Init,
+        shape: Shape | None = None,
+        squash: Callable | None = None,
+        rngs: nnx.Rngs,
+    ):
+        """`shape` is the image to fold the output into, `squash` the last activation; None for neither."""
+        self.layers = nnx.List(_dense_layers(sizes, init, lecun, rngs))
+        self.label = embed(n_classes, sizes[1], rngs=rngs)
+        self.activation, self.shape, self.squash = activation, shape, squash
+
+    def __call__(self, x: Float[Array, "batch ..."], *, train: bool, key, y: Int[Array, " batch"] | None):
+        h = self.layers[0](x.reshape(x.shape[0], -1))
+        if self.label is not None:
+            h = h + self.label(y)
+        for layer in list(self.layers)[1:]:
+            h = layer(self.activation(h))
+        h = h if self.squash is None else self.squash(h)
+        return h if self.shape is None else h.reshape(-1, *self.shape)
+
+
+class MlpDiscriminator(nnx.Module):
+    """Dense layers, a linear logit, and a projected label."""
+
+    def __init__(self, sizes: tuple[int, ...], n_classes: int, *, rngs: nnx.Rngs):
+        self.layers = nnx.List(_dense_layers(sizes, he(0.2), he(0.2), rngs))
+        self.logit = Dense(sizes[-1], 1, rngs=rngs)
+        self.label: Embed | None = embed(n_classes, sizes[-1], init=normal(sizes[-1] ** -0.5), rngs=rngs)
+
+    def __call__(self, x: Float[Array, "batch h w c"], *, train: bool, key, y: Int[Array, " batch"] | None):
+        h = x.reshape(x.shape[0], -1)
+        for layer in self.layers:
+            h = leaky(layer(h))
+        return self.logit(h)[:, 0] + projection(h, self.label, y)
+
+
+def _dense_layers(sizes: tuple[int, ...], init: Init, last: Init, rngs: nnx.Rngs) -> list[Dense]:
+    n = len(sizes) - 1
+    return [Dense(sizes[i], sizes[i + 1], init=init if i < n - 1 else last, rngs=rngs) for i in range(n)]
