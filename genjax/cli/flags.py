@@ -1,11 +1,12 @@
 """From dataclasses to flags and back. The only module that imports tyro.
 
-A command is a frozen dataclass whose fields carry their help in `metadata["help"]`. Several dataclasses share one flat
-namespace of flags: `genjax train` parses a recipe's `Config` and `train.Options` together.
+A command is a frozen dataclass whose fields carry their help in `metadata["help"]` or in a comment on their line.
+Several dataclasses share one flat namespace: `genjax train` parses a recipe's `Config` and `train.Options` together.
 """
 
 import contextlib
 import dataclasses
+import inspect
 import io
 import re
 import typing
@@ -24,6 +25,7 @@ class Flag(NamedTuple):
     name: str
     type: Any
     field: Any
+    comment: str = ""
 
     @property
     def positional(self) -> bool:
@@ -63,6 +65,7 @@ def parse_all(commands: Sequence[type], argv: Sequence[str], prog: str, doc: str
     fields: dict[str, Flag] = {}
     owner: dict[str, type] = {}
     for command in commands:
+        comments = _comments(command)
         hints = typing.get_type_hints(command)
         for f in dataclasses.fields(command):
             if not f.init:
@@ -70,7 +73,7 @@ def parse_all(commands: Sequence[type], argv: Sequence[str], prog: str, doc: str
             if f.name in owner:
                 raise TypeError(f"{command.__name__}.{f.name} is a field of {owner[f.name].__name__} too: rename one.")
             owner[f.name] = command
-            fields[f.name] = Flag(f.name, hints[f.name], f)
+            fields[f.name] = Flag(f.name, hints[f.name], f, comments.get(f.name, ""))
     argv = _normalise(argv, fields, prog)
     values = _tyro(fields, argv, prog, doc)
     return [c(**{n: getattr(values, n) for n, o in owner.items() if o is c}) for c in commands]
@@ -107,6 +110,27 @@ def _dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
+def _help(f: Flag) -> str:
+    """A field's help, then its bounds."""
+    meta = f.field.metadata
+    allowed = [f"{_BOUNDS.get(name, name)} {limit:g}" for name, limit in meta.get("bounds", {}).items()]
+    allowed += [f"one of {', '.join(map(str, meta['choices']))}"] if meta.get("choices") else []
+    return ", ".join(filter(None, [meta.get("help") or f.comment, *allowed]))
+
+
+_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+
+def _comments(command: type) -> dict[str, str]:
+    """The comments on the lines of a dataclass's fields, which are their help."""
+    try:
+        lines = inspect.getsource(command).splitlines()
+    except (OSError, TypeError):
+        return {}
+    found = (re.match(r"\s+(\w+)\s*:[^#]*#\s*(.+)$", line) for line in lines)
+    return {m[1]: m[2].strip() for m in found if m and not m[2].startswith("noqa")}
+
+
 def _tyro(fields: dict[str, Flag], argv: list[str], prog: str, doc: str) -> Any:
     """One flat dataclass through tyro, whose boxes of advice become one sentence."""
     import tyro
@@ -115,7 +139,7 @@ def _tyro(fields: dict[str, Flag], argv: list[str], prog: str, doc: str) -> Any:
     for f in sorted(fields.values(), key=lambda f: f.required, reverse=True):
         kind = tyro.conf.Positional[f.type] if f.positional else f.type
         kept = dataclasses.field(default=f.field.default, default_factory=f.field.default_factory)
-        made.append((f.name, Annotated[kind, tyro.conf.arg(help=f.field.metadata.get("help", ""))], kept))
+        made.append((f.name, Annotated[kind, tyro.conf.arg(help=_help(f))], kept))
     flat = dataclasses.make_dataclass("Flags", made, frozen=True)
     flat.__doc__ = doc
     complaints = io.StringIO()
@@ -130,10 +154,11 @@ def _tyro(fields: dict[str, Flag], argv: list[str], prog: str, doc: str) -> Any:
 
 def _sentence(box: str, fields: dict[str, Flag], prog: str) -> str:
     """What tyro complains about, without its frame, flag help and advice."""
-    lines = [re.sub(r"^[│|]\s?|\s*[│|]$", "", line).rstrip() for line in box.splitlines()]
-    lines = [line for line in lines if line and not re.match(r"^[╭╰+]", line)]
-    rule = next((i for i, line in enumerate(lines) if re.match(r"^\s*[─-]{4,}$", line)), len(lines))
-    head = " ".join(line.strip() for line in lines[:rule])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
+    framed = [line.strip("│ ") for line in lines if line.startswith("│")]
+    lines = framed or [line.strip() for line in lines[2:]]  # without UTF-8: a title and a rule, no frame
+    rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]{4,}", line)), len(lines))
+    head = " ".join(filter(None, lines[:rule]))
     ill_typed = re.match(r"Error parsing (--\S+): (.*)", head)
     if ill_typed:
         head = f"{ill_typed[1]}: {ill_typed[2]}"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse
@@ -45,7 +45,7 @@ def sample(argv: Sequence[str]) -> None:
     if suffix == ".png":
         _writing(args.out, lambda path: viz.save_grid(path, image))
     else:
-        arrays = {"image": image} | ({} if label is None else {"label": label})
+        arrays: dict[str, Any] = {"image": image} | ({} if label is None else {"label": label})
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         _writing(args.out, lambda path: _replace(path, buffer.getvalue()))
@@ -75,15 +75,16 @@ def draw(run: Any, n: int, seed: int = 0, label: int | None = None) -> tuple[Any
     def chunk(params, state, key, y):
         return run.experiment.transform.inverse(model.sample(params, state, key, CHUNK, y))
 
-    y_all = None
+    padded = math.ceil(n / CHUNK) * CHUNK
+    labels = None
     if n_classes:
-        y_all = np.arange(math.ceil(n / CHUNK) * CHUNK, dtype=np.int32) % n_classes if label is None else None
-        y_all = np.full(math.ceil(n / CHUNK) * CHUNK, label, np.int32) if y_all is None else y_all
+        in_turn = np.arange(padded, dtype=np.int32) % n_classes
+        labels = in_turn if label is None else np.full_like(in_turn, label)
     images = []
-    for i in range(math.ceil(n / CHUNK)):
-        y = None if y_all is None else y_all[i * CHUNK : (i + 1) * CHUNK]
-        images.append(viz.to_uint8(chunk(params, state, rng.at_step(key, i), y)))
-    return np.concatenate(images)[:n], None if y_all is None else y_all[:n]
+    for first in range(0, padded, CHUNK):
+        y = None if labels is None else labels[first : first + CHUNK]
+        images.append(viz.to_uint8(chunk(params, state, rng.at_step(key, first), y)))
+    return np.concatenate(images)[:n], None if labels is None else labels[:n]
 
 
 @dataclass(frozen=True)
@@ -108,29 +109,63 @@ def score(argv: Sequence[str]) -> None:
     run = train.open_run(args.run)
     parts = _load(run, args.images, args.data_dir, args.image_size)
     cache.enable()
-    rows = [row for name, part in parts for row in score_rows(run, part, args.seed, {"part": name} if name else {})]
+    rows = [row for part in parts for row in score_rows(run, part, args.seed)]
     text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
     _writing(args.out, lambda path: _replace(path, text.encode()))
     print(f"{len(rows)} images scored by {run.name} at step {run.step}: {args.out}")
 
 
-def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> list[tuple[str, Any]]:
-    """The named parts to score, of the run's image shape."""
-    from genjax import data
+class Part(NamedTuple):
+    """Images to score."""
 
-    loaded = data.load(what, data_dir=data_dir, image_size=image_size)
-    if loaded.spec.shape != tuple(run.spec.shape):
+    images: Any
+    """`data.Images` or `data.Records`."""
+    name: str = ""
+    """`train` or `test` of a data set that has both."""
+    files: Sequence[str] = ()
+    """The file of each image, where each has one."""
+
+
+def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> list[Part]:
+    """The parts of what is to be scored, images of the run's shape.
+
+    Raises:
+        UsageError: it cannot be read, or is of another shape.
+    """
+    import numpy as np
+
+    from genjax import data
+    from genjax.data import folder
+
+    path = Path(what)
+    if path.is_file() and path.suffix.lower() in folder.SUFFIXES:
+        image = folder.decode(path, 3 if run.spec.shape[-1] == 3 else 1, image_size)
+        parts, shape = [Part(data.Images(np.asarray(image)[None]), files=[path.name])], image.shape
+    else:
+        loaded = data.load(what, data_dir=data_dir, image_size=image_size)
+        shape = loaded.spec.shape
+        files = [str(f.relative_to(path)) for f in folder.find_images(path)[0]] if _is_folder(path, loaded) else ()
+        parts = [Part(loaded.train, "train" if loaded.test else "", files)]
+        parts += [Part(loaded.test, "test")] if loaded.test else []
+    if tuple(shape) != tuple(run.spec.shape):
         h, w, _ = run.spec.shape
         hint = f" Try --image-size {h}." if h == w and image_size is None else ""
-        theirs, ours = _by(loaded.spec.shape), _by(run.spec.shape)
+        theirs, ours = _by(shape), _by(run.spec.shape)
         raise UsageError(f"IMAGES={what}: images of {theirs}, but {run.name} was trained on {ours}.{hint}")
-    if loaded.test is None:
-        return [("", loaded.train)]
-    return [("train", loaded.train), ("test", loaded.test)]
+    return parts
 
 
-def score_rows(run: Any, part: Any, seed: int = 0, more: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-    """One row for each image of a part of a data set: index, label where there is one, and the run's scores."""
+def _is_folder(path: Path, loaded: Any) -> bool:
+    """Whether this is what `data.load` read, and not a data set of that name."""
+    return path.is_dir() and loaded.test is None and loaded.spec.name == path.resolve().name
+
+
+def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """One row for each image: part, index, file and label where there are such, and the run's scores.
+
+    Raises:
+        UsageError: the run is class-conditional and the images have no labels, or others than its own.
+    """
     import jax
     import numpy as np
 
@@ -139,25 +174,29 @@ def score_rows(run: Any, part: Any, seed: int = 0, more: dict[str, Any] | None =
 
     params, state = train.evaluation(run.state)
     key = rng.named(jax.random.key(seed), "score")
-    conditional = run.experiment.model.n_classes > 0
+    n_classes = run.experiment.model.n_classes
 
     @jax.jit
     def chunk(params, state, batch, key):
         batch = run.experiment.transform(rng.named(key, "transform"), batch)
         return run.experiment.score(params, state, batch, rng.named(key, "score"))
 
-    n = data.size(part)
-    for i in range(math.ceil(n / CHUNK)):
-        ids = np.arange(i * CHUNK, (i + 1) * CHUNK)
-        images = data.take(part, np.minimum(ids, n - 1))  # the last chunk is filled up: one shape, one compilation
-        if conditional and images.label is None:
-            raise UsageError(f"IMAGES: {run.name} is class-conditional, the images have no labels. Give class folders.")
-        batch = Batch(images.image, images.label if conditional else None, id=ids.astype(np.int32))
-        scores = {k: np.asarray(v) for k, v in chunk(params, state, batch, rng.at_step(key, i)).items()}
-        for j in range(min(CHUNK, n - i * CHUNK)):
-            row = {**(more or {}), "index": int(ids[j])}
-            if images.label is not None:
-                row["label"] = int(images.label[j])
+    n = data.size(part.images)
+    for first in range(0, n, CHUNK):
+        ids = np.arange(first, first + CHUNK)
+        images = data.take(part.images, np.minimum(ids, n - 1))  # the last chunk is filled up: one compilation
+        label = None if images.label is None else np.asarray(images.label)
+        if n_classes and (label is None or label.max() >= n_classes):
+            raise UsageError(f"IMAGES: {run.name} needs each image's class, 0 to {n_classes - 1}. Try class folders.")
+        batch = Batch(images.image, label if n_classes else None, id=ids.astype(np.int32))
+        scores = {k: np.asarray(v) for k, v in chunk(params, state, batch, rng.at_step(key, first)).items()}
+        for j in range(min(CHUNK, n - first)):
+            row: dict[str, Any] = {"part": part.name} if part.name else {}
+            row["index"] = int(ids[j])
+            if part.files:
+                row["file"] = part.files[ids[j]]
+            if label is not None:
+                row["label"] = int(label[j])
             for name, values in scores.items():
                 row |= _columns(name, values[j])
             yield row
@@ -217,11 +256,11 @@ class Digest:
 def digest(argv: Sequence[str]) -> None:
     """`genjax digest RUN`: no model is built, only the checkpoint is read."""
     args = parse(Digest, argv, "genjax digest")
-    from genjax.train import checkpoint
+    from genjax.train import checkpoint, leaves
 
-    leaves, step = checkpoint.read_leaves(args.run)
-    print(f"step {step}")
-    print(checkpoint.digest(leaves))
+    step, named, _ = checkpoint.read_leaves(f"{args.run.rstrip('/')}/checkpoints")
+    print(f"step {step}, {len(named)} leaves")
+    print(leaves.digest(named))
 
 
 def _suffix(out: str, allowed: Sequence[str]) -> str:

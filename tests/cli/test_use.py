@@ -1,0 +1,185 @@
+"""sample, score and digest on a run made by hand."""
+
+import csv
+import json
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from genjax import cli, data, rng, train, viz
+from genjax.cli import use
+from genjax.train.state import Player, TrainState
+
+
+class Model(SimpleNamespace):
+    """Draws uniform noise; a conditional one draws its label's brightness."""
+
+    def sample(self, params, state, key, n, y=None):
+        u = jax.random.uniform(key, (n, 4, 4, 1))
+        return u if y is None else jnp.broadcast_to(y[:, None, None, None] / 10.0, u.shape)
+
+
+def score_of(params, state, batch, key):
+    x = batch.x.reshape(batch.x.shape[0], -1)
+    return {"logit": x.mean(-1), "mu": x[:, :2], "noise": jax.random.uniform(key, (x.shape[0],))}
+
+
+def make_run(n_classes=0):
+    experiment = SimpleNamespace(model=Model(n_classes=n_classes), transform=data.to_unit(), score=score_of, step=None)
+    state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
+    spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
+    return SimpleNamespace(path="R", name="noise", config=None, experiment=experiment, state=state, spec=spec, step=7)
+
+
+@pytest.fixture(autouse=True)
+def run(monkeypatch):
+    made = make_run()
+    monkeypatch.setattr(train, "open_run", lambda path: made, raising=False)
+    monkeypatch.setattr(use.cache, "enable", lambda on=True: None)
+    return made
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    for i in range(3):
+        (folder / f"c{i}").mkdir(parents=True)
+        Image.fromarray(np.full((4, 4), 51 * i, np.uint8)).save(folder / f"c{i}" / "a.png")
+    return folder
+
+
+def test_sample_npz_is_a_function_of_the_seed_and_a_prefix_of_more(tmp_path, run):
+    def draw(n, seed):
+        out = tmp_path / f"{n}-{seed}.npz"
+        assert cli.main(["sample", "R", "--n", str(n), "--seed", str(seed), "--out", str(out)]) == 0
+        return np.load(out)["image"]
+
+    some, more, other = draw(5, 0), draw(70, 0), draw(5, 1)
+    assert some.shape == (5, 4, 4, 1)
+    assert some.dtype == np.uint8
+    np.testing.assert_array_equal(some, more[:5])
+    assert (some != other).any()
+    assert len({m.tobytes() for m in more}) == 70
+
+
+def test_sample_png_is_a_grid(tmp_path, capsys):
+    out = tmp_path / "deep" / "s.png"
+    assert cli.main(["sample", "R", "--n", "9", "--out", str(out)]) == 0
+    images, ncols = viz.tiles(viz.decode(out), (4, 4, 1))
+    assert ncols == 3
+    np.testing.assert_array_equal(images[:9], use.draw(make_run(), 9)[0])
+    assert "step 7" in capsys.readouterr().out
+
+
+def test_sample_labels(tmp_path, monkeypatch):
+    conditional = make_run(n_classes=10)
+    monkeypatch.setattr(train, "open_run", lambda path: conditional, raising=False)
+    out = tmp_path / "s.npz"
+    assert cli.main(["sample", "R", "--n", "3", "--label", "7", "--out", str(out)]) == 0
+    with np.load(out) as arrays:
+        assert arrays["label"].tolist() == [7, 7, 7]
+        assert set(arrays["image"].ravel().tolist()) == {178}
+    assert cli.main(["sample", "R", "--n", "12", "--out", str(out)]) == 0
+    with np.load(out) as arrays:
+        assert arrays["label"].tolist() == [*range(10), 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--out", "s.png", "--label", "3"], "not class-conditional"),
+        (["--out", "s.png", "--n", "0"], "at least 1"),
+        (["--out", "s.jpg"], ".png or .npz"),
+        (["--out", "s.png", "--n", "x"], "--n"),
+    ],
+)
+def test_sample_refuses(argv, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sample", "R", *argv]) == 2
+    assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_label_out_of_range(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "open_run", lambda path: make_run(n_classes=10), raising=False)
+    assert cli.main(["sample", "R", "--label", "10", "--out", str(tmp_path / "s.png")]) == 2
+    assert "classes 0 to 9" in capsys.readouterr().err
+
+
+def test_score_folder_to_csv(tmp_path, pictures):
+    out = tmp_path / "s.csv"
+    assert cli.main(["score", "R", str(pictures), "--out", str(out)]) == 0
+    rows = list(csv.DictReader(out.open()))
+    assert list(rows[0]) == ["index", "file", "label", "logit", "mu_0", "mu_1", "noise"]
+    assert [r["file"] for r in rows] == ["c0/a.png", "c1/a.png", "c2/a.png"]
+    assert [int(r["label"]) for r in rows] == [0, 1, 2]
+    np.testing.assert_allclose([float(r["logit"]) for r in rows], [0.0, 0.2, 0.4], atol=1e-6)
+
+
+def test_score_single_image_and_json(tmp_path, pictures):
+    out = tmp_path / "s.json"
+    assert cli.main(["score", "R", str(pictures / "c1" / "a.png"), "--out", str(out)]) == 0
+    (row,) = json.loads(out.read_text())
+    assert row["file"] == "a.png"
+    assert row["logit"] == pytest.approx(0.2, abs=1e-6)
+
+
+def test_score_of_many_does_not_depend_on_the_filling(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (70, 4, 4, 1), np.uint8)
+    np.savez(tmp_path / "x.npz", image=image)
+    out = tmp_path / "s.csv"
+    assert cli.main(["score", "R", str(tmp_path / "x.npz"), "--out", str(out)]) == 0
+    rows = list(csv.DictReader(out.open()))
+    assert [int(r["index"]) for r in rows] == list(range(70))
+    np.testing.assert_allclose([float(r["logit"]) for r in rows], image.reshape(70, -1).mean(1) / 255, rtol=1e-5)
+    assert len({r["noise"] for r in rows}) == 70
+
+
+def test_score_keeps_train_and_test_apart(tmp_path):
+    arrays = {f"{p}_{k}": np.zeros((n, 4, 4) if k == "image" else n, np.uint8)
+              for p, n in (("train", 3), ("test", 2)) for k in ("image", "label")}  # fmt: skip
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert cli.main(["score", "R", str(tmp_path / "x.npz"), "--out", str(tmp_path / "s.csv")]) == 0
+    assert [r["part"] for r in csv.DictReader((tmp_path / "s.csv").open())] == ["train"] * 3 + ["test"] * 2
+
+
+def test_score_refuses_another_size_with_a_hint(tmp_path, capsys):
+    Image.fromarray(np.zeros((8, 6), np.uint8)).save(tmp_path / "a.png")
+    out = tmp_path / "s.csv"
+    assert cli.main(["score", "R", str(tmp_path / "a.png"), "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert "8x6x1" in err
+    assert "4x4x1" in err
+    assert "--image-size 4" in err
+    assert not out.exists()
+    assert cli.main(["score", "R", str(tmp_path / "a.png"), "--out", str(out), "--image-size", "4"]) == 0
+
+
+def test_score_of_a_conditional_run_needs_labels(tmp_path, pictures, monkeypatch, capsys):
+    monkeypatch.setattr(train, "open_run", lambda path: make_run(n_classes=3), raising=False)
+    assert cli.main(["score", "R", str(pictures), "--out", str(tmp_path / "s.csv")]) == 0
+    assert cli.main(["score", "R", str(pictures / "c1"), "--out", str(tmp_path / "t.csv")]) == 2
+    assert "each image's class" in capsys.readouterr().err
+
+
+def test_out_that_cannot_be_written(tmp_path, pictures, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["score", "R", str(pictures), "--out", str(tmp_path / "file" / "s.csv")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_digest_is_the_last_line_and_equals_the_tree_s(tmp_path, capsys):
+    from genjax.train import checkpoint, leaves
+
+    tree = {"w": jax.random.normal(rng.named(jax.random.key(0), "w"), (3,)), "step": jnp.int32(4)}
+    with checkpoint.Checkpoints(tmp_path / "R" / "checkpoints") as c:
+        c.save(4, tree)
+    assert cli.main(["digest", str(tmp_path / "R")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == leaves.tree_digest(tree)
+    assert cli.main(["digest", str(tmp_path / "nowhere")]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
