@@ -13,8 +13,6 @@ import contextlib
 import json
 import math
 import os
-import re
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -28,16 +26,13 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from genjax.errors import RunFailure, UsageError
-from genjax.train import seal
-from genjax.train.leaves import check, describe, digest, named_leaves, tree_digest
+from genjax.train import seal, steps
+from genjax.train.leaves import check, describe, digest, is_placed, named_leaves, placed, tree_digest
 from genjax.train.quiet import Quiet
 
 __all__ = ["Checkpoints", "Restored", "digest", "read_leaves", "tree_digest"]
 
-TRASH = ".trash"
 LOG = "errors.log"
-STEP = re.compile(r"0|[1-9][0-9]*")
-RESIDUE = re.compile(r"[0-9]+\.orbax-checkpoint-tmp.*")
 MB = 1e6
 
 
@@ -103,9 +98,7 @@ class Checkpoints:
             raise UsageError(f"keep={keep}: at least 1 checkpoint must be kept. Try keep=2.")
         if jax.process_count() > 1:
             raise UsageError(f"{jax.process_count()} processes: checkpoints are written by one process only.")
-        self.folder = epath.Path(folder).expanduser()
-        if seal.is_local(self.folder):
-            self.folder = self.folder.resolve()
+        self.folder = steps.resolved(folder)
         self._keep, self._keep_best, self._on_message, self._read_only = keep, keep_best, on_message, read_only
         self._manager: ocp.CheckpointManager | None = None
         self._thread: threading.Thread | None = None
@@ -134,10 +127,7 @@ class Checkpoints:
 
     def sealed(self) -> list[int]:
         """Steps that carry a seal, ascending; whether it still fits is checked when they are restored."""
-        if not self.folder.is_dir():
-            return []
-        names = [p.name for p in self.folder.iterdir() if STEP.fullmatch(p.name)]
-        return sorted(int(n) for n in names if (self.folder / n / seal.SEAL).exists())
+        return steps.sealed(self.folder)
 
     def save(self, step: int, tree: Any, extra: Mapping[str, Any] | None = None, metric: float | None = None) -> None:
         """Start saving `tree` as `step`; returns when the arrays may be donated or changed.
@@ -177,9 +167,7 @@ class Checkpoints:
         job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / MB)
         _IN_FLIGHT.add(self)
         try:
-            self._orbax().save(
-                job.step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(arrays)), force=True
-            )
+            self._orbax().save(job.step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(arrays)), force=True)
         except Exception as e:
             self._give_up(job, e)
             self._raise_failure()
@@ -266,12 +254,12 @@ class Checkpoints:
         if not self._read_only:
             self.wait()
         wanted = named_leaves(like)
-        found = _newest(self.folder, step, lambda s: self._read(s, wanted), self._set_aside)
+        found = steps.newest(self.folder, step, lambda s: self._read(s, wanted), self._set_aside)
         self._deliver()
         if found is None:
             return None
         body, leaves = found
-        tree = jax.tree.unflatten(jax.tree.structure(like), [_placed(leaves[n], x) for n, x in wanted.items()])
+        tree = jax.tree.unflatten(jax.tree.structure(like), [placed(leaves[n], x) for n, x in wanted.items()])
         return Restored(body["step"], tree, body["extra"])
 
     def _read(self, step: int, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -286,13 +274,9 @@ class Checkpoints:
         if self._read_only:
             self._news.append(said + ".")
             return
-        n = 0
-        while (aside := self.folder / (f"{step}.corrupt-{n}" if n else f"{step}.corrupt")).exists():
-            n += 1
         self._metrics.pop(step, None)
         try:
-            (self.folder / str(step)).rename(aside)
-            self._news.append(f"{said}; kept aside as {aside.name}.")
+            self._news.append(f"{said}; kept aside as {steps.set_aside(self.folder, step)}.")
         except OSError as e:
             self._news.append(f"{said}; it could not be renamed ({e.strerror}).")
 
@@ -343,46 +327,20 @@ class Checkpoints:
         _IN_FLIGHT.discard(self)
         last = max(self.sealed(), default=None)
         good = "there is no earlier checkpoint" if last is None else f"the last good checkpoint is step {last}"
-        raise RunFailure(f"checkpoint {job.step} was not saved: {self._reason(job, e)}; {good}.") from e
-
-    def _reason(self, job: _Save, e: Exception) -> str:
-        text = str(e)
-        if "RESOURCE_EXHAUSTED" in text or "No space left" in text or "Disk quota" in text:
-            free = shutil.disk_usage(self.folder).free / MB if seal.is_local(self.folder) else math.nan
-            return f"no space left for {self.folder}, which needs up to {job.megabytes:.1f} MB and has {free:.1f} MB free"
-        if "File too large" in text:
-            return f"{self.folder} allows no file of that size ({job.megabytes:.1f} MB of state; see `ulimit -f`)"
-        return f"writing {self.folder} failed ({type(e).__name__}: {text.splitlines()[0][:200] if text else ''})"
+        raise RunFailure(
+            f"checkpoint {job.step} was not saved: {steps.fault(self.folder, job.megabytes, e)}; {good}."
+        ) from e
 
     def _retire(self) -> None:
-        """Remove what is neither among the newest nor the best. A rename first: no kill leaves half a step listed."""
-        keep = set(sorted(self._metrics)[-self._keep :])
-        ranked = [(m, s) for s, m in self._metrics.items() if m is not None]
-        if ranked and self._keep_best:
-            # Of equal metrics the earliest step.
-            keep.add(min(ranked if self._keep_best == "min" else [(-m, s) for m, s in ranked])[1])
-        for step in [s for s in self._metrics if s not in keep]:
-            self._discard(str(step))
+        """Remove what is neither among the newest nor the best."""
+        stay = steps.spared(self._metrics, self._keep, self._keep_best)
+        for step in [s for s in self._metrics if s not in stay]:
+            steps.discard(self.folder, step)
             del self._metrics[step]
 
-    def _discard(self, name: str) -> None:
-        trash = self.folder / TRASH
-        trash.mkdir(exist_ok=True)
-        if (trash / name).exists():
-            (trash / name).rmtree()
-        (self.folder / name).rename(trash / name)
-        (trash / name).rmtree()
-        with contextlib.suppress(OSError):
-            trash.rmdir()
-
     def _sweep(self) -> None:
-        """Clear residues: Orbax's temporary folders, steps without a seal, the trash, torn temporary files."""
-        for path in list(self.folder.iterdir()):
-            if path.name == TRASH or RESIDUE.fullmatch(path.name):
-                path.rmtree()
-            elif STEP.fullmatch(path.name) and path.is_dir() and not (path / seal.SEAL).exists():
-                self._discard(path.name)
-                self._news.append(f"checkpoint {path.name} was interrupted before it was sealed; removed.")
+        for step in steps.sweep(self.folder):
+            self._news.append(f"checkpoint {step} was interrupted before it was sealed; removed.")
 
     def _deliver(self) -> None:
         while self._news:
@@ -398,8 +356,7 @@ def read_leaves(
         UsageError: there is no checkpoint, or not this one.
         RunFailure: every sealed step (or the one asked for) is damaged.
     """
-    path = epath.Path(folder).expanduser()
-    path = path.resolve() if seal.is_local(path) else path
+    path = steps.resolved(folder)
 
     def read(s: int) -> tuple[dict[str, Any], dict[str, Any]]:
         body = seal.verify(path / str(s))
@@ -410,32 +367,11 @@ def read_leaves(
     def say(s: int, damage: seal.Damage) -> None:
         on_message(f"checkpoint {s} is damaged: {path / str(s) / damage.file} {damage.what}.")
 
-    found = _newest(path, step, read, say)
+    found = steps.newest(path, step, read, say)
     if found is None:
         raise UsageError(f"{path} holds no checkpoint.")
     body, leaves = found
     return body["step"], leaves, body["extra"]
-
-
-def _newest(folder: epath.Path, step: int | None, read: Callable[[int], Any], on_damage: Callable[..., Any]) -> Any:
-    """`read` of the newest sealed step it does not find damaged (or of `step` alone), None where there is none."""
-    listing = Checkpoints(folder, read_only=True)
-    tried: dict[int, seal.Damage] = {}
-    if step is not None and step not in listing.sealed():
-        raise UsageError(f"{folder} has no checkpoint of step {step}; it has {listing.sealed() or 'none'}.")
-    # Listed anew each time: a run at work may retire a step while it is read.
-    while left := [s for s in listing.sealed() if s not in tried and step in (None, s)]:
-        s = max(left)
-        try:
-            return read(s)
-        except seal.Damage as damage:
-            tried[s] = damage
-            if (folder / str(s)).exists():
-                on_damage(s, damage)
-    if tried:
-        faults = "; ".join(f"{s}: {d}" for s, d in list(tried.items())[:3])
-        raise RunFailure(f"no intact checkpoint in {folder} ({faults}).")
-    return None
 
 
 def _read_arrays(
@@ -464,27 +400,10 @@ def _read_arrays(
     return leaves
 
 
-def _is_placed(like: Any) -> bool:
-    """Whether a leaf says on which devices its array must be."""
-    return like.committed if isinstance(like, jax.Array) else getattr(like, "sharding", None) is not None
-
-
 def _restore_args(like: Any) -> ocp.RestoreArgs:
-    if _is_placed(like):
+    if is_placed(like):
         return ocp.ArrayRestoreArgs(sharding=like.sharding)
     return ocp.RestoreArgs(restore_type=np.ndarray)
-
-
-def _placed(x: Any, like: Any) -> Any:
-    """A stored leaf as the kind of thing its counterpart is: jax array, NumPy array or number, Python number."""
-    if isinstance(like, jax.Array | jax.ShapeDtypeStruct):
-        if isinstance(x, jax.Array):
-            return x
-        # Copied: a view of NumPy's memory could not be donated.
-        return jax.device_put(x, like.sharding) if _is_placed(like) else jnp.array(x)
-    if isinstance(like, np.ndarray):
-        return x
-    return x[()] if isinstance(like, np.generic) else x.item()
 
 
 _IN_FLIGHT: set[Checkpoints] = set()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from genjax.errors import UsageError
@@ -26,7 +27,8 @@ def named_leaves(tree: Any) -> dict[str, Any]:
         >>> list(named_leaves({"b": [1, 2], "a": {"w": 3.0}}))
         ['a/w', 'b/0', 'b/1']
     """
-    pairs = [(jax.tree_util.keystr(p, simple=True, separator="/"), x) for p, x in jax.tree_util.tree_leaves_with_path(tree)]
+    paths = jax.tree_util.tree_leaves_with_path(tree)
+    pairs = [(jax.tree_util.keystr(p, simple=True, separator="/"), x) for p, x in paths]
     named = dict(pairs)
     if len(named) < len(pairs):
         twice = sorted({n for n, _ in pairs if sum(n == m for m, _ in pairs) > 1})
@@ -106,3 +108,20 @@ def check(wanted: Mapping[str, Any], stored: Sequence[Sequence[Any]], where: str
         lines.append(f"  ... and {len(differ) - SHOWN} more")
     lines.append("Use the configuration it was trained with, or another run folder.")
     raise UsageError("\n".join(lines))
+
+
+def is_placed(like: Any) -> bool:
+    """Whether a leaf says on which devices its array must be: a committed array, a struct with a sharding."""
+    return like.committed if isinstance(like, jax.Array) else getattr(like, "sharding", None) is not None
+
+
+def placed(x: Any, like: Any) -> Any:
+    """A stored leaf as the kind of thing its counterpart is: jax array, NumPy array or number, Python number."""
+    if isinstance(like, jax.Array | jax.ShapeDtypeStruct):
+        if isinstance(x, jax.Array):
+            return x
+        # Copied: a view of NumPy's memory could not be donated.
+        return jax.device_put(x, like.sharding) if is_placed(like) else jnp.array(x)
+    if isinstance(like, np.ndarray):
+        return x
+    return x[()] if isinstance(like, np.generic) else x.item()

@@ -1,0 +1,97 @@
+"""Strict JSON files, written whole or not at all.
+
+Numbers that JSON has no word for are the strings "NaN", "Infinity" and "-Infinity", which Python's `float` and
+JavaScript's `Number` both read.
+"""
+
+import contextlib
+import errno
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genjax.errors import RunFailure, UsageError
+
+
+def to_json(value: Any) -> Any:
+    """`value` as strict JSON holds it: tuples become lists, NumPy and JAX numbers Python's, NaN and Inf strings.
+
+    Raises:
+        TypeError: there is something that JSON cannot hold.
+
+    Example:
+        >>> to_json({"a": (1, float("nan")), "b": float("inf")})
+        {'a': [1, 'NaN'], 'b': 'Infinity'}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return to_json(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} has no place in JSON.")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write `to_json(value)` whole or not at all, durably: temporary file, fsync, rename, fsync of the folder.
+
+    Raises:
+        RunFailure: the disk is full or fails; the old file is as it was.
+    """
+    write_atomically(path, (json.dumps(to_json(value), indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace a file's content whole or not at all; see `write_json`."""
+    path = Path(path)
+    tmp = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with tmp.open("wb") as f:
+            f.write(content)
+            f.flush()
+            os.fsync(f.fileno())
+        tmp.replace(path)
+        fd = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as e:
+        raise failed_write(path, len(content), e) from e
+    finally:
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
+
+
+def failed_write(path: Path, n_bytes: int, e: OSError) -> RunFailure:
+    """The failure to raise where writing `path` met `e`: names the path, and room needed and free on a full disk."""
+    if e.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(path.parent).free / 1e6
+        return RunFailure(f"no space left for {path}: needs {n_bytes / 1e6:.3f} MB, {free:.3f} MB free.")
+    return RunFailure(f"writing {path} failed: {e.strerror or e}.")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The content of a JSON file, None where there is no such file.
+
+    Raises:
+        UsageError: it is not JSON, or cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as e:
+        raise UsageError(f"{path} cannot be read: {e.strerror}.") from e
+    except ValueError as e:
+        raise UsageError(f"{path} is damaged: it is not JSON ({e}).") from e

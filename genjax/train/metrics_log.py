@@ -1,0 +1,134 @@
+"""`metrics.jsonl`: a row of numbers per log point, appended while a run works, cut back when it resumes."""
+
+import errno
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from genjax.errors import RunFailure
+from genjax.train.jsonfile import failed_write, to_json, write_atomically
+
+NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""What `to_json` writes for numbers that JSON has no word for."""
+
+
+class MetricsLog:
+    """`metrics.jsonl`, open for appending: one row a line, complete in the kernel when `append` returns.
+
+    A kill costs at most the line being written, which opening again removes. Call `sync` before a checkpoint is
+    saved, so that no machine crash leaves a checkpoint without the rows before it.
+
+    Args:
+        path: the file, made when missing.
+
+    Raises:
+        RunFailure: it cannot be written, or a line within it is damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            whole = sum(len(line) for line, _ in _lines(self.path))
+            if os.fstat(self._fd).st_size != whole:
+                os.ftruncate(self._fd, whole)
+        except OSError as e:
+            raise failed_write(self.path, 0, e) from e
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row, which has an integer `step`.
+
+        Raises:
+            RunFailure: the disk is full or fails; nothing of the row is in the file then.
+        """
+        line = (json.dumps(to_json(row), allow_nan=False) + "\n").encode()
+        size = os.fstat(self._fd).st_size
+        try:
+            written = os.write(self._fd, line)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as e:
+            os.ftruncate(self._fd, size)
+            raise failed_write(self.path, len(line), e) from e
+
+    def sync(self) -> None:
+        """Wait until all rows are on the disk."""
+        try:
+            os.fsync(self._fd)
+        except OSError as e:
+            raise failed_write(self.path, 0, e) from e
+
+    def truncate_to(self, keep: Callable[[int], bool]) -> None:
+        """Keep the rows whose step satisfies `keep`, byte for byte: what was logged after the restored step goes.
+
+        The file is replaced whole or not at all.
+        """
+        rows = list(_lines(self.path))
+        kept = [line for line, row in rows if keep(row["step"])]
+        if len(kept) < len(rows):
+            write_atomically(self.path, b"".join(kept))
+            os.close(self._fd)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
+
+    def close(self) -> None:
+        """Close the file. Safe to repeat."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rows of a metrics file, as numbers; a torn last line is left out, a missing file has none.
+
+    Raises:
+        RunFailure: a line before the last is not a row.
+    """
+    return [
+        {k: NUMBERS.get(v, v) if isinstance(v, str) else v for k, v in row.items()} for _, row in _lines(Path(path))
+    ]
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Rows as one array a name, float64 with NaN where a row has none; `step` is int64. Only numbers are taken.
+
+    Example:
+        >>> columns([{"step": 1, "loss": 0.5}, {"step": 2, "elbo": -3.0}])["loss"].tolist()
+        [0.5, nan]
+    """
+    names = dict.fromkeys(n for row in rows for n, v in row.items() if isinstance(v, int | float))
+    arrays = {n: np.array([r.get(n, math.nan) for r in rows], np.float64) for n in names}
+    arrays["step"] = np.array([r["step"] for r in rows], np.int64)
+    return arrays
+
+
+def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    """`(line, row)` of every whole line of a metrics file."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    lines = raw.splitlines(keepends=True)
+    found = []
+    for n, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            whole = line.endswith(b"\n") and isinstance(row, dict) and isinstance(row.get("step"), int)
+        except ValueError:
+            whole = False
+        if whole:
+            found.append((line, row))
+        elif n < len(lines):
+            raise RunFailure(f"{path}, line {n}: damaged, not a row of metrics. Remove that line to go on without it.")
+    return found
