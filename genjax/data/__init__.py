@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from genjax.data.catalogue import Prepared, data_dir_of, names, prepared
     from genjax.data.door import load
     from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, take
-    from genjax.data.source import Source, make_source, once, resident
+    from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_signed, to_unit
 
 _HOME = {
     "catalogue": ("Prepared", "data_dir_of", "names", "prepared"),
     "door": ("load",),
     "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take"),
-    "source": ("Source", "make_source", "once", "resident"),
+    "source": ("Source", "make_source", "once", "resident", "streamed"),
     "transforms": ("Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit"),
 }
 _MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
@@ -28,7 +28,7 @@ __all__ = [  # noqa: RUF022  (by module)
     "Prepared", "data_dir_of", "names", "prepared",
     "load",
     "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take",
-    "Source", "make_source", "once", "resident",
+    "Source", "make_source", "once", "resident", "streamed",
     "Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit",
 ]  # fmt: skip
 

@@ -1,16 +1,123 @@
 """The one door to data: `load`."""
 
+import difflib
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
-from genjax.data.catalogue import EMBEDDED
+from genjax.data.arrays import load_array, load_npz
+from genjax.data.catalogue import EMBEDDED, data_dir_of, prepared
 from genjax.data.embedded import load_embedded
-from genjax.data.images import Dataset
+from genjax.data.folder import load_folder
+from genjax.data.images import Dataset, Images, Records, dataset
+from genjax.data.resize import check_image_size, resize_all
 from genjax.errors import UsageError
 
+RESIDENT_BYTES = 2 * 2**30
+"""Decoded pixels above which a TFDS set or a folder is decoded on demand instead of held in memory."""
 
-def load(what: Any, *, data_dir: str | os.PathLike | None = None, image_size: int | None = None) -> Dataset:
-    """A data set by name."""
-    if isinstance(what, str) and what in EMBEDDED:
-        return load_embedded(what)
-    raise UsageError(f"unknown data set {what!r}. Embedded: {', '.join(EMBEDDED)}.")
+
+def load(
+    what: Any,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    stream: bool | None = None,
+) -> Dataset:
+    """A data set as uint8 images (N, H, W, C) with int32 labels.
+
+    Args:
+        what: one of
+            - an embedded name (`digits`, `fashion_mini`);
+            - the name of an image set that TFDS has prepared in `data_dir`, also `name/config` and `name:version`
+              (its `test` split, else its `validation` split, becomes the test part);
+            - a folder of images, class folders giving labels (see `folder.load_folder`), or an `.npz` file (see
+              `arrays.load_npz`). A plain word is a name first; write `./word` for a folder;
+            - an array of images, or a tuple (images, labels).
+            Where a set has no test part all its images are for training and `test` is None. Float pixels are
+            quantised to 8 bits.
+        data_dir: the TFDS folder; by default `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`. Nothing is downloaded.
+        image_size: side of the square that images are resized (short side) and cropped (centre) to, antialiased.
+        stream: True to decode on demand (`Records`), False to hold all in memory, None to decide by
+            `RESIDENT_BYTES`. Embedded sets, arrays and `.npz` files are always in memory.
+
+    Raises:
+        UsageError: anything wrong with it, saying what was found, what is allowed, and what to try.
+
+    Example:
+        >>> load("digits").test.image.shape
+        (297, 8, 8, 1)
+    """
+    check_image_size(image_size)
+    if not isinstance(what, str | os.PathLike):
+        return load_array(what, image_size)
+    above = {None: RESIDENT_BYTES, True: -1, False: sys.maxsize}[stream]
+    name = os.fspath(what)
+    if isinstance(what, str) and name in EMBEDDED:
+        return _resized(load_embedded(name), image_size)
+    path = Path(name).expanduser()
+    if isinstance(what, os.PathLike) or _looks_like_a_path(name, data_dir):
+        return _load_path(path, image_size, above)
+    from genjax.data import tfds  # TFDS takes most of a second to import
+
+    found = tfds.find(name, data_dir)
+    if found is not None:
+        return tfds.load_prepared(name, found, image_size, above)
+    if path.exists():
+        return _load_path(path, image_size, above)
+    raise _unknown(name, data_dir)
+
+
+def _resized(d: Dataset, image_size: int | None) -> Dataset:
+    if image_size is None:
+        return d
+    train, test = (_resized_part(part, image_size) for part in (d.train, d.test))
+    assert train is not None
+    return dataset(d.spec.name, train, test, d.spec.n_classes)
+
+
+def _resized_part(part: Images | Records | None, image_size: int) -> Images | None:
+    return Images(resize_all(part.image, image_size), part.label) if isinstance(part, Images) else None
+
+
+def _looks_like_a_path(name: str, data_dir: str | os.PathLike | None) -> bool:
+    """Whether a string is meant as a path: `name/config` of a prepared set is not."""
+    if name.startswith((".", "~", os.sep)) or name.endswith((".npz", os.sep)) or "\\" in name:
+        return True
+    return os.sep in name and not (data_dir_of(data_dir) / name.partition(":")[0]).is_dir()
+
+
+def _load_path(path: Path, image_size: int | None, above: int) -> Dataset:
+    """A folder or an .npz file."""
+    if not path.exists():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, siblings, n=3)
+        hint = f" Nearest in {path.parent}: {', '.join(near)}." if near else ""
+        raise UsageError(f"data={path}: there is no such file or folder.{hint}")
+    try:
+        if path.is_dir():
+            return load_folder(path, image_size, above)
+        if path.suffix == ".npz":
+            return load_npz(path, image_size)
+    except PermissionError as e:
+        raise UsageError(f"data={path}: may not be read ({e.strerror}: {e.filename}).") from None
+    raise UsageError(f"data={path}: is neither a folder of images nor an .npz file.")
+
+
+def _unknown(name: str, data_dir: str | os.PathLike | None) -> UsageError:
+    """The error for a name that is neither embedded nor prepared: TFDS knows it, or nobody does."""
+    from genjax.data import tfds
+
+    root = data_dir_of(data_dir)
+    known = tfds.known()
+    plain = name.partition(":")[0].partition("/")[0]
+    if plain in known:
+        return UsageError(tfds.how_to_prepare(name, root))
+    here = [p.name for p in prepared(root) if p.has_images]
+    near = difflib.get_close_matches(name, [*EMBEDDED, *here, *known], n=4, cutoff=0.5)
+    nearest = f" Nearest: {', '.join(near)}." if near else ""
+    return UsageError(
+        f"data={name!r}: no data set of this name, nor a folder.{nearest} "
+        f"Embedded: {', '.join(EMBEDDED)}. Prepared by TFDS in {root}: {', '.join(here) or 'none'}."
+    )

@@ -4,6 +4,7 @@ Minibatch m = step * n_batches + j takes positions m*B ... m*B + B - 1 of the en
 `rng.order` shuffles under the stream "order" of the run's root key; transforms draw from the stream "transform" at m.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from genjax.types import Batch, Key
 WINDOW_BYTES = 64 * 2**20
 """Raw pixels of a streamed window, at most (one minibatch a step), from which its capacity follows."""
 MAX_CAPACITY = 256
+LAST_MINIBATCH = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Window(NamedTuple):
 
 def make_source(part: Images | Records, batch_size: int, transform: Transform | None = None) -> Source:
     """A source over a part of a data set: resident where it is in memory, streamed where it is read on demand."""
-    transform = to_unit() if transform is None else transform
-    return resident(part, batch_size, transform)
+    make = streamed if isinstance(part, Records) else resident
+    return make(part, batch_size, to_unit() if transform is None else transform)
 
 
 def resident(images: Images, batch_size: int, transform: Transform) -> Source:
@@ -93,6 +95,86 @@ def resident(images: Images, batch_size: int, transform: Transform) -> Source:
         return _transformed(transform, key, m, data.image[idx], None if data.label is None else data.label[idx], idx)
 
     return Source(batch_size, n, None, window, batches)
+
+
+def streamed(
+    records: Records, batch_size: int, transform: Transform, *, capacity: int | None = None, n_threads: int = 4
+) -> Source:
+    """Images decoded on demand, ahead of time, by grain: the same batches in the same order as `resident`, bit for bit.
+
+    Windows asked for one after the other come from one prefetching iterator over minibatch numbers; a window
+    elsewhere (a resumed run, another key) starts a new one there.
+
+    Args:
+        records: where the examples are read.
+        batch_size: examples of a minibatch.
+        transform: applied on the device, inside the compiled step.
+        capacity: steps of a window; None for as many as `WINDOW_BYTES` holds, at most `MAX_CAPACITY`.
+        n_threads: threads that decode, each a minibatch at a time.
+
+    Raises:
+        UsageError: where batch_size is not in 1 ... n.
+    """
+    n = records.n
+    _check(batch_size, n)
+    bytes_a_step = batch_size * int(np.prod(records.shape))
+    capacity = capacity or max(1, min(MAX_CAPACITY, WINDOW_BYTES // bytes_a_step))
+    ahead = _Ahead(records, batch_size, n_threads, max(n_threads, min(32, WINDOW_BYTES // bytes_a_step)))
+
+    def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> Window:
+        if not 1 <= n_steps <= capacity:
+            raise ValueError(f"n_steps={n_steps} must lie in 1 ... {capacity}, this source's capacity.")
+        got = ahead.minibatches(key, int(start_step) * n_batches, n_steps * n_batches)
+
+        def stacked(rows: list) -> jax.Array | None:
+            if rows[0] is None:
+                return None
+            out = np.zeros((capacity * n_batches, *rows[0].shape), rows[0].dtype)
+            np.stack(rows, out=out[: len(rows)])
+            return jax.device_put(out.reshape(capacity, n_batches, *rows[0].shape))
+
+        return Window(*(stacked([row[k] for row in got]) for k in range(3)))
+
+    def batches(data: Window, key: Key, step, i, n_batches: int) -> Batch:
+        at = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), data)
+        return _transformed(transform, key, _minibatches(step, n_batches), at.image, at.label, at.id)
+
+    return Source(batch_size, n, capacity, window, batches)
+
+
+class _Ahead:
+    """Minibatches by number, decoded ahead of use: the result depends on the arguments, the speed on what came before."""
+
+    def __init__(self, records: Records, batch_size: int, n_threads: int, depth: int):
+        self.records, self.batch_size, self.n_threads, self.depth = records, batch_size, n_threads, depth
+        self.lock = threading.Lock()
+        self.at: tuple[bytes, int] | None = None
+        """The key and the number of the next minibatch of the open iterator."""
+        self.iterator: Any = None
+
+    def minibatches(self, key: Key, start: int, count: int) -> list[Window]:
+        words = np.asarray(jax.random.key_data(rng.named(key, "order")))
+        with self.lock:
+            if self.at != (words.tobytes(), start):
+                self._open(jax.random.wrap_key_data(words, impl=jax.random.key_impl(key)), start)
+            self.at = None  # until all went well
+            got = [next(self.iterator) for _ in range(count)]
+            self.at = (words.tobytes(), start + count)
+        return got
+
+    def _open(self, order: Key, start: int) -> None:
+        import grain  # takes more than a second, and only streamed data needs it
+
+        def read(m: int) -> Window:
+            ids = rng.order(order, rng.positions_of(int(m), self.batch_size, self.records.n), self.records.n)
+            images = self.records.read(ids)
+            return Window(images.image, images.label, ids)
+
+        if self.iterator is not None:
+            self.iterator.close()
+        ahead = grain.ReadOptions(num_threads=self.n_threads, prefetch_buffer_size=self.depth)
+        numbers = grain.MapDataset.range(start, LAST_MINIBATCH)
+        self.iterator = iter(numbers.map(read).to_iter_dataset(ahead))
 
 
 def once(part: Images | Records, batch_size: int) -> Iterator[Batch]:
