@@ -76,8 +76,10 @@ def load(what: str | Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as e:
         del sys.modules[name]
+        if isinstance(e, SyntaxError) and e.filename == str(path):
+            raise UsageError(f"EXPERIMENT={path}: line {e.lineno} is not Python ({e.msg}).") from None
         raise
     lacking = [part for part in ("Config", "build", "main") if not hasattr(module, part)]
     if lacking:

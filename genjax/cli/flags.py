@@ -171,4 +171,3 @@ def _sentence(box: str, fields: dict[str, Flag], prog: str) -> str:
 
 
 _KINDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
-

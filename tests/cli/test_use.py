@@ -52,6 +52,11 @@ def pictures(tmp_path):
     return folder
 
 
+def read(path):
+    with path.open(newline="") as f:
+        return list(csv.DictReader(f))
+
+
 def test_sample_npz_is_a_function_of_the_seed_and_a_prefix_of_more(tmp_path, run):
     def draw(n, seed):
         out = tmp_path / f"{n}-{seed}.npz"
@@ -113,7 +118,7 @@ def test_label_out_of_range(tmp_path, monkeypatch, capsys):
 def test_score_folder_to_csv(tmp_path, pictures):
     out = tmp_path / "s.csv"
     assert cli.main(["score", "R", str(pictures), "--out", str(out)]) == 0
-    rows = list(csv.DictReader(out.open()))
+    rows = read(out)
     assert list(rows[0]) == ["index", "file", "label", "logit", "mu_0", "mu_1", "noise"]
     assert [r["file"] for r in rows] == ["c0/a.png", "c1/a.png", "c2/a.png"]
     assert [int(r["label"]) for r in rows] == [0, 1, 2]
@@ -133,7 +138,7 @@ def test_score_of_many_does_not_depend_on_the_filling(tmp_path):
     np.savez(tmp_path / "x.npz", image=image)
     out = tmp_path / "s.csv"
     assert cli.main(["score", "R", str(tmp_path / "x.npz"), "--out", str(out)]) == 0
-    rows = list(csv.DictReader(out.open()))
+    rows = read(out)
     assert [int(r["index"]) for r in rows] == list(range(70))
     np.testing.assert_allclose([float(r["logit"]) for r in rows], image.reshape(70, -1).mean(1) / 255, rtol=1e-5)
     assert len({r["noise"] for r in rows}) == 70
@@ -144,7 +149,7 @@ def test_score_keeps_train_and_test_apart(tmp_path):
               for p, n in (("train", 3), ("test", 2)) for k in ("image", "label")}  # fmt: skip
     np.savez(tmp_path / "x.npz", **arrays)
     assert cli.main(["score", "R", str(tmp_path / "x.npz"), "--out", str(tmp_path / "s.csv")]) == 0
-    assert [r["part"] for r in csv.DictReader((tmp_path / "s.csv").open())] == ["train"] * 3 + ["test"] * 2
+    assert [r["part"] for r in read(tmp_path / "s.csv")] == ["train"] * 3 + ["test"] * 2
 
 
 def test_score_refuses_another_size_with_a_hint(tmp_path, capsys):
