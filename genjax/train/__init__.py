@@ -3,6 +3,8 @@
 from genjax.train.config import Options, check, run_only, structure, value
 from genjax.train.experiment import Experiment
 from genjax.train.loop import Every, Fitted, Progress, fit
+from genjax.train.record import read_metrics
+from genjax.train.run import Run, load, open_run, run
 from genjax.train.state import Average, Ema, Player, TrainState, evaluation
 from genjax.train.step import Move, Step, make_step
 
@@ -16,12 +18,17 @@ __all__ = [
     "Options",
     "Player",
     "Progress",
+    "Run",
     "Step",
     "TrainState",
     "check",
     "evaluation",
     "fit",
+    "load",
     "make_step",
+    "open_run",
+    "read_metrics",
+    "run",
     "run_only",
     "structure",
     "value",

@@ -31,6 +31,8 @@ class Progress(NamedTuple):
     state: TrainState
     pending: list[Row]
     """Per-step metrics since the last logged row: with them a resumed run logs the rows it would have logged."""
+    seconds: float
+    """Wall-clock time spent on the run so far."""
 
 
 class Every(NamedTuple):
@@ -47,6 +49,7 @@ class Fitted(NamedTuple):
     rows: list[Row]
     """Logged rows: step, seconds, images_per_s, and the mean of each metric since the row before."""
     pending: list[Row]
+    seconds: float
 
 
 def make_chunk(step: Step, source, capacity: int):
@@ -87,7 +90,7 @@ def fit(
     every: Sequence[Every] = (),
     stop: Callable[[], bool] = lambda: False,
     pending: Sequence[Row] = (),
-    seconds: float = 0.0,
+    seconds: float | int = 0.0,
 ) -> Fitted:
     """Trains from `state.step` to `steps`.
 
@@ -139,13 +142,13 @@ def fit(
             land()
             check_finite(state, done)
             for e in due:
-                e.do(Progress(done, state, log.pending))
+                e.do(Progress(done, state, list(log.pending), log.seconds))
             log.landed = time.perf_counter()
     land()
     if done == steps:
         log.finish(done)
     check_finite(state, done)
-    return Fitted(state, log.rows, log.pending)
+    return Fitted(state, log.rows, log.pending, log.seconds)
 
 
 class _Log:

@@ -12,7 +12,7 @@ def favourites(row: dict[str, float]) -> dict[str, float]:
     return {k: row[k] for k in [k for k in FAVOURITES if k in row][:4 if "d/loss" in row else 3]}
 
 
-class Progress:
+class Display:
     """A context manager with `update(row)` and `say(text)`.
 
     Args:
