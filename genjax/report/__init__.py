@@ -1,0 +1,43 @@
+"""The report: a run, or several side by side, as one HTML page that loads nothing and works from disk."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from genjax.errors import UsageError
+
+__all__ = ["write"]
+
+N_ALONE, N_BESIDE = 64, 36
+"""Images of each sample grid in the report on one run, and in a column of a comparison."""
+
+
+def write(runs: Sequence[str | os.PathLike], out: str | os.PathLike | None = None) -> Path:
+    """Writes the page and says where it is.
+
+    A run that is unfinished, has no checkpoint or lacks its data set still gets a page, which says so.
+
+    Args:
+        runs: folders of one or more runs.
+        out: file to write; by default `report.html` in the one run, or beside the first of several.
+
+    Raises:
+        UsageError: no runs, a folder that is not a run's, or an unwritable `out`.
+    """
+    if not runs:
+        raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
+    from genjax.report import facts, page
+
+    paths = [os.fspath(run) for run in runs]
+    n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
+    text = page.page([facts.read(path, n_tiles) for path in paths])
+    first = Path(paths[0])
+    target = Path(out) if out is not None else (first if len(paths) == 1 else first.parent) / "report.html"
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as e:
+        raise UsageError(f"--out={target}: cannot be written ({e.strerror or e}).") from None
+    return target

@@ -1,0 +1,204 @@
+"""What a report says of a run, read from its folder; a run that cannot be opened still has most of it."""
+
+import base64
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genjax import data, models, recipes, train, viz
+from genjax.errors import RunFailure, UsageError
+from genjax.report import pictures
+from genjax.report.pictures import Pictures
+
+N_FRAMES, FRAME_BYTES = 24, 900_000
+"""Sample grids over training in a page: at most so many, and so many bytes; evenly spaced, first and last kept."""
+
+
+class Frame(NamedTuple):
+    """A sample grid at a step of training."""
+
+    step: int
+    png: viz.Png
+
+
+class Facts(NamedTuple):
+    """What is known of a run."""
+
+    path: str
+    name: str
+    recipe: str
+    family: str
+    """`VAE`, `GAN`, or nothing where neither the model nor the metrics tell."""
+    config: dict[str, Any]
+    data: dict[str, Any]
+    manifest: dict[str, Any]
+    rows: dict[str, np.ndarray]
+    frames: tuple[Frame, ...]
+    n_frames: int
+    """How many sample grids the folder holds."""
+    step: int | None
+    """Of the last checkpoint; None where there is none."""
+    digest: str
+    pictures: Pictures | None
+    problems: tuple[str, ...]
+    """What the page lacks, and why, in sentences."""
+
+    @property
+    def planned(self) -> int | None:
+        """Steps that the run is to make."""
+        steps = self.config.get("steps")
+        return steps if isinstance(steps, int) else None
+
+    @property
+    def reached(self) -> int:
+        """Steps done, as far as the folder shows."""
+        logged = int(self.rows["step"][-1]) if len(self.rows.get("step", ())) else 0
+        return max(logged, self.step or 0)
+
+    @property
+    def finished(self) -> bool:
+        return self.step is not None and self.planned is not None and self.step >= self.planned
+
+
+def read(path: str, n_tiles: int) -> Facts:
+    """The facts of the run in folder `path`; of each sample grid the first `n_tiles` images.
+
+    Raises:
+        UsageError: there is no such folder, or it is not a run's.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UsageError(f"RUN={path}: there is no such folder.")
+    if not (folder / "config.json").exists():
+        raise UsageError(f"RUN={path}: not a run's folder, it has no config.json. `genjax train NAME` makes one.")
+    record = train.record.read_config(path) or {}
+    manifest = train.record.read_json(Path(path) / train.record.MANIFEST) or {}
+    problems: list[str] = []
+    rows = train.read_metrics(path) if (folder / "metrics.jsonl").exists() else {}
+    config, about = dict(record.get("config", {})), dict(record.get("data", {}))
+    step, digest, drawn, family = None, "", None, _family_of(rows)
+    if _has_checkpoint(folder):
+        try:
+            run = train.open_run(path)
+            step, family = run.step, _family(run, family)
+            digest = train.checkpoint.digest(train.checkpoint.read_leaves(path)[1])
+            drawn = pictures.draw(run, _dataset(run, record, problems))
+        except (UsageError, RunFailure, TypeError) as e:
+            problems.append(f"The model could not be drawn from: {e}")
+    else:
+        problems.append("This run has no checkpoint yet, so there is no model to draw pictures from.")
+    shape = tuple(about.get("shape") or ())
+    frames, n_frames = _frames(folder, shape if len(shape) == 3 else None, n_tiles, problems)
+    return Facts(path, Path(path).name, str(record.get("experiment", "")), family, config, about, manifest, rows,
+                 frames, n_frames, step, digest, drawn, tuple(problems))
+
+
+def commands(facts: Facts) -> dict[str, str]:
+    """Shell commands by what they do: the run anew, its continuation, and looking at it."""
+    config = facts.config
+    try:
+        fields = dataclasses.fields(recipes.load(facts.recipe).Config)
+        defaults = {f.name: f.default for f in fields}
+    except UsageError:
+        defaults = {}
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in config.items() if k not in defaults or defaults[k] != v]
+    again = ["genjax", "train", facts.recipe, *flags]
+    run = facts.path
+    said = {"Reproduce in a new folder": again}
+    if facts.finished:
+        longer = [f for f in flags if not f.startswith("--steps=")]
+        more = [f"--steps={2 * (facts.planned or 0)}", f"--run-dir={run}"]
+        said["Train longer"] = ["genjax", "train", facts.recipe, *longer, *more]
+    else:
+        said["Continue"] = [*again, f"--run-dir={run}"]
+    if facts.step is not None:
+        said["Draw samples"] = ["genjax", "sample", run, "--n", "64", "--out", "samples.png"]
+        said["Compare with another run, bit by bit"] = ["genjax", "digest", run]
+    return {title: shlex.join(words) for title, words in said.items()}
+
+
+def gaps(rows: Mapping[str, np.ndarray], key: str) -> str:
+    """A sentence on the values of a metric that are not finite; empty where all are.
+
+    Example:
+        >>> gaps({"step": np.array([10, 20]), "elbo": np.array([-3.0, np.nan])}, "elbo")
+        '1 of 2 rows has no finite elbo, the first at step 20: a gap in the curve.'
+    """
+    bad = ~np.isfinite(np.asarray(rows[key], float))
+    if not bad.any():
+        return ""
+    n, first = int(bad.sum()), int(rows["step"][bad.argmax()])
+    has, gap = ("has", "a gap") if n == 1 else ("have", "gaps")
+    return f"{n:,} of {len(bad):,} rows {has} no finite {key}, the first at step {first:,}: {gap} in the curve."
+
+
+def data_uri(png: viz.Png) -> str:
+    return "data:image/png;base64," + base64.b64encode(png.data).decode()
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    where = folder / "checkpoints"
+    return where.is_dir() and any(p.name.isdigit() for p in where.iterdir())
+
+
+def _family(run: Any, otherwise: str) -> str:
+    model = run.experiment.model
+    return "VAE" if isinstance(model, models.VAE) else "GAN" if isinstance(model, models.GAN) else otherwise
+
+
+def _family_of(rows: Mapping[str, Any]) -> str:
+    return "VAE" if "elbo" in rows else "GAN" if "d/loss" in rows else ""
+
+
+def _dataset(run: Any, record: Mapping[str, Any], problems: list[str]) -> data.Dataset | None:
+    """The run's data set; None, with the reason among the problems, where it is not to be had or is another one now."""
+    options = record.get("options", {})
+    size = {"image_size": run.config.image_size} if getattr(run.config, "image_size", None) else {}
+    try:
+        dataset = data.load(run.config.data, data_dir=options.get("data_dir"), **size)
+    except (UsageError, OSError) as e:
+        problems.append(f"The data set could not be loaded, so there are no real images here: {e}")
+        return None
+    if dataset.spec.fingerprint != run.spec.fingerprint:
+        problems.append(
+            f"The data set {run.config.data} is not the one that the run was trained on (their fingerprints differ), "
+            "so there are no real images here."
+        )
+        return None
+    return dataset
+
+
+def _frames(folder: Path, shape, n_tiles: int, problems: list[str]) -> tuple[tuple[Frame, ...], int]:
+    """Some of `samples/<step>.png`, re-cut with transparent gaps where they are grids of the run's image shape."""
+    where = folder / "samples"
+    found = sorted((int(p.stem), p) for p in where.glob("*.png") if p.stem.isdigit()) if where.is_dir() else []
+    if not found:
+        return (), 0
+    try:
+        last = _frame(found[-1][1], shape, n_tiles)
+        n = min(N_FRAMES, len(found), max(2, FRAME_BYTES // max(1, len(last.data))))
+        keep = np.unique(np.linspace(0, len(found) - 1, n).round().astype(int))
+        return tuple(Frame(found[i][0], _frame(found[i][1], shape, n_tiles)) for i in keep), len(found)
+    except OSError as e:
+        problems.append(f"A sample grid in {where} cannot be read ({e}).")
+        return (), len(found)
+
+
+def _frame(path: Path, shape, n_tiles: int) -> viz.Png:
+    picture = viz.decode(path)
+    cut = viz.tiles(picture, shape) if shape else None
+    if cut is None:
+        return viz.encode(picture)
+    images, ncols = cut
+    if len(images) > n_tiles:
+        images, ncols = images[:n_tiles], None
+    return viz.sheet(images, ncols, gap_of(images))
+
+
+def gap_of(images: np.ndarray) -> int:
+    """Pixels between images: one between thumbnails, two otherwise."""
+    return 1 if images.shape[2] < 16 else 2

@@ -1,0 +1,311 @@
+"""The whole page: of one run, or of several side by side and then each in full."""
+
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from itertools import pairwise
+
+import numpy as np
+
+from genjax import viz
+from genjax.report import html, words
+from genjax.report.facts import Facts, commands, gaps
+
+
+def page(runs: Sequence[Facts]) -> str:
+    """The HTML of a report on one or more runs."""
+    several = len(runs) > 1
+    title = _title(runs)
+    body = [_header(runs, title)]
+    if several:
+        body.append(_comparison(runs))
+    for i, run in enumerate(runs):
+        if several:
+            body.append(f'<section class="run-title" id="run{i}"><h2>{escape(run.name)}</h2>{_summary(run)}</section>')
+        body.append(_run(run, f"r{i}", several))
+    files = resources.files("genjax.report")
+    css, js = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)} · genjax</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</main>\n<footer>Written by genjax. One file that loads nothing and works without a network.</footer>\n"
+        + f"<script>\n{js}</script>\n</body>\n</html>\n"
+    )
+
+
+def _title(runs: Sequence[Facts]) -> str:
+    names = {str(r.data.get("name", "")) for r in runs}
+    on = f" on {names.pop()}" if len(names) == 1 and "" not in names else ""
+    if len(runs) == 1:
+        return f"{_article(runs[0].family)}{on}"
+    families = [r.family for r in runs]
+    if sorted(families) == ["GAN", "VAE"]:
+        return f"A VAE and a GAN{on}, side by side"
+    return f"{len(runs)} runs{on}, side by side"
+
+
+def _article(family: str) -> str:
+    names = {"VAE": "A variational autoencoder", "GAN": "A generative adversarial network"}
+    return names.get(family, "A generative model")
+
+
+def _header(runs: Sequence[Facts], title: str) -> str:
+    if len(runs) > 1:
+        links = [("compare", "Side by side"), *((f"run{i}", r.name) for i, r in enumerate(runs))]
+        intro = f'<p class="lead">{escape(_same_data(runs))}</p>'
+    else:
+        links = [("pictures", "Pictures"), ("r0-curves", "Curves"), ("r0-about", "Configuration and commands")]
+        intro = _summary(runs[0])
+    nav = "".join(f'<a href="#{target}">{escape(text)}</a>' for target, text in links)
+    toggle = '<button type="button" id="theme" class="js-only">Dark</button>'
+    return (
+        f'<header><div class="bar"><nav aria-label="On this page">{nav}</nav>{toggle}</div>'
+        f"<h1>{escape(title)}</h1>{intro}</header>\n<main>"
+    )
+
+
+def _same_data(runs: Sequence[Facts]) -> str:
+    prints = {str(r.data.get("fingerprint", "")) for r in runs}
+    if len(prints) == 1 and "" not in prints:
+        n, shape = runs[0].data.get("n_train"), runs[0].data.get("shape")
+        return f"Trained on the same {_count(n)} images of {_size(shape)}, and shown at the same enlargement."
+    return "The runs were trained on different data; compare with care. Images are shown at the same enlargement."
+
+
+def _count(n: object) -> str:
+    return f"{n:,}" if isinstance(n, int) else "unknown number of"
+
+
+def _size(shape: object) -> str:
+    if not isinstance(shape, list | tuple) or len(shape) != 3:
+        return "unknown size"
+    h, w, c = shape
+    return f"{h} × {w} pixels" + {1: ", grey", 3: ", colour"}.get(c, f", {c} channels")
+
+
+def _state(run: Facts) -> str:
+    """One sentence: how far the run is."""
+    of = f" of {run.planned:,}" if run.planned else ""
+    if run.finished:
+        return f"Finished: {run.step:,} steps."
+    if run.step is None:
+        return f"No checkpoint yet; {run.reached:,}{of} steps are logged."
+    return f"Not finished: {run.reached:,}{of} steps so far. It can be continued, command below."
+
+
+def _summary(run: Facts) -> str:
+    seconds = run.rows["seconds"][-1] if len(run.rows.get("seconds", ())) else None
+    about = run.data
+    classes = about.get("n_classes") or 0
+    facts = {
+        "Recipe": run.recipe,
+        "Data": f"{about.get('name', 'unknown')}, {_count(about.get('n_train'))} images",
+        "Images": _size(about.get("shape")) + (f", {classes} classes" if classes else ""),
+        "Family": run.family or "unknown",
+        "Steps": f"{run.reached:,}" + (f" of {run.planned:,}" if run.planned and run.planned != run.reached else ""),
+        "Time": "not logged" if seconds is None else html.duration(float(seconds)),
+        "Device": _device(run),
+        "Last checkpoint": "none yet" if run.step is None else f"step {run.step:,}",
+    }
+    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items())
+    kind = "lead" if run.finished else "lead warn"
+    notes = "".join(f'<p class="note">{escape(p)}</p>' for p in run.problems)
+    return f'<p class="{kind}">{escape(_state(run))}</p><dl class="facts">{cells}</dl>{notes and "<br>" + notes}'
+
+
+def _device(run: Facts) -> str:
+    """What the run was trained on."""
+    kind, count, cores = (run.manifest.get(k) for k in ("device_kind", "device_count", "cpu_count"))
+    if kind is None:
+        return "not recorded"
+    if str(kind).lower() == "cpu":
+        return f"CPU, {cores} cores" if cores else "CPU"
+    return f"{count} × {kind}" if count and count > 1 else str(kind)
+
+
+def _seconds(run: Facts) -> dict[int, float]:
+    """Wall-clock time at the logged steps."""
+    if not len(run.rows.get("seconds", ())):
+        return {}
+    return {int(s): float(t) for s, t in zip(run.rows["step"], run.rows["seconds"], strict=True)}
+
+
+def _run(run: Facts, ident: str, several: bool) -> str:
+    """Everything on one run but its summary. In a comparison its samples have been shown already."""
+    parts = [] if several else [_samples(run, ident)]
+    if run.pictures is not None:
+        shown = {"reconstructions"} if several else set()
+        parts += [html.figure(f, f"{ident}-{f.kind}") for f in run.pictures.figures if f.kind not in shown]
+    parts += [_discriminator(run), _curves(run, ident), _about(run, ident)]
+    return "\n".join(p for p in parts if p)
+
+
+def _samples(run: Facts, ident: str) -> str:
+    if run.frames:
+        note = f" {len(run.frames)} of {run.n_frames} grids are in this page." if run.n_frames > len(run.frames) else ""
+        shown = html.frames(run.frames, f"{ident}-frames", "Generated samples", _seconds(run), f"{ident}-samples", 620)
+        shown += html.scrubber([f"{ident}-frames"], len(run.frames), "Step of training") if len(run.frames) > 1 else ""
+        text = "The same latents at every stop: each place in the grid shows one image taking shape."
+    elif run.pictures is not None:
+        shown, note = html.sheet(run.pictures.samples, "Generated samples", most=620), ""
+        text = "Samples from the last checkpoint. The run has saved no grids during training."
+    else:
+        shown, note, text = "", "", "There are no samples yet."
+    mean = " Shown is the decoder's mean." if run.family == "VAE" and shown else ""
+    figure = f"<figure>{shown}</figure>" if shown else ""
+    text = f'<div><h2>Samples growing over training</h2><p class="soft">{escape(text + mean + note)}</p></div>'
+    return f'<section class="first" id="pictures"><div class="beside">{figure}{text}</div></section>'
+
+
+def _comparison(runs: Sequence[Facts]) -> str:
+    """Samples over training in columns with one slider, enlarged details, reconstructions, what differs and why."""
+    columns, idents = [], []
+    for i, run in enumerate(runs):
+        if run.frames:
+            idents.append(f"c{i}-frames")
+            body = html.frames(run.frames, idents[-1], f"Samples of {run.name}", _seconds(run), "compare", 560)
+        elif run.pictures is not None:
+            body = html.sheet(run.pictures.samples, f"Samples of {run.name}", group="compare", most=560)
+        else:
+            body = '<p class="soft">No samples yet.</p>'
+        columns.append(f"<h3>{escape(_label(run))}</h3>{body}")
+    real = next((r.pictures.real for r in runs if r.pictures is not None and r.pictures.real is not None), None)
+    if real is not None:
+        shown = html.sheet(real, "Real images of the data set", group="compare", most=560)
+        columns.append(f'<h3>Real images</h3>{shown}<div class="at">for comparison</div>')
+    longest = max((len(r.frames) for r in runs), default=0)
+    slider = html.scrubber(idents, longest, "Share of training done, all runs") if longest > 1 else ""
+    text = "In each column the same latents at every stop. The slider moves all runs, by the share of training done."
+    parts = [
+        _section("Samples growing over training", text, f"{slider}{_columns(columns)}", 'class="first" id="compare"'),
+        _close_up(runs, real),
+        _rebuilt(runs),
+        _families(runs),
+        _differences(runs),
+    ]
+    return "\n".join(p for p in parts if p)
+
+
+def _section(title: str, text: str, body: str, attributes: str = "") -> str:
+    """A section; `body` and `attributes` are HTML."""
+    soft = f'<p class="soft">{escape(text)}</p>' if text else ""
+    return f"<section {attributes}><h2>{escape(title)}</h2>{soft}{body}</section>"
+
+
+def _columns(columns: Sequence[str]) -> str:
+    return '<div class="columns">' + "".join(f"<div>{c}</div>" for c in columns) + "</div>"
+
+
+def _label(run: Facts) -> str:
+    return f"{run.family} · {run.name}" if run.family else run.name
+
+
+def _close_up(runs: Sequence[Facts], real: np.ndarray | None) -> str:
+    """Four images of each at a large enlargement, from the last checkpoint."""
+    named = [(_label(r), r.pictures.samples) for r in runs if r.pictures is not None]
+    if real is not None:
+        named.append(("Real images", real[:: max(1, len(real) // 4)]))
+    if len(named) < 2:
+        return ""
+    columns = [f"<h3>{escape(n)}</h3>{html.sheet(v[:4], f'{n}, enlarged', 2, 'close', 360)}" for n, v in named]
+    text = "Samples from the last checkpoint, every pixel a square: look at edges, thin strokes and texture."
+    return _section("Close up", text, _columns(columns))
+
+
+def _rebuilt(runs: Sequence[Facts]) -> str:
+    found = [(r, f) for r in runs if r.pictures is not None for f in r.pictures.figures if f.kind == "reconstructions"]
+    out = []
+    for run, f in found:
+        named = f._replace(title=f"{f.title}, {run.name}" if len(found) > 1 else f.title)
+        if any(r.family == "GAN" for r in runs):
+            named = named._replace(text=f"{f.text} A GAN has no encoder, so it has nothing to show here.")
+        out.append(html.figure(named, "rebuilt"))
+    return "".join(out)
+
+
+def _families(runs: Sequence[Facts]) -> str:
+    if not {"VAE", "GAN"} <= {r.family for r in runs}:
+        return ""
+    said = {"Soft: the VAE": words.BLUR, "Sharp: the GAN": words.SHARP}
+    columns = [f"<h3>{title}</h3><p>{escape(text)}</p>" for title, text in said.items()]
+    return f"<section><h2>Why they look different</h2>{_columns(columns)}</section>"
+
+
+def _differences(runs: Sequence[Facts]) -> str:
+    names = list(dict.fromkeys(k for r in runs for k in ("recipe", *r.config)))
+    values = [{"recipe": r.recipe, **r.config} for r in runs]
+    rows = [(k, *(str(v.get(k, "–")) for v in values)) for k in names]
+    rows = [row for row in rows if any(a != b for a, b in pairwise(row[1:]))]
+    if not rows:
+        return '<section><h2>What differs</h2><p class="soft">Nothing in the configuration.</p></section>'
+    return f"<section><h2>What differs</h2>{html.table(rows, ('', *(r.name for r in runs)))}</section>"
+
+
+def _discriminator(run: Facts) -> str:
+    """The discriminator's outputs over training, and now."""
+    kind = next((k for k in ("probability", "logit") if f"d/real_{k}" in run.rows and f"d/fake_{k}" in run.rows), None)
+    if kind is None:
+        return ""
+    level, ylim, text = (0.5, (0.0, 1.0), words.PROBABILITY) if kind == "probability" else (None, None, words.LOGIT)
+    keys = [f"d/real_{kind}", f"d/fake_{kind}"]
+    chart = viz.curves(run.rows, keys, ["real images", "generated images"], level, ylim)
+    cells = [f"<h3>During training</h3>{chart.text}<figcaption>{escape(text)}{_gaps(run, keys)}</figcaption>"]
+    if run.pictures is not None and run.pictures.scores:
+        scores, is_probability = run.pictures.scores, run.pictures.is_probability
+        text = words.HISTOGRAM if "test images" in scores else words.HISTOGRAM_NO_TEST
+        if len(scores) == 1:
+            text = words.HISTOGRAM_NO_DATA
+        drawn = viz.histogram(scores, (0.0, 1.0) if is_probability else None).text
+        what = "probability of being real" if is_probability else "logit"
+        cells.append(f"<h3>Now: {what}</h3>{drawn}<figcaption>{escape(text)}</figcaption>")
+    body = "".join(f'<figure class="chart">{c}</figure>' for c in cells)
+    return f'<section><h2>What the discriminator says</h2><div class="charts two">{body}</div></section>'
+
+
+def _gaps(run: Facts, keys: Sequence[str]) -> str:
+    said = " ".join(filter(None, (gaps(run.rows, k) for k in keys)))
+    return f' <span class="warn">{escape(said)}</span>' if said else ""
+
+
+def _curves(run: Facts, ident: str) -> str:
+    if not len(run.rows.get("step", ())):
+        return f'<section id="{ident}-curves"><h2>Curves</h2><p class="soft">Nothing has been logged yet.</p></section>'
+    cells = []
+    for chart in words.charts(run.rows):
+        labels = [k.split("/")[0] for k in chart.keys] if len(chart.keys) > 1 else None
+        svg = viz.curves(run.rows, chart.keys, labels)
+        last = [run.rows[k][np.isfinite(run.rows[k])] for k in chart.keys]
+        now = " · ".join(html.number(float(v[-1])) for v in last if len(v))
+        head = f'<div class="head"><h3>{escape(chart.title)}</h3><span class="now">{escape(now)}</span></div>'
+        cells.append(
+            f'<figure class="chart">{head}{svg.text}'
+            f"<figcaption>{escape(chart.text)}{_gaps(run, chart.keys)}</figcaption></figure>"
+        )
+    text = (
+        "Over training steps; every logged value is an average since the one before. Beside each title stands the "
+        "last. Where there are many, the line is the mean of neighbours and the band their range."
+    )
+    charts = f'<div class="charts">{"".join(cells)}</div>'
+    return _section("Curves", text, charts, f'id="{ident}-curves"')
+
+
+def _about(run: Facts, ident: str) -> str:
+    lines = "".join(
+        f'<h3>{escape(title)}</h3><div class="command"><pre><code>{escape(line)}</code></pre>'
+        '<button type="button" class="copy js-only">Copy</button></div>'
+        for title, line in commands(run).items()
+    )
+    checkpoint = [("step", f"{run.step:,}"), ("digest", run.digest)] if run.step is not None else [("step", "none yet")]
+    config = [(k, str(v)) for k, v in run.config.items()]
+    about = html.flat({**run.data, "folder": run.path})
+    environment = html.table(html.flat(run.manifest)) if run.manifest else '<p class="soft">Not recorded.</p>'
+    return (
+        f'<section id="{ident}-about"><h2>Commands</h2>{lines}</section>'
+        f'<section><h2>Configuration and environment</h2><div class="tables">'
+        f"<div><h3>Configuration</h3>{html.table(config)}</div>"
+        f"<div><h3>Last checkpoint</h3>{html.table(checkpoint)}<br><h3>Data and folder</h3>{html.table(about)}</div>"
+        f"<div><h3>Environment</h3>{environment}</div>"
+        "</div></section>"
+    )

@@ -1,0 +1,129 @@
+"""What each metric means and how to read its curve, and what the pictures show, in words."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Chart(NamedTuple):
+    """A chart: the metrics it draws, of those that the run has, its title, and how to read it."""
+
+    keys: tuple[str, ...]
+    title: str
+    text: str
+
+
+VAE = (
+    Chart(
+        ("elbo",),
+        "Evidence lower bound",
+        "A lower bound on the log-probability the model gives an image, in nats per image: minus distortion minus "
+        "rate. Higher is better. Its level depends on the likelihood, so compare only runs that share one.",
+    ),
+    Chart(
+        ("distortion",),
+        "Distortion",
+        "What it costs to describe an image once its code is known, −log p(x | z), in nats. It falls as "
+        "reconstructions get closer; it may be negative for likelihoods that are densities.",
+    ),
+    Chart(
+        ("rate",),
+        "Rate",
+        "How much the code says about the image, KL(q(z | x) ‖ p(z)), in nats. Near zero the decoder ignores the code "
+        "(posterior collapse); it usually rises first, as the code becomes useful, and then settles.",
+    ),
+    Chart(
+        ("loss",),
+        "Training loss",
+        "What the optimiser descends: distortion plus β times rate, with warm-up and free bits where they are "
+        "used. With β = 1 and neither of them it is minus the evidence lower bound.",
+    ),
+    Chart(("beta",), "β in force", "The weight of the rate in the loss. It grows during warm-up, then stays."),
+    Chart(
+        ("grad_norm",),
+        "Gradient norm",
+        "The length of the whole gradient before clipping. Steady or slowly falling is healthy; spikes mark unusual "
+        "batches or a learning rate at its limit.",
+    ),
+)
+GAN = (
+    Chart(
+        ("d/loss",),
+        "Discriminator loss",
+        "How badly the discriminator tells real from generated images, penalties included. It measures a contest, not "
+        "quality: close to zero the discriminator wins outright; a plateau means the two keep pace.",
+    ),
+    Chart(
+        ("g/loss",),
+        "Generator loss",
+        "How badly the generator fools the discriminator of the same moment. It need not fall: it rises when the "
+        "discriminator learns faster, even while the samples improve. Judge the samples, not this line.",
+    ),
+    Chart(
+        ("d/penalty",),
+        "Gradient penalty",
+        "How steep the discriminator is at the images, with its weight. Large and growing values say that the penalty "
+        "is holding the discriminator back; values near zero say that it is hardly needed.",
+    ),
+    Chart(
+        ("d/grad_norm", "g/grad_norm"),
+        "Gradient norms",
+        "The length of each player's gradient before clipping. Both should stay within a few powers of ten of each "
+        "other; one that vanishes has stopped learning, one that explodes is about to diverge.",
+    ),
+)
+SPEED = Chart(("images_per_s",), "Images per second", "Training speed on this machine, compilation included.")
+_SHARED = {
+    "skipped": "Share of updates that the guard against non-finite or spiking gradients left out; zero is best.",
+    "update_norm": "The length of the step that the optimiser takes, learning rate included.",
+    "param_norm": "The length of all parameters together.",
+    "grad_norm": "The length of the gradient before clipping.",
+    "loss": "What this move's optimiser descends.",
+}
+_OWN = {"step", "seconds", "d/real_probability", "d/fake_probability", "d/real_logit", "d/fake_logit"}
+
+
+def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
+    """The charts for what a run has logged: the known ones first, then every other metric, speed last."""
+    known = [c._replace(keys=tuple(k for k in c.keys if k in rows)) for c in (*VAE, *GAN)]
+    known = [c for c in known if c.keys]
+    if "beta" in rows and np.ptp(np.asarray(rows["beta"], float)) == 0:
+        known = [c for c in known if c.keys != ("beta",)]
+    used = _OWN | {k for c in known for k in c.keys} | {"images_per_s", "beta"}
+    rest = sorted(set(rows) - used)
+    others = [Chart((k,), k, _SHARED.get(k.rsplit("/", 1)[-1], "A metric of this recipe.")) for k in rest]
+    return known + others + ([SPEED] if "images_per_s" in rows else [])
+
+
+PROBABILITY = (
+    "The probability of being real that the discriminator gives to real and to generated images during training. "
+    "Far apart, it tells them apart with ease and the generator has little to go by; where the two lines meet at "
+    "one half (dashed), it can no longer tell. Most healthy runs stay in between."
+)
+LOGIT = (
+    "This loss defines no probability, so here are the discriminator's raw outputs for real and generated images "
+    "during training. Only their distance has a meaning: the further apart, the better it tells them apart."
+)
+HISTOGRAM = (
+    "The discriminator's output now, for training images, for held-out test images and for generated ones. Where "
+    "the shapes overlap it cannot tell. Test images that look more like the generated than like the training ones mean "
+    "that the discriminator has learnt its training images by heart."
+)
+HISTOGRAM_NO_DATA = "The discriminator's output on generated images now; the real ones could not be loaded."
+HISTOGRAM_NO_TEST = (
+    "The discriminator's output now, for training images and for generated ones. Where the two shapes overlap it "
+    "cannot tell them apart."
+)
+BLUR = (
+    "A VAE is asked to give probability to every training image. Where the code leaves a detail open, the best single "
+    "guess for independent pixels is the average of all that could be there, and an average of sharp images is a soft "
+    "one. What is shown is that average, the mean of the decoder. In return it covers the whole data set, gives every "
+    "image a code and a bound on its probability, and trains without a contest."
+)
+SHARP = (
+    "A GAN's generator never has to reproduce a given image; it only has to make images that the discriminator takes "
+    "for real ones. An average of several possible images is easy to tell from a photograph, so it commits to one: "
+    "edges are sharp. In return nothing asks it to cover every kind of image, it gives no probability, and its two "
+    "losses say little about quality."
+)

@@ -1,0 +1,319 @@
+"""Pictures: images as PNG through pillow, curves and histograms as SVG through matplotlib.
+
+Images are arrays (n, h, w, c) of pixels 0..255, what `transform.inverse` gives; float pixels are rounded and clipped,
+not-a-number is drawn black. One channel is grey, three are RGB; of any other number the channels stand side by side
+in grey. Nothing here touches pyplot or any other global state, matplotlib is imported where a chart is drawn, and the
+same arrays give the same bytes. `Png` and `Svg` display themselves in a notebook.
+"""
+
+import io
+import math
+import os
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+PAD = 1
+"""Pixels between the images of `grid`; `tiles` relies on it."""
+N_POINTS = 150
+"""Points of a curve; more rows than that are drawn as means with a band from least to greatest."""
+
+# Colours go through matplotlib as these stand-ins and come out as CSS variables, so that one SVG suits light and dark.
+_INK, _RULE = "#010101", "#010102"
+_LINES = ("#010103", "#010104", "#010105")
+_CSS = {
+    _INK: "var(--chart-ink, #6b6b6b)",
+    _RULE: "var(--chart-rule, #d5d5d5)",
+    _LINES[0]: "var(--chart-1, #2f6db3)",
+    _LINES[1]: "var(--chart-2, #c2571a)",
+    _LINES[2]: "var(--chart-3, #3d8a5f)",
+}
+
+
+@dataclass(frozen=True)
+class Png:
+    """A PNG file in memory, with its size in pixels; the last expression of a notebook cell displays it."""
+
+    data: bytes
+    width: int
+    height: int
+
+    def _repr_png_(self) -> bytes:
+        return self.data
+
+
+@dataclass(frozen=True)
+class Svg:
+    """An SVG element in memory; the last expression of a notebook cell displays it."""
+
+    text: str
+
+    def _repr_svg_(self) -> str:
+        return self.text
+
+
+def to_uint8(images: Any) -> UInt8[np.ndarray, "n h w c"]:
+    """Pixels 0..255 of any number type as uint8: rounded, clipped, not-a-number black.
+
+    Example:
+        >>> to_uint8(np.array([[[[-3.0], [99.6], [np.nan]]]])).ravel().tolist()
+        [0, 100, 0]
+    """
+    images = np.asarray(images)
+    if images.ndim != 4:
+        raise ValueError(f"images of shape {images.shape} must be (n, h, w, c). Try x[None] or x[..., None].")
+    if images.dtype == np.uint8:
+        return images
+    return np.clip(np.round(np.nan_to_num(images.astype(np.float32), nan=0.0)), 0, 255).astype(np.uint8)
+
+
+def grid(images: Any, ncols: int | None = None, pad: int = PAD, background: int = 255) -> UInt8[np.ndarray, "H W C"]:
+    """One picture of n images in rows of `ncols` (default: about a square), `pad` pixels of `background` between them.
+
+    Returns:
+        uint8 (H, W, 1) or (H, W, 3).
+
+    Example:
+        >>> grid(np.zeros((6, 8, 8, 1)), ncols=3).shape
+        (17, 26, 1)
+    """
+    images = _colours(to_uint8(images))
+    n, h, w, c = images.shape
+    if n == 0:
+        raise ValueError("a grid needs at least one image; got an array of none.")
+    ncols = ncols or math.ceil(math.sqrt(n))
+    nrows = -(-n // ncols)
+    cells = np.full((nrows * ncols, h + pad, w + pad, c), background, np.uint8)
+    cells[:n, :h, :w] = images
+    rows = cells.reshape(nrows, ncols, h + pad, w + pad, c).transpose(0, 2, 1, 3, 4)
+    return rows.reshape(nrows * (h + pad), ncols * (w + pad), c)[: nrows * (h + pad) - pad, : ncols * (w + pad) - pad]
+
+
+def tiles(picture: UInt8[np.ndarray, "H W C"], shape: tuple[int, int, int]) -> tuple[np.ndarray, int] | None:
+    """The images of a `grid` of images of `shape` (h, w, c), and its number of columns; None where it is no such grid.
+
+    Example:
+        >>> images, ncols = tiles(grid(np.ones((6, 8, 8, 1)), ncols=3), (8, 8, 1))
+        >>> images.shape, ncols, int(images.min())
+        ((6, 8, 8, 1), 3, 1)
+    """
+    h, w = shape[0], shape[1] * (1 if shape[2] in (1, 3) else shape[2])
+    height, width, c = picture.shape
+    (nrows, rest_h), (ncols, rest_w) = divmod(height + PAD, h + PAD), divmod(width + PAD, w + PAD)
+    if rest_h or rest_w or not nrows or not ncols:
+        return None
+    padded = np.pad(picture, ((0, PAD), (0, PAD), (0, 0)))
+    cells = padded.reshape(nrows, h + PAD, ncols, w + PAD, c).transpose(0, 2, 1, 3, 4)
+    return cells.reshape(nrows * ncols, h + PAD, w + PAD, c)[:, :h, :w], ncols
+
+
+def encode(picture: UInt8[np.ndarray, "H W C"]) -> Png:
+    """An array of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels as PNG."""
+    out = io.BytesIO()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(out, "PNG", optimize=True)
+    return Png(out.getvalue(), picture.shape[1], picture.shape[0])
+
+
+def decode(path: str | os.PathLike) -> UInt8[np.ndarray, "H W C"]:
+    """The pixels of a PNG file: (H, W, 1) where it is grey, else (H, W, 3)."""
+    with Image.open(io.BytesIO(_path(path).read_bytes())) as image:
+        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def save_grid(path: str | os.PathLike, images: Any, ncols: int | None = None) -> None:
+    """Writes `grid(images, ncols)` as a PNG file, whole or not at all: beside its place first, then renamed."""
+    path = _path(path)
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_bytes(encode(grid(images, ncols)).data)
+    beside.replace(path)
+
+
+def sheet(images: Any, ncols: int | None = None, gap: int = 2, scale: int = 1) -> Png:
+    """A grid with transparent gaps, right on any background; every pixel drawn as `scale` x `scale`."""
+    opaque = grid(images, ncols, gap, 0)
+    alpha = grid(np.full_like(to_uint8(images)[..., :1], 255).repeat(_n_side(images), axis=2), ncols, gap, 0)
+    both = np.concatenate([opaque, alpha], axis=2)
+    return encode(both.repeat(scale, axis=0).repeat(scale, axis=1))
+
+
+def show(images: Any, ncols: int | None = None, scale: int | None = None) -> Png:
+    """Images for a notebook: the last expression of a cell displays them.
+
+    `scale` is a whole number, so that every pixel stays a sharp square; by default an image is some 56 pixels wide.
+
+    Example:
+        >>> show(np.zeros((10, 8, 8, 1)), ncols=5).width
+        328
+    """
+    scale = scale or max(1, round(56 / np.shape(images)[2]))
+    return sheet(images, ncols, gap=2 if scale < 4 else 1, scale=scale)
+
+
+def curves(
+    rows: Mapping[str, Any],
+    keys: Sequence[str],
+    labels: Sequence[str] | None = None,
+    level: float | None = None,
+    ylim: tuple[float, float] | None = None,
+    size: tuple[float, float] = (4.4, 2.1),
+) -> Svg:
+    """Metrics over steps: a line for each of up to three keys, broken where a value is not finite.
+
+    Args:
+        rows: what `train.read_metrics` gives: `step` and one equally long array per metric.
+        keys: which metrics to draw; those of `rows` that have no finite value are left out.
+        labels: their names in the legend, which a single curve does without.
+        level: a dashed horizontal line.
+        ylim: the y axis; by default it fits the curve, and leaves out a beginning that would flatten the rest.
+        size: width and height in inches.
+
+    Example:
+        >>> "<svg" in curves({"step": [0, 10, 20], "elbo": [-9.0, float("nan"), -3.0]}, ["elbo"]).text
+        True
+    """
+    if not 1 <= len(keys) <= len(_LINES):
+        raise ValueError(f"{len(keys)} curves in one chart; at most {len(_LINES)}, and at least one, are legible.")
+    figure, axes = _axes(size)
+    drawn = []
+    for key, label, colour in zip(keys, labels or keys, _LINES, strict=False):
+        x, mean, low, high = _thin(np.asarray(rows["step"], float), np.asarray(rows[key], float))
+        finite = np.isfinite(mean)
+        if not finite.any():
+            continue
+        drawn.append((x, mean))
+        axes.fill_between(x, low, high, where=finite, color=colour, alpha=0.16, linewidth=0)
+        axes.plot(x, mean, color=colour, linewidth=1.4, label=label, solid_capstyle="round", solid_joinstyle="round")
+        alone = finite & ~np.r_[False, finite[:-1]] & ~np.r_[finite[1:], False]
+        axes.plot(x[alone], mean[alone], linestyle="", marker="o", markersize=2.5, color=colour, markeredgewidth=0)
+    if level is not None:
+        axes.axhline(level, color=_INK, linewidth=0.8, dashes=(4, 3))
+    if drawn:
+        axes.set_xlim(0, max(x[-1] for x, _ in drawn) or 1)
+        axes.set_ylim(*(ylim or _limits(drawn)))
+    if len(keys) > 1 and drawn:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=8,
+                    handlelength=1.4, borderaxespad=0.2)
+    return _svg(figure, f"{', '.join(labels or keys)} over training steps")
+
+
+def histogram(
+    groups: Mapping[str, Any], limits: tuple[float, float] | None = None, size: tuple[float, float] = (4.4, 2.1)
+) -> Svg:
+    """How often values occur: one outline for each of up to three named groups, as shares of the group."""
+    figure, axes = _axes(size)
+    values = {name: np.asarray(v, float)[np.isfinite(np.asarray(v, float))] for name, v in groups.items()}
+    pooled = np.concatenate([*values.values(), np.zeros(0)])
+    low, high = limits or ((pooled.min(), pooled.max()) if pooled.size else (0.0, 1.0))
+    edges = np.linspace(low, high if high > low else low + 1.0, 33)
+    for (name, v), colour in zip(values.items(), _LINES, strict=False):
+        if v.size:
+            share = np.histogram(np.clip(v, edges[0], edges[-1]), edges)[0] / v.size
+            axes.stairs(share, edges, fill=True, color=colour, alpha=0.16)
+            axes.stairs(share, edges, color=colour, linewidth=1.2, label=name)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.yaxis.set_major_formatter(lambda v, _: f"{100 * v:g} %")
+    if pooled.size:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=8,
+                    handlelength=1.4, borderaxespad=0.2)
+    return _svg(figure, f"histogram of {', '.join(groups)}")
+
+
+def _path(path: str | os.PathLike):
+    """A `pathlib` path, or the given object where it knows how to read and write by itself (`etils.epath`)."""
+    return path if hasattr(path, "write_bytes") else Path(path)
+
+
+def _n_side(images: Any) -> int:
+    """How many channels stand side by side."""
+    c = np.shape(images)[-1]
+    return 1 if c in (1, 3) else c
+
+
+def _colours(images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w2 c2"]:
+    """Images with 1 or 3 channels; those of another number side by side in grey."""
+    n, h = images.shape[:2]
+    return images if _n_side(images) == 1 else images.transpose(0, 1, 3, 2).reshape(n, h, -1, 1)
+
+
+def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """At most `N_POINTS` points: x, mean, least and greatest of equal stretches; NaN where a stretch has one."""
+    y = np.where(np.isfinite(y), y, np.nan)
+    parts = np.array_split(np.arange(len(x)), min(len(x), N_POINTS))
+    pick = [(x[p].mean() if 0 < i < len(parts) - 1 else x[p[0 if i == 0 else -1]], y[p].mean(), y[p].min(), y[p].max())
+            for i, p in enumerate(parts)]
+    xs, mean, low, high = np.array(pick).reshape(-1, 4).T
+    return xs, mean, low, high
+
+
+def _limits(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """The y axis: all values, or all but the first twentieth of the steps where that part alone triples the range."""
+
+    def span(values):
+        values = values[np.isfinite(values)]
+        return (float(values.min()), float(values.max())) if values.size else None
+
+    full = span(np.concatenate([y for _, y in drawn]))
+    late = span(np.concatenate([y[x > 0.05 * x[-1]] for x, y in drawn])) or full
+    low, high = late if 0 < 3 * (late[1] - late[0]) < full[1] - full[0] else full
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def _number(value: float, _position: int = 0) -> str:
+    """A tick label: 0.05, -120, 2.5k."""
+    text = f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _axes(size: tuple[float, float]):
+    """A bare figure, owned by nobody, and its one pair of axes in the stand-in colours."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=size)
+    FigureCanvasSVG(figure)
+    figure.patch.set_visible(False)
+    margin = 0.42 / size[0]
+    axes = figure.add_axes((margin, 0.24 / size[1], 1 - margin - 0.12 / size[0], 1 - 0.50 / size[1]))
+    axes.patch.set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_RULE)
+    axes.grid(axis="y", color=_RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelsize=8, labelcolor=_INK, pad=4)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True) if size[0] > 3 else MaxNLocator(3))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(_number)
+    axes.yaxis.set_major_formatter(_number)
+    return figure, axes
+
+
+def _svg(figure: Any, description: str) -> Svg:
+    """The figure as a small SVG element: text as text, colours as CSS variables, ids that no other chart has."""
+    import matplotlib as mpl
+
+    out = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "genjax", "path.simplify": True}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = out.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+    for stand_in, css in _CSS.items():
+        text = text.replace(stand_in, css)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)  # it would style the whole page
+    text = re.sub(r"(font-family: )[^;\"]+|(?<=px )'[^;\"]+", r"\1system-ui, sans-serif", text)
+    used = set(re.findall(r"#([\w-]+)[\")]", text))
+    mark = f"c{zlib.crc32(text.encode()):08x}"
+    text = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{mark}-{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(r"(url\(|href=\")#", rf"\1#{mark}-", text)
+    text = re.sub(r"\n\s*", "\n", re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL))
+    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return Svg(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
