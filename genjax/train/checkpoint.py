@@ -8,12 +8,10 @@ Orbax deletes in place, which a kill leaves half done, and one NaN metric makes 
 One process with any number of devices; local paths, or what `etils.epath` reaches (there, without fsync).
 """
 
-import atexit
 import contextlib
+import errno
 import json
 import math
-import os
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -27,6 +25,7 @@ from etils import epath
 
 from genjax.errors import RunFailure, UsageError
 from genjax.train import seal, steps
+from genjax.train.exit_guard import IN_FLIGHT, say
 from genjax.train.leaves import check, describe, digest, is_placed, named_leaves, placed, tree_digest
 from genjax.train.quiet import Quiet
 
@@ -52,10 +51,6 @@ class _Save(NamedTuple):
     step: int
     body: dict[str, Any]
     megabytes: float
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 class Checkpoints:
@@ -91,11 +86,13 @@ class Checkpoints:
         folder: epath.PathLike,
         keep: int = 2,
         keep_best: Literal["min", "max"] | None = None,
-        on_message: Callable[[str], Any] = _say,
+        on_message: Callable[[str], Any] = say,
         read_only: bool = False,
     ):
         if keep < 1:
             raise UsageError(f"keep={keep}: at least 1 checkpoint must be kept. Try keep=2.")
+        if keep_best not in (None, "min", "max"):
+            raise UsageError(f"keep_best={keep_best!r}: None, 'min' or 'max'.")
         if jax.process_count() > 1:
             raise UsageError(f"{jax.process_count()} processes: checkpoints are written by one process only.")
         self.folder = steps.resolved(folder)
@@ -116,8 +113,11 @@ class Checkpoints:
             for step in self.sealed():
                 with contextlib.suppress(seal.Damage):  # named when it is to be restored
                     self._metrics[step] = seal.read(self.folder / str(step))["metric"]
-            self._sweep()
+            for step in steps.sweep(self.folder):
+                self._news.append(f"checkpoint {step} was interrupted before it was sealed; removed.")
         except OSError as e:
+            if e.errno == errno.ENOSPC:
+                raise RunFailure(f"{steps.fault(self.folder, 0.0, e)}.") from e
             raise UsageError(f"checkpoint folder {self.folder}: cannot be written ({e.strerror or e}).") from e
         if not seal.is_local(self.folder):
             self._news.append(
@@ -150,13 +150,12 @@ class Checkpoints:
             raise ValueError(f"{self.folder} was opened read-only.")
         self.wait()
         leaves = named_leaves(tree)
-        stored = [[name, *describe(name, leaf)] for name, leaf in leaves.items()]
         self._metrics = {s: m for s, m in self._metrics.items() if (self.folder / str(s)).exists()}
         body = {
             "step": int(step),
             "metric": float(metric) if metric is not None and math.isfinite(metric) else None,
             "extra": json.loads(json.dumps(dict(extra or {}), allow_nan=False)),
-            "leaves": [[name, dtype, list(shape)] for name, dtype, shape in stored],
+            "leaves": [[name, *describe(name, leaf)] for name, leaf in leaves.items()],
             "digest": digest(leaves),
         }
         if self._already(step, body["digest"]):
@@ -165,22 +164,31 @@ class Checkpoints:
         if not arrays:
             raise ValueError("the tree holds no numbers: there is nothing to save.")
         job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / MB)
-        _IN_FLIGHT.add(self)
+        IN_FLIGHT.add(self)
         try:
             self._orbax().save(job.step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(arrays)), force=True)
         except Exception as e:
             self._give_up(job, e)
             self._raise_failure()
         self._thread = threading.Thread(target=self._finish, args=(job,), name=f"genjax-seal-{step}")
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # no thread to be had, as when Python is on its way out
+            self._thread = None
+            self._finish(job)
 
     def _already(self, step: int, state: str) -> bool:
         """Whether `step` is the newest sealed one with this digest; refuses to go back."""
         newest = max(self.sealed(), default=-1)
         if step > newest:
             return False
-        if step == newest and seal.read(self.folder / str(step)).get("digest") == state:
-            return True
+        if step == newest:
+            try:
+                if seal.read(self.folder / str(step))["digest"] == state:
+                    return True
+            except seal.Damage as damage:
+                self._set_aside(step, damage)
+                return False
         raise ValueError(
             f"step {step} cannot be saved in {self.folder}: step {newest} is sealed there already, and a run goes "
             "forward. Use another run folder."
@@ -195,7 +203,7 @@ class Checkpoints:
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
         self._deliver()
-        return max(self._metrics, default=None)
+        return max(list(self._metrics), default=None)
 
     def wait(self) -> None:
         """Wait until the save in flight is sealed.
@@ -254,8 +262,10 @@ class Checkpoints:
         if not self._read_only:
             self.wait()
         wanted = named_leaves(like)
-        found = steps.newest(self.folder, step, lambda s: self._read(s, wanted), self._set_aside)
-        self._deliver()
+        try:
+            found = steps.newest(self.folder, step, lambda s: self._read(s, wanted), self._set_aside)
+        finally:
+            self._deliver()
         if found is None:
             return None
         body, leaves = found
@@ -301,12 +311,15 @@ class Checkpoints:
         try:
             assert self._manager is not None
             self._manager.wait_until_finished()
-            seal.write(self.folder / str(job.step), job.body)
+            path = self.folder / str(job.step)
+            # Read back before older steps go: a write that lost something without a word is no checkpoint.
+            _read_arrays(path, job.step, job.body, {}, self._quiet)
+            seal.write(path, job.body)
         except Exception as e:
             self._give_up(job, e)
             return
         self._metrics[job.step] = job.body["metric"]
-        _IN_FLIGHT.discard(self)
+        IN_FLIGHT.discard(self)
         try:
             self._retire()
         except OSError as e:
@@ -317,14 +330,14 @@ class Checkpoints:
         self._quiet.note(e)
         self._drop_manager()
         with contextlib.suppress(OSError):
-            self._sweep()
+            steps.sweep(self.folder)
         self._failure = (job, e)
 
     def _raise_failure(self) -> None:
         if self._failure is None:
             return
         (job, e), self._failure = self._failure, None
-        _IN_FLIGHT.discard(self)
+        IN_FLIGHT.discard(self)
         last = max(self.sealed(), default=None)
         good = "there is no earlier checkpoint" if last is None else f"the last good checkpoint is step {last}"
         raise RunFailure(
@@ -338,17 +351,13 @@ class Checkpoints:
             steps.discard(self.folder, step)
             del self._metrics[step]
 
-    def _sweep(self) -> None:
-        for step in steps.sweep(self.folder):
-            self._news.append(f"checkpoint {step} was interrupted before it was sealed; removed.")
-
     def _deliver(self) -> None:
         while self._news:
             self._on_message(self._news.pop(0))
 
 
 def read_leaves(
-    folder: epath.PathLike, step: int | None = None, on_message: Callable[[str], Any] = _say
+    folder: epath.PathLike, step: int | None = None, on_message: Callable[[str], Any] = say
 ) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
     """The newest intact state as `(step, named NumPy leaves in tree order, extra)`; needs no model, changes nothing.
 
@@ -360,9 +369,8 @@ def read_leaves(
 
     def read(s: int) -> tuple[dict[str, Any], dict[str, Any]]:
         body = seal.verify(path / str(s))
-        like = {name: np.empty(0) for name, _, _ in body["leaves"]}
         with Quiet(None) as quiet:
-            return body, _read_arrays(path / str(s), s, body, like, quiet)
+            return body, _read_arrays(path / str(s), s, body, {}, quiet)
 
     def say(s: int, damage: seal.Damage) -> None:
         on_message(f"checkpoint {s} is damaged: {path / str(s) / damage.file} {damage.what}.")
@@ -380,7 +388,7 @@ def _read_arrays(
     """The arrays of a verified step by name, those with a committed counterpart in `like` placed on its devices."""
     leaves: dict[str, Any] = {n: np.zeros(shape, jnp.dtype(dtype)) for n, dtype, shape in body["leaves"]}
     full = [n for n, x in leaves.items() if x.size]
-    args = {n: _restore_args(like[n]) for n in full}
+    args = {n: _restore_args(like.get(n)) for n in full}
     if body["step"] != step:
         raise seal.Damage(seal.SEAL, f"is that of step {body['step']}")
     try:
@@ -393,7 +401,7 @@ def _read_arrays(
         if not path.exists():
             raise seal.Damage(seal.SEAL, "was removed while it was read") from e
         reason = str(e).splitlines()[0][:200] if str(e) else type(e).__name__
-        raise RunFailure(f"checkpoint {path} fits its seal but could not be read: {reason}") from e
+        raise RunFailure(f"checkpoint {path} has all its files but cannot be read: {reason}") from e
     leaves.update(state)
     if digest(leaves) != body["digest"]:
         raise seal.Damage("state", "was read with other contents than were saved (state digest does not match)")
@@ -404,24 +412,3 @@ def _restore_args(like: Any) -> ocp.RestoreArgs:
     if is_placed(like):
         return ocp.ArrayRestoreArgs(sharding=like.sharding)
     return ocp.RestoreArgs(restore_type=np.ndarray)
-
-
-_IN_FLIGHT: set[Checkpoints] = set()
-
-
-def _finish_all() -> None:
-    """At exit: a script that forgot `close` gets its save sealed, or a loud exit code 1; never neither."""
-    failed = False
-    for checkpoints in list(_IN_FLIGHT):
-        try:
-            checkpoints.close()
-        except RunFailure as e:
-            _say(f"genjax: {e}")
-            failed = True
-    if failed:
-        sys.stdout.flush()
-        os._exit(1)
-
-
-# Python stops thread pools, without which Orbax cannot finish, before `atexit` runs; this comes before that.
-getattr(threading, "_register_atexit", atexit.register)(_finish_all)

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+LOGGERS = ("absl", "asyncio")
 LIMIT = 1_000_000
 """Bytes after which nothing more is written to a log file."""
 
@@ -17,15 +19,17 @@ LIMIT = 1_000_000
 class Quiet:
     """While open, Orbax's warnings and its event loops' tracebacks are appended to `path` instead of printed.
 
-    Other libraries' records and every other exception pass unchanged.
+    Other libraries' records and every other exception pass unchanged. After a failure (`note`) it stays in force until
+    the process ends: Orbax's loops complain late, some only when they are garbage-collected.
 
     Args:
         path: the log file, made when there is something to write; None drops the text.
     """
 
-    def __init__(self, path: Path | Any | None):
-        self._path = path
+    def __init__(self, path: str | os.PathLike[str] | None):
+        self._path = None if path is None else Path(path)
         self._depth = 0
+        self._failed = False
         self._mutex = threading.RLock()
         self._previous: Any = None
 
@@ -42,42 +46,47 @@ class Quiet:
 
     def __enter__(self) -> "Quiet":
         self._depth += 1
-        if self._depth == 1:
-            logging.getLogger("absl").addFilter(self._keep)
-            self._previous, sys.excepthook = sys.excepthook, self._hook
+        if self._depth == 1 and not self._failed:
+            for name in LOGGERS:
+                logging.getLogger(name).addFilter(self._keep)
+            self._previous, sys.unraisablehook = sys.unraisablehook, self._hook
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
         self._depth -= 1
-        if self._depth == 0:
-            logging.getLogger("absl").removeFilter(self._keep)
-            if sys.excepthook == self._hook:
-                sys.excepthook = self._previous
+        if self._depth == 0 and not self._failed:
+            for name in LOGGERS:
+                logging.getLogger(name).removeFilter(self._keep)
+            if sys.unraisablehook == self._hook:
+                sys.unraisablehook = self._previous
 
     def note(self, e: BaseException) -> None:
-        """Append an exception with its traceback."""
+        """Append the exception of a failure with its traceback."""
+        self._failed = self._depth > 0
         self._write("".join(traceback.format_exception(e)))
 
     def _keep(self, record: logging.LogRecord) -> bool:
-        if "orbax" not in record.pathname or record.levelno < logging.WARNING:
-            return True
         text = record.getMessage()
+        ours = "orbax" in record.pathname or (record.name == "asyncio" and ("OCDBT" in text or "tensorstore" in text))
+        if not ours or record.levelno < logging.WARNING:
+            return True
         if record.exc_info and record.exc_info[1] is not None:
             text += "\n" + "".join(traceback.format_exception(record.exc_info[1]))
         self._write(text)
         return False
 
-    def _hook(self, kind: type[BaseException], e: BaseException, tb: TracebackType | None) -> None:
+    def _hook(self, unraisable: Any) -> None:
         # TensorStore reports to a loop that Orbax closed after the first error: noise after the fact.
-        if kind is RuntimeError and "Event loop is closed" in str(e):
-            self._write("".join(traceback.format_exception(kind, e, tb)))
+        if isinstance(unraisable.exc_value, RuntimeError) and "Event loop is closed" in str(unraisable.exc_value):
+            self._write("".join(traceback.format_exception(unraisable.exc_value)))
         else:
-            self._previous(kind, e, tb)
+            self._previous(unraisable)
 
     def _write(self, text: str) -> None:
         if self._path is None:
             return
-        with self._mutex, contextlib.suppress(OSError):  # the disk may be what failed
-            if not self._path.exists() or self._path.stat().st_size < LIMIT:
+        # The disk may be what failed; and an exception raised from within Orbax's logging would swallow Orbax's own.
+        with self._mutex, contextlib.suppress(Exception):
+            if self._path.parent.exists() and (not self._path.exists() or self._path.stat().st_size < LIMIT):
                 with self._path.open("a") as f:
                     f.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {text.rstrip()}\n")

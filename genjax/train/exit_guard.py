@@ -1,0 +1,40 @@
+"""No exit loses a save in flight: what is listed here is closed before Python takes its thread pools down."""
+
+import atexit
+import os
+import sys
+import threading
+from typing import Protocol
+
+from genjax.errors import RunFailure
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+IN_FLIGHT: set[Closable] = set()
+"""Objects whose `close` must be called before the process may end with exit code 0."""
+
+
+def say(message: str) -> None:
+    """Print a line to standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def finish_all() -> None:
+    """Close everything in flight. A failure is printed and ends the process with exit code 1."""
+    failed = False
+    for thing in list(IN_FLIGHT):
+        try:
+            thing.close()
+        except RunFailure as e:
+            say(f"genjax: {e}")
+            failed = True
+    if failed:
+        sys.stdout.flush()
+        os._exit(1)  # too late for an exception to be an exit code
+
+
+# Python stops the thread pools Orbax needs before it runs `atexit`; this hook comes before that.
+getattr(threading, "_register_atexit", atexit.register)(finish_all)
