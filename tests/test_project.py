@@ -28,7 +28,11 @@ TEXT = [f for f in FILES if f.suffix in (".py", ".md", ".toml", ".txt", ".json",
 
 @pytest.mark.parametrize(
     "command",
-    [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("pyrefly", "check"), ("lint-imports",)],
+    [
+        ("ruff", "check", "."),
+        ("pyrefly", "check", "--python-interpreter-path", sys.executable),
+        ("lint-imports",),
+    ],
     ids="-".join,
 )
 def test_linter(command, child_env):

@@ -115,7 +115,7 @@ def _help(f: Flag) -> str:
     meta = f.field.metadata
     allowed = [f"{_BOUNDS.get(name, name)} {limit:g}" for name, limit in meta.get("bounds", {}).items()]
     allowed += [f"one of {', '.join(map(str, meta['choices']))}"] if meta.get("choices") else []
-    return ", ".join(filter(None, [meta.get("help") or f.comment, *allowed]))
+    return ", ".join(x for x in (meta.get("help") or f.comment, *allowed) if x)
 
 
 _BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}

@@ -167,6 +167,7 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
         UsageError: the run is class-conditional and the images have no labels, or others than its own.
     """
     import jax
+    import jax.numpy as jnp
     import numpy as np
 
     from genjax import data, rng, train
@@ -188,7 +189,8 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
         label = None if images.label is None else np.asarray(images.label)
         if n_classes and (label is None or label.max() >= n_classes):
             raise UsageError(f"IMAGES: {run.name} needs each image's class, 0 to {n_classes - 1}. Try class folders.")
-        batch = Batch(images.image, label if n_classes else None, id=ids.astype(np.int32))
+        y = jnp.asarray(label) if n_classes else None
+        batch = Batch(images.image, y, id=jnp.asarray(ids, jnp.int32))
         scores = {k: np.asarray(v) for k, v in chunk(params, state, batch, rng.at_step(key, first)).items()}
         for j in range(min(CHUNK, n - first)):
             row: dict[str, Any] = {"part": part.name} if part.name else {}
