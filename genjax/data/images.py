@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Int, Int32, UInt8
+from jaxtyping import Int, Int32, UInt8
 
 from genjax.errors import UsageError
 
@@ -17,9 +17,9 @@ SAMPLED = 256
 class Images(NamedTuple):
     """Decoded images, whole in memory."""
 
-    image: UInt8[np.ndarray | Array, "n h w c"]
+    image: UInt8[np.ndarray, "n h w c"]
     """Pixels 0..255."""
-    label: Int32[np.ndarray | Array, " n"] | None = None
+    label: Int32[np.ndarray, " n"] | None = None
     """Class, 0 <= label < n_classes; None where the set has none."""
 
 
@@ -78,7 +78,7 @@ def take(part: Images | Records, indices: Int[np.ndarray, " b"]) -> Images:
     indices = np.asarray(indices)
     if isinstance(part, Records):
         return part.read(indices)
-    return Images(np.asarray(part.image)[indices], None if part.label is None else np.asarray(part.label)[indices])
+    return Images(part.image[indices], None if part.label is None else part.label[indices])
 
 
 def fingerprint(part: Images | Records) -> str:
@@ -93,10 +93,11 @@ def fingerprint(part: Images | Records) -> str:
     """
     digest = hashlib.sha256()
     n = size(part)
-    whole = part
     if isinstance(part, Records):
         digest.update(f"{n}".encode())
         whole = take(part, np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(np.int64)))
+    else:
+        whole = part
     for array in whole:
         if array is not None:
             digest.update(f"{array.shape}".encode())

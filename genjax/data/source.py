@@ -47,7 +47,8 @@ class Source:
 
     def batch(self, key: Key, step: int) -> Batch:
         """The transformed minibatch of a step that takes one, for a look in a notebook."""
-        stacked = self.batches(self.window(key, step, 1, 1), key, step, 0, 1)
+        # Compiled, as in a run: the same bits.
+        stacked = jax.jit(self.batches, static_argnums=4)(self.window(key, step, 1, 1), key, step, 0, 1)
         return jax.tree.map(lambda a: a[0], stacked)
 
 
@@ -64,8 +65,10 @@ class Window(NamedTuple):
 
 def make_source(part: Images | Records, batch_size: int, transform: Transform | None = None) -> Source:
     """A source over a part of a data set: resident where it is in memory, streamed where it is read on demand."""
-    make = streamed if isinstance(part, Records) else resident
-    return make(part, batch_size, to_unit() if transform is None else transform)
+    transform = to_unit() if transform is None else transform
+    if isinstance(part, Records):
+        return streamed(part, batch_size, transform)
+    return resident(part, batch_size, transform)
 
 
 def resident(images: Images, batch_size: int, transform: Transform) -> Source:
@@ -82,23 +85,23 @@ def resident(images: Images, batch_size: int, transform: Transform) -> Source:
     """
     n = size(images)
     _check(batch_size, n)
-    on_device = Images(*jax.device_put(tuple(images)))
+    on_device = jax.device_put(tuple(images))
 
-    def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> Images:
+    def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> tuple:
         return on_device
 
-    def batches(data: Images, key: Key, step, i, n_batches: int) -> Batch:
+    def batches(data: tuple, key: Key, step, i, n_batches: int) -> Batch:
+        image, label = data
         order = rng.named(key, "order")
         m = _minibatches(step, n_batches)
-        ids = [rng.order(order, rng.positions_of(m[j], batch_size, n), n) for j in range(n_batches)]
-        idx = jnp.stack(ids)
-        return _transformed(transform, key, m, data.image[idx], None if data.label is None else data.label[idx], idx)
+        idx = rng.order(order, jax.vmap(lambda j: rng.positions_of(j, batch_size, n))(m), n)
+        return _transformed(transform, key, m, image[idx], None if label is None else label[idx], idx)
 
     return Source(batch_size, n, None, window, batches)
 
 
 def streamed(
-    records: Records, batch_size: int, transform: Transform, *, capacity: int | None = None, n_threads: int = 4
+    records: Records, batch_size: int, transform: Transform, *, capacity: int | None = None, n_threads: int = 2
 ) -> Source:
     """Images decoded on demand, ahead of time, by grain: the same batches in the same order as `resident`, bit for bit.
 
@@ -143,7 +146,7 @@ def streamed(
 
 
 class _Ahead:
-    """Minibatches by number, decoded ahead of use: the result depends on the arguments, the speed on what came before."""
+    """Minibatches by number, decoded ahead: results depend on the arguments alone, speed on what came before."""
 
     def __init__(self, records: Records, batch_size: int, n_threads: int, depth: int):
         self.records, self.batch_size, self.n_threads, self.depth = records, batch_size, n_threads, depth
@@ -153,20 +156,21 @@ class _Ahead:
         self.iterator: Any = None
 
     def minibatches(self, key: Key, start: int, count: int) -> list[Window]:
-        words = np.asarray(jax.random.key_data(rng.named(key, "order")))
+        words = np.asarray(jax.random.key_data(key)).tobytes()  # nothing computed on the device, which is busy
         with self.lock:
-            if self.at != (words.tobytes(), start):
-                self._open(jax.random.wrap_key_data(words, impl=jax.random.key_impl(key)), start)
+            if self.at != (words, start):
+                self._open(rng.named(key, "order"), start)
             self.at = None  # until all went well
             got = [next(self.iterator) for _ in range(count)]
-            self.at = (words.tobytes(), start + count)
+            self.at = (words, start + count)
         return got
 
     def _open(self, order: Key, start: int) -> None:
         import grain  # takes more than a second, and only streamed data needs it
 
         def read(m: int) -> Window:
-            ids = rng.order(order, rng.positions_of(int(m), self.batch_size, self.records.n), self.records.n)
+            positions = rng.positions_of(int(m), self.batch_size, self.records.n)
+            ids = np.asarray(rng.order(order, positions, self.records.n))
             images = self.records.read(ids)
             return Window(images.image, images.label, ids)
 

@@ -4,6 +4,7 @@ Reads what TFDS has prepared as `array_record`, through `builder_from_directory`
 downloads: `tfds.load` and `tfds.data_source` on a set that is not prepared retry the network for minutes.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ class _Reader:
         import tensorflow_datasets as tfds
 
         self.name, self.found, self.image_size = name, found, image_size
+        logging.getLogger("absl").addFilter(_not_about_opencv)
         self.builder = tfds.builder_from_directory(found.path)
         features = self.builder.info.features
         self.image_key = _only(name, features, tfds.features.Image, "image", found)
@@ -104,8 +106,8 @@ class _Reader:
 
         def decode() -> Images:
             chunks = [self.read(source, np.arange(i, min(i + CHUNK, n))) for i in range(0, n, CHUNK)]
-            image = np.concatenate([c.image for c in chunks])
-            return Images(image, np.concatenate([c.label for c in chunks]) if self.label_key else None)
+            labels = [c.label for c in chunks if c.label is not None]
+            return Images(np.concatenate([c.image for c in chunks]), np.concatenate(labels) if labels else None)
 
         images = cached(label, decode)
         if images.image.shape != (n, *self.shape):  # a file of that name by another hand
@@ -137,9 +139,15 @@ class _Reader:
         return h, w, c
 
 
+def _not_about_opencv(record: logging.LogRecord) -> bool:
+    """Keeps TFDS's advice to install OpenCV off the user's terminal: decoded sets are cached."""
+    return "OpenCV" not in record.getMessage()
+
+
 def _only(name: str, features: Any, kind: type, preferred: str, found: Prepared) -> str:
     """The feature of a kind: the one of the preferred name, else the only one."""
-    keys = [k for k, f in features.items() if isinstance(f, kind)] if hasattr(features, "items") else []
+    features = dict(features.items()) if hasattr(features, "items") else {}
+    keys = [k for k, f in features.items() if isinstance(f, kind)]
     if preferred in keys:
         return preferred
     if len(keys) == 1:

@@ -1,5 +1,7 @@
 """A batch is a function of (key, step): however windows are cut, traced or not, held or streamed."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from genjax import data, rng
 from genjax.data import source as module
 from genjax.errors import UsageError
 
-N, B = 23, 4
+N, B, LONGEST = 23, 4, 23
 IMAGES = data.Images(
     np.random.default_rng(0).integers(0, 256, (N, 3, 5, 2), np.uint8), np.arange(N, dtype=np.int32) % 3
 )
@@ -30,9 +32,9 @@ def both(transform=None, images=IMAGES, **options):
     return data.resident(images, B, transform), data.streamed(records(images), B, transform, **options)
 
 
-def run(source, windows, n_batches=2, key=KEY):
-    """All batches of consecutive windows, each looped over in one compiled chunk with a traced step and length."""
-    capacity = max(windows)
+@functools.cache
+def chunk_of(source, n_batches):
+    """The compiled loop over a window, its start and its length traced: one for all windows of a source."""
 
     @jax.jit
     def chunk(window, key, start, n):
@@ -41,12 +43,16 @@ def run(source, windows, n_batches=2, key=KEY):
             return jax.tree.map(lambda o, b: o.at[i].set(b), out, batch)
 
         like = jax.eval_shape(lambda: source.batches(window, key, start, 0, n_batches))
-        zeros = jax.tree.map(lambda a: jnp.zeros((capacity, *a.shape), a.dtype), like)
-        return jax.lax.fori_loop(0, n, body, zeros)
+        return jax.lax.fori_loop(0, n, body, jax.tree.map(lambda a: jnp.zeros((LONGEST, *a.shape), a.dtype), like))
 
-    start, out = 0, []
+    return chunk
+
+
+def run(source, windows, n_batches=2):
+    """All batches of consecutive windows."""
+    chunk, start, out = chunk_of(source, n_batches), 0, []
     for n in windows:
-        got = chunk(source.window(key, start, n, n_batches), key, start, n)
+        got = chunk(source.window(KEY, start, n, n_batches), KEY, start, n)
         out.append(jax.tree.map(lambda a, n=n: np.asarray(a[:n]), got))
         start += n
     assert chunk._cache_size() == 1
@@ -110,6 +116,14 @@ def test_steps_out_of_order_and_far_away():
     held, lazy = both()
     for step in (7, 2, 2, 3, 500_000_000):
         assert_equal(held.batch(KEY, step), lazy.batch(KEY, step))
+
+
+def test_batch_is_the_batch_of_the_compiled_loop_and_compiles_once():
+    for source in both(data.to_unit()):
+        steps = run(source, [5], n_batches=1)
+        for step in range(5):
+            assert_equal(source.batch(KEY, step), jax.tree.map(lambda a, step=step: a[step, 0], steps))
+        assert jax.jit(source.batches, static_argnums=4)._cache_size() == 1
 
 
 def test_transforms_draw_anew_in_every_minibatch():

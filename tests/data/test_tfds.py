@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -193,6 +194,14 @@ def test_a_failed_write_leaves_nothing(own_cache, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space")))
     assert cache.cached("x", some).label is not None
     assert list(own_cache.iterdir()) == []
+
+
+def test_many_writers_at_once_leave_one_whole_file(own_cache):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: cache.cached("x", some), range(32)))
+    assert all((f.image == found[0].image).all() for f in found)
+    assert [p.name for p in own_cache.iterdir()] == ["x.npz"]
+    np.testing.assert_array_equal(cache.cached("x", lambda: pytest.fail("made again")).image, some().image)
 
 
 def test_identity_follows_the_files(tmp_path):
