@@ -12,8 +12,8 @@ DIGITS_TRAIN = 1500
 def load_embedded(name: str) -> Dataset:
     """`digits` or `fashion_mini`.
 
-    digits: the first 1,500 are for training, the last 297 for testing (the set is ordered by writers). Its values
-    0..16 become round(v * 255 / 16), halves to even, so that white is 255.
+    digits: the first 1,500 are for training, the last 297 for testing, in stored order. Its values 0..16 become
+    round(v * 255 / 16), halves to even, so that white is 255.
 
     Example:
         >>> d = load_embedded("digits")

@@ -88,7 +88,7 @@ def dequantize() -> Transform:
     never reaches x + 1, and the inverse floor(256 y) gives back every pixel.
 
     Source:
-        Theis, van den Oord & Bethge 2016, A note on the evaluation of generative models, section 3.1.
+        Theis, van den Oord & Bethge 2016, A note on the evaluation of generative models.
     """
 
     def apply(key: Key, x: UInt8[Array, "*s"]) -> Float[Array, "*s"]:
