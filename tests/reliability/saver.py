@@ -28,7 +28,7 @@ def die_at(point: str, at: int) -> None:
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    write, write_durably, rename = seal.write, seal.write_durably, steps.epath.Path.rename
+    write, write_durably = seal.write, seal.write_durably
 
     def dying_write(folder, body):
         if body["step"] == at and point == "commit":
@@ -45,7 +45,7 @@ def die_at(point: str, at: int) -> None:
 
     def dying_discard(folder, step):
         (folder / steps.TRASH).mkdir(exist_ok=True)
-        rename(folder / str(step), folder / steps.TRASH / str(step))
+        os.rename(folder / str(step), folder / steps.TRASH / str(step))
         (folder / steps.TRASH / str(step) / seal.SEAL).unlink()
         die()
 

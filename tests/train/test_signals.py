@@ -1,0 +1,74 @@
+"""SIGTERM and Ctrl-C: asked to stop, told to stop, and as it was before."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from genjax.train.signals import HANDLED, Signals
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_is_a_flag(number, code):
+    before = [signal.getsignal(s) for s in HANDLED]
+    said = []
+    with Signals(said.append) as signals:
+        assert signals.received is None
+        assert signals.exit_code is None
+        signal.raise_signal(number)
+        assert (signals.received, signals.exit_code) == (number, code)
+        signal.raise_signal(signal.SIGTERM)
+        assert signals.received == number
+    assert said == [f"{number.name}: saving, then stopping. Ctrl-C (again) stops at once."]
+    assert [signal.getsignal(s) for s in HANDLED] == before
+
+
+@pytest.mark.parametrize("first", HANDLED)
+def test_ctrl_c_after_the_first_signal_stops_at_once(first):
+    before = [signal.getsignal(s) for s in HANDLED]
+    with Signals() as signals:
+        signal.raise_signal(first)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert signals.received == first
+    assert [signal.getsignal(s) for s in HANDLED] == before
+
+
+def test_handlers_are_put_back_after_an_exception():
+    before = [signal.getsignal(s) for s in HANDLED]
+    with pytest.raises(KeyError), Signals():
+        raise KeyError
+    assert [signal.getsignal(s) for s in HANDLED] == before
+
+
+def test_another_thread_gets_no_signals():
+    done = []
+
+    def work():
+        with Signals() as signals:
+            done.append(signals.received)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [None]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_background_job_of_a_shell(child_env, number, code):
+    """A shell starts `command &` with SIGINT ignored; the job hears it all the same."""
+    script = (
+        "import sys, time; from genjax.train.signals import Signals\n"
+        "with Signals() as s:\n"
+        "    print('up', flush=True)\n"
+        "    while s.received is None: time.sleep(0.01)\n"
+        "sys.exit(s.exit_code)"
+    )
+    command = ["bash", "-c", "trap '' INT; exec \"$@\"", "bash", sys.executable, "-c", script]
+    job = subprocess.Popen(command, env=child_env, stdout=subprocess.PIPE)
+    assert job.stdout.readline() == b"up\n"
+    job.send_signal(number)
+    job.communicate(timeout=30)
+    assert job.returncode == code
