@@ -96,18 +96,18 @@ class Checkpoints:
         if jax.process_count() > 1:
             raise UsageError(f"{jax.process_count()} processes: checkpoints are written by one process only.")
         self.folder = steps.resolved(folder)
-        self._keep, self._keep_best, self._on_message, self._read_only = keep, keep_best, on_message, read_only
+        self._keep, self._on_message, self._read_only = keep, on_message, read_only
+        self._keep_best: Literal["min", "max"] | None = keep_best
         self._manager: ocp.CheckpointManager | None = None
         self._thread: threading.Thread | None = None
         self._failure: tuple[_Save, Exception] | None = None
         self._news: list[str] = []
         self._metrics: dict[int, float | None] = {}
         self._quiet = Quiet(None if read_only or not seal.is_local(self.folder) else self.folder / LOG)
-        self._open_folder()
+        if not read_only:
+            self._open_folder()
 
     def _open_folder(self) -> None:
-        if self._read_only:
-            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for step in self.sealed():
@@ -120,10 +120,7 @@ class Checkpoints:
                 raise RunFailure(f"{steps.fault(self.folder, 0.0, e)}.") from e
             raise UsageError(f"checkpoint folder {self.folder}: cannot be written ({e.strerror or e}).") from e
         if not seal.is_local(self.folder):
-            self._news.append(
-                f"{self.folder} is no local disk: checkpoints there are sealed and verified, but durability is the "
-                "store's, and deleting a step is not atomic."
-            )
+            self._news.append(f"{self.folder} is no local disk: sealed and verified there, but not fsynced by genjax.")
 
     def sealed(self) -> list[int]:
         """Steps that carry a seal, ascending; whether it still fits is checked when they are restored."""
@@ -203,7 +200,7 @@ class Checkpoints:
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
         self._deliver()
-        return max(list(self._metrics), default=None)
+        return max(list(self._metrics), default=None)  # a list: the sealing thread writes to it
 
     def wait(self) -> None:
         """Wait until the save in flight is sealed.
@@ -218,11 +215,7 @@ class Checkpoints:
         self._raise_failure()
 
     def close(self) -> None:
-        """`wait`, then let go of Orbax's threads. Safe to repeat.
-
-        Raises:
-            RunFailure: the save in flight failed.
-        """
+        """`wait` (and raise what it raises), then let go of Orbax's threads. Safe to repeat."""
         try:
             self.wait()
         finally:
@@ -280,15 +273,14 @@ class Checkpoints:
 
     def _set_aside(self, step: int, damage: seal.Damage) -> None:
         """Say what is wrong with a step, and rename it out of the way."""
-        said = f"checkpoint {step} is damaged: {self.folder / str(step) / damage.file} {damage.what}"
-        if self._read_only:
-            self._news.append(said + ".")
-            return
-        self._metrics.pop(step, None)
-        try:
-            self._news.append(f"{said}; kept aside as {steps.set_aside(self.folder, step)}.")
-        except OSError as e:
-            self._news.append(f"{said}; it could not be renamed ({e.strerror}).")
+        done = ""
+        if not self._read_only:
+            self._metrics.pop(step, None)
+            try:
+                done = f"; kept aside as {steps.set_aside(self.folder, step)}"
+            except OSError as e:
+                done = f"; it could not be renamed ({e.strerror})"
+        self._news.append(steps.told(self.folder, step, damage) + done + ".")
 
     def _orbax(self) -> ocp.CheckpointManager:
         """The manager, which keeps everything: what goes and stays is decided here."""
@@ -372,10 +364,7 @@ def read_leaves(
         with Quiet(None) as quiet:
             return body, _read_arrays(path / str(s), s, body, {}, quiet)
 
-    def say(s: int, damage: seal.Damage) -> None:
-        on_message(f"checkpoint {s} is damaged: {path / str(s) / damage.file} {damage.what}.")
-
-    found = steps.newest(path, step, read, say)
+    found = steps.newest(path, step, read, lambda s, damage: on_message(steps.told(path, s, damage) + "."))
     if found is None:
         raise UsageError(f"{path} holds no checkpoint.")
     body, leaves = found

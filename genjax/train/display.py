@@ -7,7 +7,7 @@ FAVOURITES = ("elbo", "rate", "distortion", "d/loss", "g/loss", "d/real_probabil
 """Metrics worth a place in one line, most telling first; three are shown."""
 
 
-def favourites(row: dict[str, float]) -> dict[str, float]:
+def favourites(row: dict[str, float | int]) -> dict[str, float | int]:
     """The two or three metrics of a row that matter most."""
     return {k: row[k] for k in [k for k in FAVOURITES if k in row][:4 if "d/loss" in row else 3]}
 
@@ -44,7 +44,7 @@ class Display:
         if self.bar is not None:
             self.bar.stop()
 
-    def update(self, row: dict[str, float]):
+    def update(self, row: dict[str, float | int]):
         text = "  ".join(f"{k} {v:.4g}" for k, v in favourites(row).items())
         rate = f"{row['images_per_s']:,.0f} images/s"
         if self.bar is not None:

@@ -21,7 +21,7 @@ TARGET_SECONDS = 1.0
 PATIENCE = 100
 """Steps in a row that a guard may skip before the run is given up."""
 
-Row = dict[str, float]
+Row = dict[str, float | int]
 
 
 class Progress(NamedTuple):

@@ -108,7 +108,7 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
         [0.5, nan]
     """
     names = dict.fromkeys(n for row in rows for n, v in row.items() if isinstance(v, int | float))
-    arrays = {n: np.array([r.get(n, math.nan) for r in rows], np.float64) for n in names}
+    arrays: dict[str, np.ndarray] = {n: np.array([r.get(n, math.nan) for r in rows], np.float64) for n in names}
     arrays["step"] = np.array([r["step"] for r in rows], np.int64)
     return arrays
 

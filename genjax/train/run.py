@@ -83,7 +83,7 @@ class _Run:
     checkpoints: Checkpoints
     best: tuple[str, str] | None
     writer: Callable[[Path, int], Any] | None
-    row: dict[str, float] = dataclasses.field(default_factory=dict)
+    row: dict[str, float | int] = dataclasses.field(default_factory=dict)
 
     def go(self, new: bool) -> int:
         step, key = self.experiment.step, jax.random.key(self.cfg.seed)

@@ -125,3 +125,8 @@ def fault(folder: epath.Path, megabytes: float, e: Exception) -> str:
     if "File too large" in text:
         return f"{folder} allows no file of that size ({megabytes:.1f} MB of state; see `ulimit -f`)"
     return f"writing {folder} failed ({type(e).__name__}: {(text.splitlines() or [''])[0][:200]})"
+
+
+def told(folder: epath.Path, step: int, damage: seal.Damage) -> str:
+    """What is wrong with a step, naming the file."""
+    return f"checkpoint {step} is damaged: {folder / str(step) / damage.file} {damage.what}"

@@ -1,0 +1,142 @@
+"""Every recipe: one device equals eight, lowers for every platform, one trace, and trains through the public door."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from genjax import data, recipes, rng, train
+from genjax.train import loop
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+NAMES = recipes.names()
+VARIANTS = [(n, False) for n in NAMES] + [(n, True) for n in NAMES if n.endswith("digits")]
+
+
+def built(name, conditional=False, **changes):
+    recipe = recipes.load(name)
+    cfg = dataclasses.replace(recipe.SMOKE, data="digits", conditional=conditional, **changes)
+    dataset = data.load("digits")
+    experiment = recipe.build(cfg, dataset.spec)
+    return cfg, experiment, data.make_source(dataset.train, cfg.batch_size, experiment.transform)
+
+
+def first_batches(experiment, source, key):
+    return source.batches(source.window(key, 0, 1, experiment.step.n_batches), key, 0, 0, experiment.step.n_batches)
+
+
+def keeping_gradients(step):
+    """The same step with optimizers that change nothing and keep the gradient as their state."""
+    tx = optax.GradientTransformation(
+        lambda p: jax.tree.map(jnp.zeros_like, p), lambda g, s, p=None: (jax.tree.map(jnp.zeros_like, g), g)
+    )
+    return dataclasses.replace(step, moves=tuple(dataclasses.replace(m, tx=tx) for m in step.moves))
+
+
+def relative(a, b):
+    """Relative L2 distance of two trees."""
+    a, b = (np.concatenate([np.asarray(v, np.float64).ravel() for v in jax.tree.leaves(t)]) for t in (a, b))
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+@pytest.mark.parametrize(("name", "conditional"), VARIANTS)
+def test_eight_devices_equal_one(name, conditional):
+    """Batches over eight devices: losses and the whole gradient tree agree to 1e-5 in relative L2."""
+    _, experiment, source = built(name, conditional, batch_size=16)
+    step, key = keeping_gradients(experiment.step), jax.random.key(0)
+    state, batches = step.init(experiment.model, key), first_batches(experiment, source, key)
+    one, m_one = jax.jit(step)(state, batches, key)
+    mesh = Mesh(np.array(jax.devices()), ("data",))
+    assert mesh.size == 8
+    everywhere, split = NamedSharding(mesh, P()), NamedSharding(mesh, P(None, "data"))
+    eight, m_eight = jax.jit(step)(jax.device_put(state, everywhere), jax.device_put(batches, split), key)
+    assert relative(m_eight, m_one) < 1e-5
+    assert relative(eight.opt, one.opt) < 1e-5
+    assert relative([p.state for p in eight.players.values()] + [1.0], [p.state for p in one.players.values()] + [1.0]) < 1e-5
+
+
+@pytest.mark.parametrize(("name", "conditional"), VARIANTS)
+def test_step_and_sampler_lower_for_every_platform(name, conditional):
+    cfg, experiment, source = built(name, conditional)
+    key = jax.random.key(0)
+    state, batches = experiment.step.init(experiment.model, key), first_batches(experiment, source, key)
+    chunk = loop.make_chunk(experiment.step, source, 4)
+    window = source.window(key, 0, 1, experiment.step.n_batches)
+    exported = jax.export.export(chunk, platforms=PLATFORMS)(state, window, key, np.int32(1))
+    assert exported.platforms == PLATFORMS
+    model = experiment.model
+    sampler = jax.jit(lambda params, net, key: experiment.transform.inverse(model.sample(params, net, key, 4)))
+    exported = jax.export.export(sampler, platforms=PLATFORMS)(*train.evaluation(state), key)
+    assert exported.out_avals[0].shape == (4, 8, 8, 1)
+    score = jax.jit(experiment.score)
+    one = jax.tree.map(lambda v: v[0], batches)
+    jax.export.export(score, platforms=PLATFORMS)(*train.evaluation(state), one, key)
+    assert cfg.z_dim == model.z_dim
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
+    made = []
+    original = loop.make_chunk
+    monkeypatch.setattr(loop, "make_chunk", lambda *a: made.append(original(*a)) or made[-1])
+    recipe = recipes.load(name)
+    cfg = dataclasses.replace(recipe.SMOKE, data="digits", steps=5)
+    folder = tmp_path / "run"
+    options = train.Options(run_dir=str(folder), log_every=2, save_every=2, sample_every=2, quiet=True)
+    assert recipe.main(cfg, options) == 0
+    assert [f._cache_size() for f in made] == [1]  # one compilation per run
+    opened = train.open_run(folder)
+    assert opened.step == 5
+    assert opened.config == cfg
+    rows = train.read_metrics(folder)
+    assert rows["step"].tolist() == [2, 4, 5]
+    assert all(np.isfinite(v).all() for v in rows.values())
+    assert sorted(p.name for p in (folder / "samples").glob("*.png")) == [f"{i:08d}.png" for i in (0, 2, 4, 5)]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert " ".join(manifest["command"]).startswith(f"genjax train {name}")
+    assert recipe.main(cfg, options) == 0  # a finished run says so
+    assert "finished" in capsys.readouterr().err
+    model, state, config = train.load(folder)
+    assert config.seed == 0
+    x = model.sample(*train.evaluation(state), jax.random.key(0), 3)
+    assert x.shape == (3, 8, 8, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_form(name):
+    """A docstring with command, expectation and source; 60 to 120 lines; the fields the command line promises."""
+    path = recipes.find(name)
+    text = path.read_text()
+    assert 60 <= len(text.splitlines()) <= 120
+    doc = recipes.docstring(path)
+    assert f"genjax train {name}" in doc
+    assert "Source:" in doc
+    assert "Expect:" in doc
+    recipe = recipes.load(name)
+    fields = {f.name for f in dataclasses.fields(recipe.Config)}
+    assert {"seed", "steps", "batch_size", "z_dim", "data", "image_size", "conditional"} <= fields
+    for field in fields - {"data", "image_size", "seed", "steps"}:  # every field is read
+        assert f"cfg.{field}" in text or field == "batch_size"
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (20, 36, 2), (9, 7, 5)])
+@pytest.mark.parametrize("name", ["vae_digits", "vae_mnist", "gan_digits"])
+def test_any_height_width_and_channels(name, shape):
+    recipe = recipes.load(name)
+    cfg = dataclasses.replace(recipe.SMOKE, conditional=True)
+    images = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
+    dataset = data.load((images, np.arange(12) % 3))
+    assert dataset.spec.shape == shape
+    experiment = recipe.build(cfg, dataset.spec)
+    source = data.make_source(dataset.train, cfg.batch_size, experiment.transform)
+    key = jax.random.key(0)
+    state = experiment.step.init(experiment.model, key)
+    state, metrics = jax.jit(experiment.step)(state, first_batches(experiment, source, key), key)
+    assert all(np.isfinite(float(v)) for v in metrics.values())
+    assert experiment.model.sample(*train.evaluation(state), rng.named(key, "s"), 2).shape == (2, *shape)
