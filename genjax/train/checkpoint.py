@@ -192,11 +192,7 @@ class Checkpoints:
         )
 
     def poll(self) -> int | None:
-        """Collect a finished save without waiting, deliver news; the newest sealed step of this run, or None.
-
-        Raises:
-            RunFailure: the save failed.
-        """
+        """Collect a finished save without waiting (raises as `wait`); the newest sealed step, or None."""
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
         self._deliver()
