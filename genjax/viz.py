@@ -181,7 +181,7 @@ def curves(
     """
     if not 1 <= len(keys) <= len(_LINES):
         raise ValueError(f"{len(keys)} curves in one chart; at most {len(_LINES)}, and at least one, are legible.")
-    figure, axes = _axes(size)
+    figure, axes = _axes(size, legend=len(keys) > 1)
     drawn = []
     for key, label, colour in zip(keys, labels or keys, _LINES, strict=False):
         x, mean, low, high = _thin(np.asarray(rows["step"], float), np.asarray(rows[key], float))
@@ -199,7 +199,7 @@ def curves(
         axes.set_xlim(0, max(x[-1] for x, _ in drawn) or 1)
         axes.set_ylim(*(ylim or _limits(drawn)))
     if len(keys) > 1 and drawn:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=8,
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=9,
                     handlelength=1.4, borderaxespad=0.2)
     return _svg(figure, f"{', '.join(labels or keys)} over training steps")
 
@@ -208,7 +208,7 @@ def histogram(
     groups: Mapping[str, Any], limits: tuple[float, float] | None = None, size: tuple[float, float] = (4.4, 2.1)
 ) -> Svg:
     """How often values occur: one outline for each of up to three named groups, as shares of the group."""
-    figure, axes = _axes(size)
+    figure, axes = _axes(size, legend=True)
     values = {name: np.asarray(v, float)[np.isfinite(np.asarray(v, float))] for name, v in groups.items()}
     pooled = np.concatenate([*values.values(), np.zeros(0)])
     low, high = limits or ((pooled.min(), pooled.max()) if pooled.size else (0.0, 1.0))
@@ -221,7 +221,7 @@ def histogram(
     axes.set_xlim(edges[0], edges[-1])
     axes.yaxis.set_major_formatter(lambda v, _: f"{100 * v:g} %")
     if pooled.size:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=8,
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=9,
                     handlelength=1.4, borderaxespad=0.2)
     return _svg(figure, f"histogram of {', '.join(groups)}")
 
@@ -269,11 +269,11 @@ def _limits(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, floa
 
 def _number(value: float, _position: int = 0) -> str:
     """A tick label: 0.05, -120, 2.5k."""
-    text = f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:.3g}"
+    text = f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:.4g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _axes(size: tuple[float, float]):
+def _axes(size: tuple[float, float], legend: bool):
     """A bare figure, owned by nobody, and its one pair of axes in the stand-in colours."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -282,15 +282,16 @@ def _axes(size: tuple[float, float]):
     figure = Figure(figsize=size)
     FigureCanvasSVG(figure)
     figure.patch.set_visible(False)
-    margin = 0.42 / size[0]
-    axes = figure.add_axes((margin, 0.24 / size[1], 1 - margin - 0.12 / size[0], 1 - 0.50 / size[1]))
+    margin = 0.46 / size[0]
+    above = 0.26 if legend else 0.1
+    axes = figure.add_axes((margin, 0.26 / size[1], 1 - margin - 0.12 / size[0], 1 - (0.26 + above) / size[1]))
     axes.patch.set_visible(False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(_RULE)
     axes.grid(axis="y", color=_RULE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=8, labelcolor=_INK, pad=4)
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True) if size[0] > 3 else MaxNLocator(3))
+    axes.tick_params(length=0, labelsize=9, labelcolor=_INK, pad=4)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(_number)
     axes.yaxis.set_major_formatter(_number)

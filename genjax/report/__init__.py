@@ -8,7 +8,7 @@ from genjax.errors import UsageError
 
 __all__ = ["write"]
 
-N_ALONE, N_BESIDE = 64, 36
+N_ALONE, N_BESIDE = 64, 25
 """Images of each sample grid in the report on one run, and in a column of a comparison."""
 
 

@@ -1,6 +1,7 @@
 """What a report says of a run, read from its folder; a run that cannot be opened still has most of it."""
 
 import base64
+import contextlib
 import dataclasses
 import shlex
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from genjax import data, models, recipes, train, viz
 from genjax.errors import RunFailure, UsageError
 from genjax.report import pictures
 from genjax.report.pictures import Pictures
+from genjax.train.checkpoint import tree_digest
+from genjax.train.record import MANIFEST, read_config, read_json
 
 N_FRAMES, FRAME_BYTES = 24, 900_000
 """Sample grids over training in a page: at most so many, and so many bytes; evenly spaced, first and last kept."""
@@ -34,6 +37,7 @@ class Facts(NamedTuple):
     family: str
     """`VAE`, `GAN`, or nothing where neither the model nor the metrics tell."""
     config: dict[str, Any]
+    options: dict[str, Any]
     data: dict[str, Any]
     manifest: dict[str, Any]
     rows: dict[str, np.ndarray]
@@ -75,8 +79,8 @@ def read(path: str, n_tiles: int) -> Facts:
         raise UsageError(f"RUN={path}: there is no such folder.")
     if not (folder / "config.json").exists():
         raise UsageError(f"RUN={path}: not a run's folder, it has no config.json. `genjax train NAME` makes one.")
-    record = train.record.read_config(path) or {}
-    manifest = train.record.read_json(Path(path) / train.record.MANIFEST) or {}
+    record = read_config(path) or {}
+    manifest = read_json(folder / MANIFEST) or {}
     problems: list[str] = []
     rows = train.read_metrics(path) if (folder / "metrics.jsonl").exists() else {}
     config, about = dict(record.get("config", {})), dict(record.get("data", {}))
@@ -85,7 +89,7 @@ def read(path: str, n_tiles: int) -> Facts:
         try:
             run = train.open_run(path)
             step, family = run.step, _family(run, family)
-            digest = train.checkpoint.digest(train.checkpoint.read_leaves(path)[1])
+            digest = tree_digest(run.state)
             drawn = pictures.draw(run, _dataset(run, record, problems))
         except (UsageError, RunFailure, TypeError) as e:
             problems.append(f"The model could not be drawn from: {e}")
@@ -93,19 +97,19 @@ def read(path: str, n_tiles: int) -> Facts:
         problems.append("This run has no checkpoint yet, so there is no model to draw pictures from.")
     shape = tuple(about.get("shape") or ())
     frames, n_frames = _frames(folder, shape if len(shape) == 3 else None, n_tiles, problems)
-    return Facts(path, Path(path).name, str(record.get("experiment", "")), family, config, about, manifest, rows,
-                 frames, n_frames, step, digest, drawn, tuple(problems))
+    recipe, options = str(record.get("experiment", "")), dict(record.get("options", {}))
+    return Facts(path, folder.resolve().name, recipe, family, config, options,
+                 about, manifest, rows, frames, n_frames, step, digest, drawn, tuple(problems))
 
 
 def commands(facts: Facts) -> dict[str, str]:
     """Shell commands by what they do: the run anew, its continuation, and looking at it."""
-    config = facts.config
-    try:
-        fields = dataclasses.fields(recipes.load(facts.recipe).Config)
-        defaults = {f.name: f.default for f in fields}
-    except UsageError:
-        defaults = {}
-    flags = [f"--{k.replace('_', '-')}={v}" for k, v in config.items() if k not in defaults or defaults[k] != v]
+    defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(train.Options)}
+    with contextlib.suppress(UsageError):  # a recipe that is gone: all fields are said
+        defaults |= {f.name: f.default for f in dataclasses.fields(recipes.load(facts.recipe).Config)}
+    free = {"run_dir", "quiet", "compile_cache", "tensorboard"}
+    wanted = facts.config | {k: v for k, v in facts.options.items() if k not in free}
+    flags = [f"--{k.replace('_', '-')}={v}" for k, v in wanted.items() if k not in defaults or defaults[k] != v]
     again = ["genjax", "train", facts.recipe, *flags]
     run = facts.path
     said = {"Reproduce in a new folder": again}

@@ -26,11 +26,11 @@ def sheet(images: np.ndarray, alt: str, ncols: int | None = None, group="", most
     return scaled(viz.sheet(images, ncols, gap_of(images) if gap < 0 else gap), alt, group, most)
 
 
-def frames(stack: Sequence[Frame], ident: str, what: str, seconds: Mapping[int, float], group: str, most: int) -> str:
-    """A stack of sample grids of which one shows, the last without scripts, and its step below."""
+def frames(stack: Sequence[Frame], ident: str, what: str, time_at, group: str, most: int) -> str:
+    """A stack of sample grids of which one shows, the last without scripts; below it its step and `time_at(step)`."""
 
     def at(step: int) -> str:
-        return f"step {step:,}" + (f" · {duration(seconds[step])}" if step in seconds else "")
+        return " · ".join(filter(None, (f"step {step:,}", time_at(step))))
 
     shown = "".join(
         image(f.png, f"{what} at step {f.step:,}", f' data-at="{at(f.step)}"').replace(
@@ -64,7 +64,14 @@ def figure(f: Figure, group: str) -> str:
         body = sheet(every, f"{f.title}: {len(f.rows)} lines of {across} images", across, group)
     else:
         body = f'<div class="rows labelled">{_lines(f, group)}</div>'
-    return f"<section><h2>{escape(f.title)}</h2><p class='soft'>{escape(f.text)}</p><figure>{body}</figure></section>"
+    return split(f.title, f.text, f"<figure>{body}</figure>")
+
+
+def split(title: str, text: str, body: str, attributes: str = "") -> str:
+    """A section with its title and text on the left and `body` on the right; `body` and `attributes` are HTML."""
+    said = f'<p class="soft">{escape(text)}</p>' if text else ""
+    left = f"<div><h2>{escape(title)}</h2>{said}</div>"
+    return f'<section {attributes}><div class="split">{left}<div>{body}</div></div></section>'
 
 
 def _lines(f: Figure, group: str) -> str:
@@ -102,9 +109,11 @@ def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     """
     if isinstance(value, Mapping):
         return [pair for k, v in value.items() for pair in flat(v, f"{name}.{k}" if name else str(k))]
+    if isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+        return [pair for i, v in enumerate(value) for pair in flat(v, f"{name}.{i + 1}")]
     if isinstance(value, list | tuple):
         return [(name, ", ".join(map(str, value)) or "none")]
-    return [(name, "none" if value is None else str(value))]
+    return [(name, "none" if value is None or value == "" else str(value))]
 
 
 def number(value: float) -> str:

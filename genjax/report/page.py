@@ -1,6 +1,7 @@
 """The whole page: of one run, or of several side by side and then each in full."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib import resources
 from itertools import pairwise
@@ -70,7 +71,7 @@ def _same_data(runs: Sequence[Facts]) -> str:
     prints = {str(r.data.get("fingerprint", "")) for r in runs}
     if len(prints) == 1 and "" not in prints:
         n, shape = runs[0].data.get("n_train"), runs[0].data.get("shape")
-        return f"Trained on the same {_count(n)} images of {_size(shape)}, and shown at the same enlargement."
+        return f"Trained on the same {_count(n)} images ({_size(shape)}), and shown at the same enlargement."
     return "The runs were trained on different data; compare with care. Images are shown at the same enlargement."
 
 
@@ -125,11 +126,14 @@ def _device(run: Facts) -> str:
     return f"{count} × {kind}" if count and count > 1 else str(kind)
 
 
-def _seconds(run: Facts) -> dict[int, float]:
-    """Wall-clock time at the logged steps."""
-    if not len(run.rows.get("seconds", ())):
-        return {}
-    return {int(s): float(t) for s, t in zip(run.rows["step"], run.rows["seconds"], strict=True)}
+def _time_at(run: Facts) -> Callable[[int], str]:
+    """Wall-clock time at a step, between logged ones in proportion; nothing where the log does not reach."""
+    steps, seconds = (np.r_[0.0, run.rows.get(k, np.zeros(0))] for k in ("step", "seconds"))
+
+    def said(step: int) -> str:
+        return html.duration(float(np.interp(step, steps, seconds))) if 0 < step <= steps[-1] else ""
+
+    return said
 
 
 def _run(run: Facts, ident: str, several: bool) -> str:
@@ -145,7 +149,7 @@ def _run(run: Facts, ident: str, several: bool) -> str:
 def _samples(run: Facts, ident: str) -> str:
     if run.frames:
         note = f" {len(run.frames)} of {run.n_frames} grids are in this page." if run.n_frames > len(run.frames) else ""
-        shown = html.frames(run.frames, f"{ident}-frames", "Generated samples", _seconds(run), f"{ident}-samples", 620)
+        shown = html.frames(run.frames, f"{ident}-frames", "Generated samples", _time_at(run), f"{ident}-samples", 620)
         shown += html.scrubber([f"{ident}-frames"], len(run.frames), "Step of training") if len(run.frames) > 1 else ""
         text = "The same latents at every stop: each place in the grid shows one image taking shape."
     elif run.pictures is not None:
@@ -155,8 +159,7 @@ def _samples(run: Facts, ident: str) -> str:
         shown, note, text = "", "", "There are no samples yet."
     mean = " Shown is the decoder's mean." if run.family == "VAE" and shown else ""
     figure = f"<figure>{shown}</figure>" if shown else ""
-    text = f'<div><h2>Samples growing over training</h2><p class="soft">{escape(text + mean + note)}</p></div>'
-    return f'<section class="first" id="pictures"><div class="beside">{figure}{text}</div></section>'
+    return html.split("Samples growing over training", text + mean + note, figure, 'id="pictures"')
 
 
 def _comparison(runs: Sequence[Facts]) -> str:
@@ -165,7 +168,7 @@ def _comparison(runs: Sequence[Facts]) -> str:
     for i, run in enumerate(runs):
         if run.frames:
             idents.append(f"c{i}-frames")
-            body = html.frames(run.frames, idents[-1], f"Samples of {run.name}", _seconds(run), "compare", 560)
+            body = html.frames(run.frames, idents[-1], f"Samples of {run.name}", _time_at(run), "compare", 560)
         elif run.pictures is not None:
             body = html.sheet(run.pictures.samples, f"Samples of {run.name}", group="compare", most=560)
         else:
@@ -239,8 +242,9 @@ def _differences(runs: Sequence[Facts]) -> str:
     rows = [(k, *(str(v.get(k, "–")) for v in values)) for k in names]
     rows = [row for row in rows if any(a != b for a, b in pairwise(row[1:]))]
     if not rows:
-        return '<section><h2>What differs</h2><p class="soft">Nothing in the configuration.</p></section>'
-    return f"<section><h2>What differs</h2>{html.table(rows, ('', *(r.name for r in runs)))}</section>"
+        return html.split("What differs", "Nothing in the configuration.", "")
+    text = "The fields of the configuration in which the runs differ."
+    return html.split("What differs", text, html.table(rows, ("", *(r.name for r in runs))))
 
 
 def _discriminator(run: Facts) -> str:
@@ -261,7 +265,7 @@ def _discriminator(run: Facts) -> str:
         what = "probability of being real" if is_probability else "logit"
         cells.append(f"<h3>Now: {what}</h3>{drawn}<figcaption>{escape(text)}</figcaption>")
     body = "".join(f'<figure class="chart">{c}</figure>' for c in cells)
-    return f'<section><h2>What the discriminator says</h2><div class="charts two">{body}</div></section>'
+    return html.split("What the discriminator says", words.DISCRIMINATOR, f'<div class="charts">{body}</div>')
 
 
 def _gaps(run: Facts, keys: Sequence[str]) -> str:
@@ -271,7 +275,7 @@ def _gaps(run: Facts, keys: Sequence[str]) -> str:
 
 def _curves(run: Facts, ident: str) -> str:
     if not len(run.rows.get("step", ())):
-        return f'<section id="{ident}-curves"><h2>Curves</h2><p class="soft">Nothing has been logged yet.</p></section>'
+        return html.split("Curves", "Nothing has been logged yet.", "", f'id="{ident}-curves"')
     cells = []
     for chart in words.charts(run.rows):
         labels = [k.split("/")[0] for k in chart.keys] if len(chart.keys) > 1 else None
@@ -285,10 +289,11 @@ def _curves(run: Facts, ident: str) -> str:
         )
     text = (
         "Over training steps; every logged value is an average since the one before. Beside each title stands the "
-        "last. Where there are many, the line is the mean of neighbours and the band their range."
+        "last. Where there are many, the line is the mean of neighbours and the band their range. A first twentieth "
+        "that would flatten all the rest runs out of the chart."
     )
     charts = f'<div class="charts">{"".join(cells)}</div>'
-    return _section("Curves", text, charts, f'id="{ident}-curves"')
+    return html.split("Curves", text, charts, f'id="{ident}-curves"')
 
 
 def _about(run: Facts, ident: str) -> str:
@@ -300,12 +305,17 @@ def _about(run: Facts, ident: str) -> str:
     checkpoint = [("step", f"{run.step:,}"), ("digest", run.digest)] if run.step is not None else [("step", "none yet")]
     config = [(k, str(v)) for k, v in run.config.items()]
     about = html.flat({**run.data, "folder": run.path})
-    environment = html.table(html.flat(run.manifest)) if run.manifest else '<p class="soft">Not recorded.</p>'
-    return (
-        f'<section id="{ident}-about"><h2>Commands</h2>{lines}</section>'
-        f'<section><h2>Configuration and environment</h2><div class="tables">'
-        f"<div><h3>Configuration</h3>{html.table(config)}</div>"
+    manifest = dict(run.manifest)
+    if isinstance(manifest.get("command"), list):
+        manifest["command"] = shlex.join(map(str, manifest["command"]))
+    environment = html.table(html.flat(manifest)) if manifest else '<p class="soft">Not recorded.</p>'
+    tables = (
+        f'<div class="tables"><div><h3>Configuration</h3>{html.table(config)}</div>'
         f"<div><h3>Last checkpoint</h3>{html.table(checkpoint)}<br><h3>Data and folder</h3>{html.table(about)}</div>"
-        f"<div><h3>Environment</h3>{environment}</div>"
-        "</div></section>"
+        f"</div><br><h3>Environment</h3>{environment}"
+    )
+    same = "On the same machine with the same versions, the same command gives the same numbers to the last bit."
+    text = "The digest is a hash over every number of the checkpoint: two runs with one digest are the same run."
+    return html.split("Commands", same, lines, f'id="{ident}-about"') + html.split(
+        "Configuration and environment", text, tables
     )

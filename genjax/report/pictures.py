@@ -16,7 +16,7 @@ from genjax import data, models, rng, train, viz
 from genjax.data import Dataset, Images
 from genjax.types import Batch, Key, Params, State
 
-N_SAMPLES, N_PAIRS, N_ENCODED, N_SCORED = 36, 16, 256, 256
+N_SAMPLES, N_PAIRS, N_ENCODED, N_SCORED = 25, 16, 256, 256
 """Samples shown; images reconstructed; those that measure latent activity; those a discriminator scores, per group."""
 N_DIMS, N_ACROSS, N_PATHS, N_MANIFOLD = 10, 9, 5, 15
 """Traversed dimensions; images along a traversal or a path; paths; side of the manifold's square."""
@@ -175,7 +175,7 @@ def _vae(run, model: models.VAE, params: Params, state: State, key: Key, dataset
         text = (
             "The whole latent plane, each image the decoder's at one point: the points divide the prior into cells of "
             "equal probability, so each is equally likely to be drawn. Left to right is z₁, bottom to top z₂."
-        )
+        ) + (" Shown is class 0." if model.n_classes else "")
         lines = np.split(images[manifold], N_MANIFOLD)
         figures.append(Figure("manifold", "The latent plane", text, tuple(Row("", line) for line in lines)))
     figures += _classes(images, classes)

@@ -73,11 +73,17 @@ GAN = (
         "other; one that vanishes has stopped learning, one that explodes is about to diverge.",
     ),
 )
+NORMS = tuple(
+    Chart(tuple(f"{p}{key}" for p in prefixes), title, text)
+    for prefixes in (("",), ("d/", "g/"))
+    for key, title, text in (
+        ("update_norm", "Update norm", "The length of the step that the optimiser takes, learning rate included."),
+        ("param_norm", "Parameter norm", "The length of all parameters together."),
+    )
+)
 SPEED = Chart(("images_per_s",), "Images per second", "Training speed on this machine, compilation included.")
 _SHARED = {
     "skipped": "Share of updates that the guard against non-finite or spiking gradients left out; zero is best.",
-    "update_norm": "The length of the step that the optimiser takes, learning rate included.",
-    "param_norm": "The length of all parameters together.",
     "grad_norm": "The length of the gradient before clipping.",
     "loss": "What this move's optimiser descends.",
 }
@@ -86,7 +92,7 @@ _OWN = {"step", "seconds", "d/real_probability", "d/fake_probability", "d/real_l
 
 def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     """The charts for what a run has logged: the known ones first, then every other metric, speed last."""
-    known = [c._replace(keys=tuple(k for k in c.keys if k in rows)) for c in (*VAE, *GAN)]
+    known = [c._replace(keys=tuple(k for k in c.keys if k in rows)) for c in (*VAE, *GAN, *NORMS)]
     known = [c for c in known if c.keys]
     if "beta" in rows and np.ptp(np.asarray(rows["beta"], float)) == 0:
         known = [c for c in known if c.keys != ("beta",)]
@@ -96,6 +102,10 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     return known + others + ([SPEED] if "images_per_s" in rows else [])
 
 
+DISCRIMINATOR = (
+    "A discriminator gives each image a number: how real it looks to it. The game is even where real and generated "
+    "images get the same."
+)
 PROBABILITY = (
     "The probability of being real that the discriminator gives to real and to generated images during training. "
     "Far apart, it tells them apart with ease and the generator has little to go by; where the two lines meet at "
