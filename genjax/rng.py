@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Int, Integer, UInt32
 
 from genjax.types import Key
 
@@ -36,7 +36,7 @@ def at_step(key: Key, *position: int | Int[Array, ""]) -> Key:
     return key
 
 
-def order(key: Key, positions, n: int) -> tuple[Array | np.ndarray, Array | np.ndarray] | Array | np.ndarray:
+def order(key: Key, positions, n: int) -> Array | np.ndarray:
     """Which example stands at each position of the endless shuffled sequence of epochs.
 
     Epoch e is the positions e*n ... e*n + n - 1 and holds each of 0 ... n-1 once, in an order of its own. The
@@ -75,7 +75,7 @@ def order(key: Key, positions, n: int) -> tuple[Array | np.ndarray, Array | np.n
             i = _permute(np, seed, offset, a, b)
             while (i >= n).any():
                 i = np.where(i >= n, _permute(np, seed, i, a, b), i)
-        return i.astype(np.int32)
+        return np.asarray(i, np.int32)
     epoch, offset = (jnp.asarray(p).astype(jnp.uint32) for p in pair)
     seed = _seed(jnp, words, epoch)
 
@@ -86,8 +86,8 @@ def order(key: Key, positions, n: int) -> tuple[Array | np.ndarray, Array | np.n
     return lax.while_loop(lambda i: (i >= n).any(), walk, i).astype(jnp.int32)
 
 
-def positions_of(minibatch: int | Int[Array, ""], batch_size: int, n: int):
-    """The positions of minibatch number m as `(epoch, offset)`: m*B ... m*B + B - 1, free of overflow for n*B < 2**32."""
+def positions_of(minibatch: int | Integer[Array, ""], batch_size: int, n: int):
+    """The positions m*B ... m*B + B - 1 of minibatch m as `(epoch, offset)`, free of overflow for n*B < 2**32."""
     xp = np if isinstance(minibatch, int | np.generic) else jnp
     m = xp.asarray(minibatch).astype(xp.uint32)
     n_, b_ = xp.uint32(n), xp.uint32(batch_size)
@@ -95,7 +95,7 @@ def positions_of(minibatch: int | Int[Array, ""], batch_size: int, n: int):
     return (m // n_) * b_ + within // n_, within % n_
 
 
-def _mix(xp, h: UInt32[Array, "*s"] | np.ndarray):
+def _mix(xp, h: UInt32[Array, "*s"] | np.ndarray | np.uint32):
     """Murmur3's 32-bit finaliser: a bijection with full avalanche."""
     h = (h ^ (h >> xp.uint32(16))) * xp.uint32(0x85EBCA6B)
     h = (h ^ (h >> xp.uint32(13))) * xp.uint32(0xC2B2AE35)

@@ -1,5 +1,6 @@
 """The diagonal normal distribution."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -63,7 +64,9 @@ class Normal(NamedTuple):
     def log_prob(self, x: Float[Array, "batch *event"]) -> Float[Array, " batch"]:
         """Log density per example in nats, summed over the event, constants included."""
         mu, logvar, x = map(at_least_float32, (self.mu, self.logvar, x))
-        return sum_event(-0.5 * (LOG_2PI + logvar + jnp.square(x - mu) * jnp.exp(-logvar)))
+        terms = logvar + jnp.square(x - mu) * jnp.exp(-logvar)
+        # The constant is added once: a float32 sum of 784 of them is off by 0.004 nats.
+        return -0.5 * (sum_event(terms) + LOG_2PI * math.prod(terms.shape[1:]))
 
     def kl(self, other: "Normal") -> Float[Array, " batch"]:
         """KL(self || other) per example in nats, summed over the event; at least 0.

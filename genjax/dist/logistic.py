@@ -180,4 +180,5 @@ def _sample(key: Key, mu, log_scale) -> Float[Array, "*s"]:
 
 def _to_level(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """The nearest of the 256 levels in [-1, 1]."""
-    return jnp.clip(jnp.round((x + 1.0) * 127.5), 0.0, 255.0) / 127.5 - 1.0
+    # Clipped last: compiled, 255 / 127.5 - 1 comes out one rounding above 1.
+    return jnp.clip(jnp.round((x + 1.0) * 127.5) / 127.5 - 1.0, -1.0, 1.0)
