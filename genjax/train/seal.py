@@ -71,8 +71,8 @@ def write(folder: epath.Path, body: dict[str, Any]) -> None:
     below = {name.rsplit("/", n)[0] for name in files for n in range(1, name.count("/") + 1)}
     for sub in sorted(below, key=len, reverse=True):
         fsync(folder / sub)
-    fsync(folder)
-    fsync(folder.parent)
+    for path in (folder, folder.parent, folder.parent.parent):  # up to the name of the folder of steps
+        fsync(path)
     body = {**body, "format": FORMAT, "files": files}
     write_durably(folder / SEAL, _dump({**body, "sha256": _own_hash(body)}))
 
