@@ -34,7 +34,7 @@ def r1(gamma: ScalarLike) -> Penalty:
     """
 
     def penalty(score_fn: ScoreFn, real, fake, key: Key) -> PerExample:
-        return 0.5 * gamma * squared_grad_norm(score_fn, real)
+        return squared_grad_norm(score_fn, real) * (0.5 * gamma)
 
     return penalty
 
@@ -47,7 +47,7 @@ def r2(gamma: ScalarLike) -> Penalty:
     """
 
     def penalty(score_fn: ScoreFn, real, fake, key: Key) -> PerExample:
-        return 0.5 * gamma * squared_grad_norm(score_fn, fake)
+        return squared_grad_norm(score_fn, fake) * (0.5 * gamma)
 
     return penalty
 
@@ -73,7 +73,7 @@ def gradient_penalty(weight: ScalarLike, target: ScalarLike = 1.0) -> Penalty:
 
     def penalty(score_fn: ScoreFn, real, fake, key: Key) -> PerExample:
         norm = jnp.sqrt(squared_grad_norm(score_fn, interpolate(key, real, fake)) + EPS)
-        return weight * jnp.square(norm - target)
+        return jnp.square(norm - target) * weight
 
     return penalty
 
@@ -82,7 +82,7 @@ def squared_grad_norm(score_fn: ScoreFn, x) -> PerExample:
     """|grad of the score with respect to x|^2 per example, over all axes and leaves of x, in float32."""
     x = jax.tree.map(lambda a: jax.lax.stop_gradient(at_least_float32(a)), x)
     grads = jax.grad(lambda x: at_least_float32(score_fn(x)).sum())(x)
-    return sum(sum_event(jnp.square(g)) for g in jax.tree.leaves(grads))
+    return jnp.stack([sum_event(jnp.square(g)) for g in jax.tree.leaves(grads)]).sum(axis=0)
 
 
 def interpolate(key: Key, real, fake):
