@@ -91,7 +91,7 @@ def read(path: str, n_tiles: int) -> Facts:
             step, family = run.step, _family(run, family)
             digest = tree_digest(run.state)
             drawn = pictures.draw(run, _dataset(run, record, problems))
-        except (UsageError, RunFailure, TypeError) as e:
+        except (UsageError, RunFailure) as e:
             problems.append(f"The model could not be drawn from: {e}")
     else:
         problems.append("This run has no checkpoint yet, so there is no model to draw pictures from.")

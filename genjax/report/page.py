@@ -254,11 +254,11 @@ def _discriminator(run: Facts) -> str:
         return ""
     level, ylim, text = (0.5, (0.0, 1.0), words.PROBABILITY) if kind == "probability" else (None, None, words.LOGIT)
     keys = [f"d/real_{kind}", f"d/fake_{kind}"]
-    chart = viz.curves(run.rows, keys, ["real images", "generated images"], level, ylim)
+    chart = viz.curves(run.rows, keys, ["real", "generated"], level, ylim)
     cells = [f"<h3>During training</h3>{chart.text}<figcaption>{escape(text)}{_gaps(run, keys)}</figcaption>"]
     if run.pictures is not None and run.pictures.scores:
         scores, is_probability = run.pictures.scores, run.pictures.is_probability
-        text = words.HISTOGRAM if "test images" in scores else words.HISTOGRAM_NO_TEST
+        text = words.HISTOGRAM if "test" in scores else words.HISTOGRAM_NO_TEST
         if len(scores) == 1:
             text = words.HISTOGRAM_NO_DATA
         drawn = viz.histogram(scores, (0.0, 1.0) if is_probability else None).text

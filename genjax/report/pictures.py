@@ -14,6 +14,7 @@ from jax.scipy.stats import norm
 
 from genjax import data, models, rng, train, viz
 from genjax.data import Dataset, Images
+from genjax.errors import UsageError
 from genjax.types import Batch, Key, Params, State
 
 N_SAMPLES, N_PAIRS, N_ENCODED, N_SCORED = 25, 16, 256, 256
@@ -59,7 +60,7 @@ def draw(run: Any, dataset: Dataset | None) -> Pictures:
     """The pictures of an opened run (`train.open_run`); without its data set those that need real images are left out.
 
     Raises:
-        TypeError: the model is neither a VAE nor a GAN.
+        UsageError: the model is neither a VAE nor a GAN.
     """
     key = rng.named(jax.random.key(getattr(run.config, "seed", 0)), "report")
     params, state = jax.device_put(train.evaluation(run.state))
@@ -68,7 +69,7 @@ def draw(run: Any, dataset: Dataset | None) -> Pictures:
         return _vae(run, model, params, state, key, dataset)
     if isinstance(model, models.GAN):
         return _gan(run, model, params, state, key, dataset)
-    raise TypeError(f"{type(model).__name__}: a report draws pictures of models.VAE and models.GAN.")
+    raise UsageError(f"{type(model).__name__}: a report draws pictures of models.VAE and models.GAN.")
 
 
 def spread(part: Images | data.Records, n: int) -> Images:
@@ -92,7 +93,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     t = t[:, None]
     la, lb = np.linalg.norm(a), np.linalg.norm(b)
     angle = np.arccos(np.clip(np.dot(a, b) / max(la * lb, 1e-12), -1.0, 1.0))
-    if np.sin(angle) < 1e-4:  # along one line the arc is that line
+    if np.sin(angle) < 1e-4 or la * lb == 0:  # along one line the arc is that line
         return (1 - t) * a[None] + t * b[None]
     arc = (np.sin((1 - t) * angle) * (a / la)[None] + np.sin(t * angle) * (b / lb)[None]) / np.sin(angle)
     return arc * ((1 - t) * la + t * lb)
@@ -105,7 +106,7 @@ class _Latents:
         self.z: list[np.ndarray] = []
         self.y: list[np.ndarray] = []
 
-    def add(self, z: np.ndarray, y: np.ndarray | int) -> slice:
+    def add(self, z: np.ndarray, y: np.ndarray | np.generic | int) -> slice:
         start = sum(len(part) for part in self.z)
         self.z.append(np.asarray(z, np.float32))
         self.y.append(np.broadcast_to(np.asarray(y, np.int32), len(z)))
@@ -205,9 +206,9 @@ def _gan(run, model: models.GAN, params: Params, state: State, key: Key, dataset
     paths = _paths(latents, ends, labels, slerp)
     groups: dict[str, Images] = {}
     if dataset is not None:
-        groups["training images"] = spread(dataset.train, N_SCORED)
+        groups["training"] = spread(dataset.train, N_SCORED)
         if dataset.test is not None:
-            groups["test images"] = spread(dataset.test, N_SCORED)
+            groups["test"] = spread(dataset.test, N_SCORED)
     raw = np.concatenate([g.image for g in groups.values()]) if groups else np.zeros((0, *run.spec.shape), np.uint8)
     y_raw = np.concatenate([g.label for g in groups.values()]) if groups and model.n_classes else np.zeros(len(raw))
     z = np.asarray(jax.random.normal(rng.named(key, "scored"), (N_SCORED, model.z_dim)))
@@ -225,8 +226,10 @@ def _gan(run, model: models.GAN, params: Params, state: State, key: Key, dataset
     images = viz.to_uint8(images)
     is_probability = "probability" in outputs
     output = np.asarray(outputs["probability" if is_probability else "logit"])
-    cuts = np.cumsum([len(g.image) for g in groups.values()])
-    scores = dict(zip([*groups, "generated images"], np.split(output, cuts), strict=True))
+    *of_real, of_fake = np.split(output, np.cumsum([len(g.image) for g in groups.values()]))
+    scored_real = dict(zip(groups, of_real, strict=True))
+    # generated second: it then has the colour that it has in the curves over training
+    scores = {k: v for k, v in scored_real.items() if k == "training"} | {"generated": of_fake} | scored_real
     text = (
         "Arcs between two latents drawn from the prior, which keep the length that samples of the prior have. A smooth "
         "change through plausible images speaks for a generator that has not learnt single images by heart."

@@ -113,7 +113,7 @@ PROBABILITY = (
 )
 LOGIT = (
     "This loss defines no probability, so here are the discriminator's raw outputs for real and generated images "
-    "during training. Only their distance has a meaning: the further apart, the better it tells them apart."
+    "during training. What counts is their distance: the further apart, the better it tells them apart."
 )
 HISTOGRAM = (
     "The discriminator's output now, for training images, for held-out test images and for generated ones. Where "

@@ -1,0 +1,150 @@
+"""Pictures: geometry is exact, bytes are reproducible, charts are valid and self-contained SVG."""
+
+import io
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genjax import viz
+
+RNG = np.random.default_rng(0)
+
+
+def images(n=6, h=5, w=4, c=1):
+    return RNG.integers(0, 256, (n, h, w, c), np.uint8)
+
+
+@pytest.mark.parametrize("c", [1, 2, 3, 5])
+@pytest.mark.parametrize("ncols", [1, 3, 6])
+def test_grid_holds_every_image_in_reading_order(c, ncols):
+    x = images(6, 5, 4, c)
+    got, columns = viz.tiles(viz.grid(x, ncols), x.shape[1:])
+    want = x if c in (1, 3) else x.transpose(0, 1, 3, 2).reshape(6, 5, 4 * c, 1)
+    assert columns == ncols
+    np.testing.assert_array_equal(got, want)
+
+
+def test_grid_background_lies_between_images_and_in_places_left_empty():
+    picture = viz.grid(np.zeros((3, 2, 2, 1)), ncols=2, pad=1, background=255)
+    assert picture.shape == (5, 5, 1)
+    assert (picture[2] == 255).all()
+    assert (picture[:, 2] == 255).all()
+    assert (picture[3:, 3:] == 255).all()
+    assert (picture[:2, :2] == 0).all()
+
+
+def test_tiles_refuses_what_is_no_such_grid():
+    assert viz.tiles(viz.grid(images(6)), (7, 7, 1)) is None
+
+
+def test_pixels_are_rounded_and_clipped_and_not_a_number_is_black():
+    x = np.array([-1.0, 0.4, 0.6, 254.7, 300.0, np.nan, np.inf, -np.inf]).reshape(1, 2, 4, 1)
+    assert viz.to_uint8(x).ravel().tolist() == [0, 0, 1, 255, 255, 0, 255, 0]
+
+
+def test_wrong_shapes_are_named():
+    with pytest.raises(ValueError, match=r"\(5, 4\)"):
+        viz.grid(np.zeros((5, 4)))
+    with pytest.raises(ValueError, match="at least one image"):
+        viz.grid(np.zeros((0, 5, 4, 1)))
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_png_files_round_trip_and_leave_nothing_beside(tmp_path, c):
+    x = images(4, c=c)
+    viz.save_grid(tmp_path / "a.png", x, 2)
+    viz.save_grid(str(tmp_path / "b.png"), x.astype(np.float32), 2)
+    np.testing.assert_array_equal(viz.decode(tmp_path / "a.png"), viz.grid(x, 2))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize("c", [1, 2, 3])
+def test_sheet_is_opaque_on_images_and_transparent_between(c):
+    png = viz.sheet(images(4, c=c), ncols=2, gap=2, scale=3)
+    alpha = np.asarray(Image.open(io.BytesIO(png.data)))[..., -1]
+    side = c if c == 2 else 1
+    assert alpha.shape == (png.height, png.width) == (36, 3 * (8 * side + 2))
+    assert (alpha[15:21] == 0).all()
+    assert (alpha[:15, : 12 * side] == 255).all()
+
+
+def test_notebooks_get_pictures():
+    assert viz.show(images())._repr_png_().startswith(b"\x89PNG")
+    assert ET.fromstring(viz.curves({"step": [1, 2], "loss": [1.0, 2.0]}, ["loss"])._repr_svg_()).tag.endswith("svg")
+
+
+def chart(**metrics):
+    n = len(next(iter(metrics.values())))
+    return viz.curves({"step": np.arange(n), **metrics}, list(metrics)).text
+
+
+def test_curves_break_where_values_are_not_finite():
+    y = np.arange(9.0)
+    whole = chart(y=y)
+    y[4] = np.nan
+    broken = chart(y=y)
+    assert "nan" not in broken.lower()
+
+    def strokes(text):
+        return sum(p.get("d", "").count("M") for p in ET.fromstring(text).iter() if "1.4" in p.get("style", ""))
+
+    assert strokes(broken) == strokes(whole) + 1
+
+
+@pytest.mark.parametrize("y", [[np.nan] * 2, [1.0], [2.0, 2.0], [np.nan, 3.0, np.nan], [1e30, -1e30], [np.inf, 0.0]])
+def test_curves_stand_any_values(y):
+    ET.fromstring(chart(loss=np.array(y)))
+
+
+def test_long_curves_stay_small_and_short_peaks_stay_visible():
+    y = np.zeros(20_000)
+    y[10_000] = 50.0
+    text = chart(loss=y)
+    assert len(text) < 60_000
+    x, _, low, high = viz._thin(np.arange(20_000.0), y)
+    assert len(x) == viz.N_POINTS
+    assert high.max() == 50.0
+    assert low.max() == 0.0
+    assert x[0] == 0
+    assert x[-1] == 19_999
+
+
+def test_charts_of_one_page_share_no_ids_and_take_colours_from_it():
+    y = np.arange(4.0)
+    texts = [chart(a=y), chart(a=y, b=np.ones(4)), viz.histogram({"real": RNG.random(9)}).text]
+    ids = [e.get("id") for t in texts for e in ET.fromstring(t).iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    for text in texts:
+        assert "var(--chart-1" in text
+        assert "#0101" not in text
+        assert "<style" not in text
+        assert "http" not in text.replace("http://www.w3.org/", "")
+
+
+def test_charts_are_reproducible_and_escape_names():
+    a = viz.curves({"step": [1, 2], "<b>&": [1.0, 2.0], "c": [1.0, 3.0]}, ["<b>&", "c"])
+    b = viz.curves({"step": [1, 2], "<b>&": [1.0, 2.0], "c": [1.0, 3.0]}, ["<b>&", "c"])
+    assert a == b
+    assert "<b>" not in a.text
+    ET.fromstring(a.text)
+
+
+def test_histogram_stands_any_values():
+    for v in ([], [np.nan], [1.0, 1.0], [0.0, 5.0]):
+        ET.fromstring(viz.histogram({"real": np.array(v), "fake": np.zeros(0)}, (0.0, 1.0)).text)
+        ET.fromstring(viz.histogram({"real": np.array(v)}).text)
+
+
+def test_too_many_curves_are_refused():
+    with pytest.raises(ValueError, match="4 curves"):
+        viz.curves({"step": [1]} | {k: [1.0] for k in "abcd"}, list("abcd"))
+
+
+def test_pyplot_is_never_touched():
+    before = "matplotlib.pyplot" in sys.modules
+    chart(a=np.arange(3.0))
+    assert ("matplotlib.pyplot" in sys.modules) == before
