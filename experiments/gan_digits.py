@@ -20,15 +20,15 @@ class Config:
     """What the run computes; every field is a flag."""
 
     seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(6000, ge=1)  # generator updates
+    steps: int = train.run_only(8000, ge=1)  # generator updates
     batch_size: int = train.structure(64, ge=1)
     z_dim: int = train.structure(32, ge=1)  # latent dimensions
     data: str = train.structure("digits")  # embedded or TFDS name, folder of images, or .npz
     image_size: int = train.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
     conditional: bool = train.structure(False)  # the label enters generator and discriminator
     width: int = train.structure(64, ge=1)  # channels at half the image's size
-    lr: float = train.value(2e-4, gt=0)  # Adam's learning rate, both players
-    gamma: float = train.value(0.1, ge=0)  # weight of R1
+    lr: float = train.value(1e-3, gt=0)  # Adam's learning rate, both players
+    gamma: float = train.value(0.3, ge=0)  # weight of R1
     ema_half_life: float = train.structure(50_000.0, gt=0)  # of the generator's average, in examples
 
     __post_init__ = train.check

@@ -37,17 +37,13 @@ def gan(
         penalties: per-example penalties on the discriminator, weights included.
 
     Raises:
-        ValueError: penalties on a discriminator that couples the examples of a batch.
+        UsageError: penalties on a discriminator that couples the examples of a batch.
 
     Source:
         Goodfellow et al. 2014; Gulrajani et al. 2017 for why batch norm and per-example penalties exclude each other.
     """
-    if penalties and model.discriminator.couples_examples:
-        raise ValueError(
-            "a gradient penalty is defined for each example, but this discriminator couples the examples of a batch "
-            "(batch norm or minibatch statistics): its gradient at one example depends on all others. "
-            "Build it with norm='none', or drop the penalty."
-        )
+    if penalties:
+        losses.check_critic(model.discriminator)
 
     def draw(key: Key, batch: Batch):
         return model.latents(key, jax.tree.leaves(batch.x)[0].shape[0])
