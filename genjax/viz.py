@@ -130,10 +130,10 @@ def decode(path: str | os.PathLike) -> UInt8[np.ndarray, "H W C"]:
 
 def save_grid(path: str | os.PathLike, images: Any, ncols: int | None = None) -> None:
     """Writes `grid(images, ncols)` as a PNG file, whole or not at all: beside its place first, then renamed."""
-    path = _path(path)
-    beside = path.with_name(path.name + ".tmp")
+    target = _path(path)
+    beside = target.with_name(target.name + ".tmp")
     beside.write_bytes(encode(grid(images, ncols)).data)
-    beside.replace(path)
+    beside.replace(target)
 
 
 def sheet(images: Any, ncols: int | None = None, gap: int = 2, scale: int = 1) -> Png:
@@ -151,7 +151,7 @@ def show(images: Any, ncols: int | None = None, scale: int | None = None) -> Png
 
     Example:
         >>> show(np.zeros((10, 8, 8, 1)), ncols=5).width
-        328
+        308
     """
     scale = scale or max(1, round(56 / np.shape(images)[2]))
     return sheet(images, ncols, gap=2 if scale < 4 else 1, scale=scale)
@@ -226,7 +226,7 @@ def histogram(
     return _svg(figure, f"histogram of {', '.join(groups)}")
 
 
-def _path(path: str | os.PathLike):
+def _path(path: str | os.PathLike) -> Any:
     """A `pathlib` path, or the given object where it knows how to read and write by itself (`etils.epath`)."""
     return path if hasattr(path, "write_bytes") else Path(path)
 
@@ -256,19 +256,18 @@ def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 def _limits(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
     """The y axis: all values, or all but the first twentieth of the steps where that part alone triples the range."""
 
-    def span(values):
-        values = values[np.isfinite(values)]
-        return (float(values.min()), float(values.max())) if values.size else None
-
-    full = span(np.concatenate([y for _, y in drawn]))
-    late = span(np.concatenate([y[x > 0.05 * x[-1]] for x, y in drawn])) or full
+    every = np.concatenate([y for _, y in drawn])
+    after = np.concatenate([y[x > 0.05 * x[-1]] for x, y in drawn])
+    full = (float(np.nanmin(every)), float(np.nanmax(every)))
+    late = (float(np.nanmin(after)), float(np.nanmax(after))) if np.isfinite(after).any() else full
     low, high = late if 0 < 3 * (late[1] - late[0]) < full[1] - full[0] else full
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return low - margin, high + margin
 
 
-def _number(value: float, _position: int = 0) -> str:
+def _number(value: float, position: float = 0) -> str:
     """A tick label: 0.05, -120, 2.5k."""
+    del position
     text = f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:.4g}"
     return text.replace("-", "\N{MINUS SIGN}")
 

@@ -15,6 +15,7 @@ from jax.scipy.stats import norm
 from genjax import data, models, rng, train, viz
 from genjax.data import Dataset, Images
 from genjax.errors import UsageError
+from genjax.report import words
 from genjax.types import Batch, Key, Params, State
 
 N_SAMPLES, N_PAIRS, N_ENCODED, N_SCORED = 25, 16, 256, 256
@@ -126,15 +127,27 @@ def _common(latents: _Latents, model: Any, key: Key) -> tuple[slice, list[slice]
 def _classes(images: np.ndarray, places: Sequence[slice]) -> list[Figure]:
     if not places:
         return []
-    text = (
-        "One line for each label. A column shares its latent: what stays the same down a column is style, what changes "
-        "is the class."
-    )
     lines = tuple(Row(f"class {c}", images[p]) for c, p in enumerate(places))
-    return [Figure("classes", "Samples by class", text, lines)]
+    return [Figure("classes", "Samples by class", words.CLASSES, lines)]
 
 
-def _vae(run, model: models.VAE, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
+class _Encoded(NamedTuple):
+    """What a VAE's encoder makes of real images."""
+
+    real: np.ndarray
+    """uint8 (n, h, w, c)"""
+    seen: np.ndarray
+    """The same as the encoder sees them: binarised, with noise; uint8."""
+    y: np.ndarray
+    """int32 (n,); zeros for an unconditional model"""
+    mu: np.ndarray
+    """(n, z)"""
+    rate: np.ndarray
+    """(z,): nats that each dimension says of an image, on average"""
+    held_out: bool
+
+
+def _encode(run: Any, model: models.VAE, params: Params, state: State, key: Key, dataset: Dataset) -> _Encoded:
     transform = run.experiment.transform
 
     @jax.jit
@@ -143,76 +156,72 @@ def _vae(run, model: models.VAE, params: Params, state: State, key: Key, dataset
         q, _ = model.encode(params["vae"], state["vae"], batch.x, y)
         return q.mu, q.logvar, transform.inverse(batch.x)
 
+    images = spread(dataset.train if dataset.test is None else dataset.test, N_ENCODED)
+    y = _labels(images) if model.n_classes else None
+    mu, logvar, seen = map(np.asarray, look(params, state, images.image, y))
+    rate = 0.5 * (mu**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
+    return _Encoded(np.asarray(images.image), viz.to_uint8(seen), _labels(images), mu, rate, dataset.test is not None)
+
+
+def _vae(run: Any, model: models.VAE, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
+    encoded = None if dataset is None else _encode(run, model, params, state, key, dataset)
+    conditional, latents = model.n_classes > 0, _Latents()
+    samples, classes = _common(latents, model, key)
+    if encoded is None:
+        mu = np.asarray(jax.random.normal(rng.named(key, "codes"), (2 * N_PATHS, model.z_dim)))
+        y = np.zeros(len(mu), np.int32)
+        dims, base = np.arange(min(N_DIMS, model.z_dim)), np.zeros(model.z_dim)
+        pick = np.arange(0)
+    else:
+        mu, y = encoded.mu, encoded.y
+        dims, base = np.argsort(-encoded.rate)[:N_DIMS], mu[0]
+        pick = np.unique(np.linspace(0, len(mu) - 1, min(N_PAIRS, len(mu))).astype(int))
+    pairs = latents.add(mu[pick], y[pick])
+    along = np.linspace(-3.0, 3.0, N_ACROSS)[:, None]
+    moved = [latents.add(np.where(np.arange(model.z_dim) == d, along, base[None]), y[0]) for d in dims]
+    paths = _paths(latents, mu, y, lambda a, b, t: (1 - t)[:, None] * a + t[:, None] * b)
+    plane = latents.add(_plane() if model.z_dim == 2 else np.zeros((0, model.z_dim)), 0)
+
     @jax.jit
     def generate(params, state, z, y):
-        return transform.inverse(model.generate(params, state, z, y))
+        return run.experiment.transform.inverse(model.generate(params, state, z, y))
 
-    latents, real, held_out = _Latents(), None, False
-    samples, classes = _common(latents, model, key)
-    mu, y = np.zeros((1, model.z_dim), np.float32), np.zeros(1, np.int32)
-    if dataset is not None:
-        held_out = dataset.test is not None
-        real = spread(dataset.test if held_out else dataset.train, N_ENCODED)
-        y = real.label if model.n_classes else np.zeros(len(real.image), np.int32)
-        mu, logvar, seen = map(np.asarray, look(params, state, real.image, jnp.asarray(y) if model.n_classes else None))
-        activity = 0.5 * (mu**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
-        pick = np.unique(np.linspace(0, len(mu) - 1, min(N_PAIRS, len(mu))).astype(int))
-        pairs = latents.add(mu[pick], y[pick])
-    dims = np.argsort(-activity)[:N_DIMS] if real is not None else np.arange(min(N_DIMS, model.z_dim))
-    along = np.linspace(-3.0, 3.0, N_ACROSS, dtype=np.float32)
-    traversals = [latents.add(np.where(np.arange(model.z_dim) == d, along[:, None], mu[:1]), y[0]) for d in dims]
-    ends = mu if len(mu) > 1 else np.asarray(jax.random.normal(rng.named(key, "paths"), (2 * N_PATHS, model.z_dim)))
-    paths = _paths(latents, ends, y, lambda a, b, t: (1 - t)[:, None] * a + t[:, None] * b)
-    if model.z_dim == 2:
-        ticks = np.asarray(norm.ppf((jnp.arange(N_MANIFOLD) + 0.5) / N_MANIFOLD))
-        across, down = np.meshgrid(ticks, ticks[::-1])
-        manifold = latents.add(np.stack([across, down], axis=-1).reshape(-1, 2), 0)
     images = viz.to_uint8(generate(params, state, *latents.arrays(model.n_classes)))
-
-    figures = []
-    if real is not None:
-        figures.append(_pairs(real.image[pick], viz.to_uint8(seen[pick]), images[pairs], held_out))
+    figures = [] if encoded is None else [_pairs(encoded, pick, images[pairs])]
     if model.z_dim == 2:
-        text = (
-            "The whole latent plane, each image the decoder's at one point: the points divide the prior into cells of "
-            "equal probability, so each is equally likely to be drawn. Left to right is z₁, bottom to top z₂."
-        ) + (" Shown is class 0." if model.n_classes else "")
-        lines = np.split(images[manifold], N_MANIFOLD)
-        figures.append(Figure("manifold", "The latent plane", text, tuple(Row("", line) for line in lines)))
+        lines = tuple(Row("", line) for line in np.split(images[plane], N_MANIFOLD))
+        figures.append(Figure("manifold", "The latent plane", words.plane(conditional), lines))
     figures += _classes(images, classes)
-    text = "One latent dimension moved from −3 to 3 standard deviations of the prior, the others held at the "
-    text += "origin. " if real is None else (
-        "code of one image; the dimensions that say most, and beside each how much it says in nats per image. "
-    )
-    text += "A dimension that changes nothing is not used."
-    said = [f"z{d + 1}" + (f" · {activity[d]:.2f} nats" if real is not None else "") for d in dims]
-    lines = tuple(Row(label, images[place]) for label, place in zip(said, traversals, strict=True))
+    says = ["" if encoded is None else f" · {encoded.rate[d]:.2f} nats" for d in dims]
+    lines = tuple(Row(f"z{d + 1}{said}", images[p]) for d, said, p in zip(dims, says, moved, strict=True))
+    text = words.traversals(encoded is not None)
     figures.append(Figure("traversals", "Latent traversals", text, lines, ("−3 sd", "0", "+3 sd")))
-    text = (
-        "The codes of two real images, and the decoder's images on the straight line between them."
-        if real is not None
-        else "Straight lines between two latents drawn from the prior."
-    ) + " Every image on the way should be a plausible one."
+    text = words.interpolations(encoded is not None, conditional)
     figures.append(Figure("interpolations", "Interpolations", text, tuple(Row("", images[p]) for p in paths)))
-    return Pictures(images[samples], None if real is None else _some(real.image), tuple(figures), {}, False)
+    return Pictures(images[samples], None if encoded is None else _some(encoded.real), tuple(figures), {}, False)
 
 
-def _gan(run, model: models.GAN, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
-    transform, score = run.experiment.transform, run.experiment.score
-    latents = _Latents()
-    samples, classes = _common(latents, model, key)
-    ends = np.asarray(jax.random.normal(rng.named(key, "paths"), (2 * N_PATHS, model.z_dim)))
-    labels = np.repeat(np.arange(N_PATHS), 2) % max(1, model.n_classes)
-    paths = _paths(latents, ends, labels, slerp)
+def _plane() -> np.ndarray:
+    """Latents (n, 2) at the centres of cells of equal probability, top row first."""
+    ticks = np.asarray(norm.ppf((jnp.arange(N_MANIFOLD) + 0.5) / N_MANIFOLD))
+    return np.stack(np.meshgrid(ticks, ticks[::-1]), axis=-1).reshape(-1, 2)
+
+
+def _gan(run: Any, model: models.GAN, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
+    transform, score, k = run.experiment.transform, run.experiment.score, max(1, model.n_classes)
     groups: dict[str, Images] = {}
     if dataset is not None:
         groups["training"] = spread(dataset.train, N_SCORED)
         if dataset.test is not None:
             groups["test"] = spread(dataset.test, N_SCORED)
-    raw = np.concatenate([g.image for g in groups.values()]) if groups else np.zeros((0, *run.spec.shape), np.uint8)
-    y_raw = np.concatenate([g.label for g in groups.values()]) if groups and model.n_classes else np.zeros(len(raw))
+    raw = np.concatenate([np.zeros((0, *run.spec.shape), np.uint8), *(g.image for g in groups.values())])
+    labels = np.concatenate([np.zeros(0, np.int32), *(_labels(g) for g in groups.values())])
+    latents = _Latents()
+    samples, classes = _common(latents, model, key)
+    ends = np.asarray(jax.random.normal(rng.named(key, "paths"), (2 * N_PATHS, model.z_dim)))
+    paths = _paths(latents, ends, np.arange(N_PATHS) % k, slerp)
     z = np.asarray(jax.random.normal(rng.named(key, "scored"), (N_SCORED, model.z_dim)))
-    scored = latents.add(z, np.arange(N_SCORED) % max(1, model.n_classes))
+    scored = latents.add(z, np.arange(N_SCORED) % k)
 
     @jax.jit
     def look(params, state, raw, labels, z, y):
@@ -221,23 +230,23 @@ def _gan(run, model: models.GAN, params: Params, state: State, key: Key, dataset
         both = Batch(jnp.concatenate([real, fake[scored]]), None if y is None else jnp.concatenate([labels, y[scored]]))
         return transform.inverse(fake), score(params, state, both, rng.named(key, "score"))
 
-    y_raw = jnp.asarray(y_raw, jnp.int32) if model.n_classes else None
-    images, outputs = look(params, state, jnp.asarray(raw), y_raw, *latents.arrays(model.n_classes))
-    images = viz.to_uint8(images)
-    is_probability = "probability" in outputs
+    latent = latents.arrays(model.n_classes)
+    images, outputs = look(params, state, raw, labels if model.n_classes else None, *latent)
+    images, is_probability = viz.to_uint8(images), "probability" in outputs
     output = np.asarray(outputs["probability" if is_probability else "logit"])
     *of_real, of_fake = np.split(output, np.cumsum([len(g.image) for g in groups.values()]))
-    scored_real = dict(zip(groups, of_real, strict=True))
+    named = dict(zip(groups, of_real, strict=True))
     # generated second: it then has the colour that it has in the curves over training
-    scores = {k: v for k, v in scored_real.items() if k == "training"} | {"generated": of_fake} | scored_real
-    text = (
-        "Arcs between two latents drawn from the prior, which keep the length that samples of the prior have. A smooth "
-        "change through plausible images speaks for a generator that has not learnt single images by heart."
-    )
-    figures = [*_classes(images, classes),
-               Figure("interpolations", "Interpolations", text, tuple(Row("", images[p]) for p in paths))]
-    real = next(reversed(groups.values())).image if groups else None
-    return Pictures(images[samples], None if real is None else _some(real), tuple(figures), scores, is_probability)
+    scores = {n: v for n, v in named.items() if n == "training"} | {"generated": of_fake} | named
+    lines = tuple(Row("", images[p]) for p in paths)
+    figures = [*_classes(images, classes), Figure("interpolations", "Interpolations", words.ARCS, lines)]
+    real = _some(next(reversed(groups.values())).image) if groups else None
+    return Pictures(images[samples], real, tuple(figures), scores, is_probability)
+
+
+def _labels(images: Images) -> np.ndarray:
+    """int32 (n,), zeros where the set has none."""
+    return np.zeros(len(images.image), np.int32) if images.label is None else np.asarray(images.label, np.int32)
 
 
 def _some(images: np.ndarray) -> np.ndarray:
@@ -253,12 +262,9 @@ def _paths(latents: _Latents, ends: np.ndarray, y: np.ndarray, between) -> list[
     return [latents.add(between(ends[i], ends[i + half], t), y[i % len(y)]) for i in starts]
 
 
-def _pairs(real: np.ndarray, seen: np.ndarray, rebuilt: np.ndarray, held_out: bool) -> Figure:
+def _pairs(encoded: _Encoded, pick: np.ndarray, rebuilt: np.ndarray) -> Figure:
     """Lines of originals, of what the encoder saw where that differs (binarised pixels), and of reconstructions."""
-    text = (
-        f"{'Test images, which training never saw,' if held_out else 'Training images (the set has no test part)'} and "
-        "the mean of the decoder at the mean of their code. What is missing below is what the code does not carry."
-    )
+    real, seen = encoded.real[pick], encoded.seen[pick]
     differs = np.abs(seen.astype(float) - real).mean() > 4.0
     rows: list[Row] = []
     for i in range(0, len(real), 8):
@@ -266,4 +272,4 @@ def _pairs(real: np.ndarray, seen: np.ndarray, rebuilt: np.ndarray, held_out: bo
         if differs:
             rows.append(Row("as the encoder saw it", seen[i : i + 8]))
         rows.append(Row("reconstruction", rebuilt[i : i + 8]))
-    return Figure("reconstructions", "Reconstructions", text, tuple(rows))
+    return Figure("reconstructions", "Reconstructions", words.reconstructions(encoded.held_out), tuple(rows))

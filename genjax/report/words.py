@@ -137,3 +137,48 @@ SHARP = (
     "edges are sharp. In return nothing asks it to cover every kind of image, it gives no probability, and its two "
     "losses say little about quality."
 )
+CLASSES = (
+    "One line for each label. A column shares its latent: what stays the same down a column is style, what changes is "
+    "the class."
+)
+ARCS = (
+    "Arcs between two latents drawn from the prior, which keep the length that samples of the prior have. A smooth "
+    "change through plausible images speaks for a generator that has not learnt single images by heart."
+)
+
+
+def reconstructions(held_out: bool) -> str:
+    which = "Test images, which training never saw," if held_out else "Training images (the set has no test part)"
+    return (
+        f"{which} and the mean of the decoder at the mean of their code. What is missing below is what the code does "
+        "not carry."
+    )
+
+
+def plane(conditional: bool) -> str:
+    return (
+        "The whole latent plane, each image the decoder's at one point: the points divide the prior into cells of "
+        "equal probability, so each is equally likely to be drawn. Left to right is z₁, bottom to top z₂."
+    ) + (" Shown is class 0." if conditional else "")
+
+
+def traversals(encoded: bool) -> str:
+    held = (
+        "code of one image; the dimensions that say most, and beside each how much it says in nats per image."
+        if encoded
+        else "origin."
+    )
+    return (
+        f"One latent dimension moved from −3 to 3 standard deviations of the prior, the others held at the {held} A "
+        "dimension that changes nothing is not used."
+    )
+
+
+def interpolations(encoded: bool, conditional: bool) -> str:
+    ends = (
+        "The codes of two real images, and the decoder's images on the straight line between them"
+        if encoded
+        else "Straight lines between two latents drawn from the prior"
+    )
+    label = ", all as the class of the first" if conditional else ""
+    return f"{ends}{label}. Every image on the way should be a plausible one."
