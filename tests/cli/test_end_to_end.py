@@ -80,7 +80,7 @@ def test_sample_score_report(run, tmp_path, capsys):
     with (tmp_path / "s.csv").open(newline="") as f:
         rows = list(csv.DictReader(f))
     assert len(rows) == 3
-    wanted = {"logit"} if run.name.startswith("gan") else {"elbo", "mu_0", "mu_1", "sigma_0", "sigma_1"}
+    wanted = {"logit", "probability"} if run.name.startswith("gan") else {"elbo", "mu_0", "mu_1", "sigma_0", "sigma_1"}
     assert wanted <= set(rows[0])
     assert all(np.isfinite(float(r[k])) for r in rows for k in wanted)
     assert cli.main(["report", str(run), "--out", str(tmp_path / "r.html")]) == 0
