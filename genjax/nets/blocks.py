@@ -109,9 +109,10 @@ def _biased(x, bias: nnx.Param | None):
 class BatchNorm(nnx.Module):
     """Normalises each channel by the batch's mean and variance; by running averages of them when `train` is False.
 
-    Statistics are in float32, over the global batch and all places, the variance in two passes and biased (divided by
-    n) for normalising. The running variance averages the unbiased estimate (divided by n - 1), as PyTorch does, since
-    it stands for the population's. A net that holds one couples the examples of a batch.
+    Statistics are in float32 (or x's precision, where that is higher), over the global batch and all places, the
+    variance in two passes and biased (divided by n) for normalising. The running variance averages the unbiased
+    estimate (divided by n - 1), as PyTorch does, since it stands for the population's. A net that holds one couples
+    the examples of a batch.
 
     Source:
         Ioffe & Szegedy 2015, Batch Normalization, algorithms 1 and 2.
@@ -128,7 +129,7 @@ class BatchNorm(nnx.Module):
         self.var = nnx.BatchStat(jnp.ones(n))
 
     def __call__(self, x: Float[Array, "batch *places c"], *, train: bool) -> Float[Array, "batch *places c"]:
-        h = x.astype(jnp.float32)
+        h = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         wide = (1,) * (x.ndim - 1) + (-1,)
         if train:
             axes = tuple(range(x.ndim - 1))
@@ -143,13 +144,13 @@ class BatchNorm(nnx.Module):
         return ((h - mean.reshape(wide)) * gain.reshape(wide) + self.bias[...].reshape(wide)).astype(x.dtype)
 
     def _averaged(self, old, new):
-        return self.momentum * old + (1.0 - self.momentum) * lax.stop_gradient(new)
+        return self.momentum * old + (1.0 - self.momentum) * lax.stop_gradient(new).astype(old.dtype)
 
 
 class GroupNorm(nnx.Module):
     """Normalises each example by mean and variance over groups of channels and all places.
 
-    Statistics in float32, two passes. Up to 8 groups of at least 4 channels.
+    Statistics as in `BatchNorm`, two passes. Up to 8 groups of at least 4 channels.
 
     Source:
         Wu & He 2018, Group Normalization.
@@ -163,7 +164,7 @@ class GroupNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
         b, h, w, c = x.shape
-        g = x.astype(jnp.float32).reshape(b, h, w, self.groups, c // self.groups)
+        g = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(b, h, w, self.groups, c // self.groups)
         g = g - g.mean((1, 2, 4), keepdims=True)
         g = g * lax.rsqrt(jnp.square(g).mean((1, 2, 4), keepdims=True) + self.eps)
         wide = (1, 1, 1, -1)

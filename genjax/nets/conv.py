@@ -26,7 +26,7 @@ Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = Literal["SAME", "VALID"] | tuple[Pair, Pair]
 """`"SAME"` (output of ceil(size / stride), the odd row at the end), `"VALID"`, or ((top, bottom), (left, right))."""
 Map: TypeAlias = Float[Array, "n h w c"]
-Kernel: TypeAlias = Float[Array, "kh kw c o"]
+Kernel: TypeAlias = Float[Array, "kh kw c_in c_out"]
 
 _ORDER = ("NHWC", "HWIO", "NHWC")
 _FEW_TAPS = 4
@@ -43,7 +43,7 @@ class _Geometry(NamedTuple):
     pads: tuple[Pair, Pair]
 
 
-def conv(x: Map, w: Kernel, stride: int | Pair = 1, padding: Padding = "SAME") -> Float[Array, "n ho wo o"]:
+def conv(x: Map, w: Kernel, stride: int | Pair = 1, padding: Padding = "SAME") -> Float[Array, "n ho wo c_out"]:
     """Cross-correlation of maps x with kernels w, as every deep-learning library means "convolution".
 
     Args:
@@ -67,8 +67,12 @@ def conv(x: Map, w: Kernel, stride: int | Pair = 1, padding: Padding = "SAME") -
 
 
 def conv_transpose(
-    g: Map, w: Float[Array, "kh kw o c"], stride: int | Pair = 1, padding: Padding = "SAME", size: Pair | None = None
-) -> Float[Array, "n ho wo o"]:
+    g: Map,
+    w: Float[Array, "kh kw c_out c_in"],
+    stride: int | Pair = 1,
+    padding: Padding = "SAME",
+    size: Pair | None = None,
+) -> Float[Array, "n ho wo c_out"]:
     """The transpose of `conv(., w, stride, padding)`: maps the convolution's outputs back to its inputs' shape.
 
     Args:

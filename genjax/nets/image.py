@@ -1,7 +1,8 @@
 """Convolutional nets for images of any height, width and channels.
 
-A net halves (or doubles) height and width in as many stages as leave the smaller side between 4 and 8, at least one.
-Images that the stages do not divide are padded with zeros, evenly on both sides, or cropped back from the middle.
+A net halves (or doubles) height and width in as many stages as leave the smaller side between 4 and 8, but in at least
+two, and in one where the smaller side is below 8. Images that the stages do not divide are padded with zeros, evenly
+on both sides; generated ones are cropped from the middle.
 """
 
 import math
@@ -74,9 +75,10 @@ def dcgan_generator(z_dim: int, shape: Shape, width: int = 64, norm: str = "batc
     Source:
         Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs, section 3.
     """
-    _check_norm(norm)
-    make = lambda rngs: DcganGenerator(z_dim, shape, width, norm == "batch", n_classes, rngs=rngs)  # noqa: E731
-    return functional(make, couples_examples=norm == "batch")
+    batch_norm = _is_batch(norm)
+    return functional(
+        lambda rngs: DcganGenerator(z_dim, shape, width, batch_norm, n_classes, rngs=rngs), couples_examples=batch_norm
+    )
 
 
 def dcgan_discriminator(shape: Shape, width: int = 64, norm: str = "batch", n_classes: int = 0) -> Net:
@@ -93,14 +95,17 @@ def dcgan_discriminator(shape: Shape, width: int = 64, norm: str = "batch", n_cl
     Source:
         Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs, section 3.
     """
-    _check_norm(norm)
-    make = lambda rngs: DcganDiscriminator(shape, width, norm == "batch", n_classes, rngs=rngs)  # noqa: E731
-    return functional(make, couples_examples=norm == "batch")
+    batch_norm = _is_batch(norm)
+    return functional(
+        lambda rngs: DcganDiscriminator(shape, width, batch_norm, n_classes, rngs=rngs),
+        couples_examples=batch_norm and Pyramid(shape, width).n_stages > 1,
+    )
 
 
-def _check_norm(norm: str) -> None:
+def _is_batch(norm: str) -> bool:
     if norm not in ("batch", "none"):
         raise ValueError(f'norm={norm!r} must be "batch" or "none".')
+    return norm == "batch"
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,8 @@ class Pyramid:
     @property
     def n_stages(self) -> int:
         """Halvings of height and width."""
-        return max(int(math.log2(min(self.shape[:2]) / 4)), 1)
+        side = min(self.shape[:2])
+        return max(int(math.log2(side / 4)), 2) if side >= 8 else 1
 
     @property
     def base(self) -> tuple[int, int]:
