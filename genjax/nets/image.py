@@ -1,8 +1,8 @@
 """Convolutional nets for images of any height, width and channels.
 
-A net halves (or doubles) height and width in as many stages as leave the smaller side between 4 and 8, but in at least
-two, and in one where the smaller side is below 8. Images that the stages do not divide are padded with zeros, evenly
-on both sides; generated ones are cropped from the middle.
+A net halves (or doubles) height and width in as many stages as leave the smaller side between 4 and 8, at least one.
+Images that the stages do not divide are padded with zeros, evenly on both sides; generated ones are cropped from the
+middle.
 """
 
 import math
@@ -122,8 +122,7 @@ class Pyramid:
     @property
     def n_stages(self) -> int:
         """Halvings of height and width."""
-        side = min(self.shape[:2])
-        return max(int(math.log2(side / 4)), 2) if side >= 8 else 1
+        return max(int(math.log2(min(self.shape[:2]) / 4)), 1)
 
     @property
     def base(self) -> tuple[int, int]:
