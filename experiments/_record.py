@@ -37,7 +37,7 @@ def spread(images: np.ndarray) -> float:
     return float(distance.sum() / (len(x) * (len(x) - 1)))
 
 
-def scores(run: train.Run, images: data.Images, transform=True) -> dict[str, np.ndarray]:
+def scores(run: train.Run, images: data.Images | data.Records) -> dict[str, np.ndarray]:
     """Every column of the run's score over `images`, with keys that depend on the batch's number only."""
     params, state = train.evaluation(run.state)
     key = rng.named(jax.random.key(0), "test")
@@ -45,14 +45,13 @@ def scores(run: train.Run, images: data.Images, transform=True) -> dict[str, np.
     parts = []
     for i, batch in enumerate(data.once(images, BATCH)):
         k_data, k_score = jax.random.split(rng.at_step(key, i))
-        seen = run.experiment.transform(k_data, batch) if transform else batch
-        out = score(params, state, seen, k_score)
+        out = score(params, state, run.experiment.transform(k_data, batch), k_score)
         keep = np.asarray(batch.mask)
         parts.append({k: np.asarray(v)[keep] for k, v in out.items()})
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 
-def measure(run: train.Run, images: data.Images) -> dict[str, float]:
+def measure(run: train.Run, images: data.Images | data.Records) -> dict[str, float]:
     """The numbers of one run, see the head of this file."""
     columns = scores(run, images)
     if isinstance(run.experiment.model, VAE):
@@ -71,6 +70,13 @@ def measure(run: train.Run, images: data.Images) -> dict[str, float]:
     }
 
 
+def over_seeds(values: list[float]) -> float | dict[str, float]:
+    """Mean and standard deviation; the number itself for one seed."""
+    if len(values) == 1:
+        return values[0]
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1))}
+
+
 def main(paths: list[str]) -> int:
     """Measure each run, write the record, print it."""
     runs = [train.open_run(p) for p in paths]
@@ -79,23 +85,22 @@ def main(paths: list[str]) -> int:
         raise SystemExit(f"runs of one recipe, please; these are of {', '.join(sorted(names))}.")
     each, manifests, rows = [], [], []
     for run in runs:
-        options = record.read_config(run.path)["options"]
+        options = record.read_json(run.path / record.CONFIG)["options"]
         dataset = data.load(run.config.data, data_dir=options["data_dir"], image_size=run.config.image_size or None)
         each.append(measure(run, dataset.train if dataset.test is None else dataset.test))
         manifests.append(record.read_json(run.path / record.MANIFEST))
         rows.append(record.read_rows(run.path / record.METRICS)[-1])
     first = manifests[0]
-    values = {k: [m[k] for m in each] for k in each[0]}
-    many = len(runs) > 1
+    device = f"{first['cpu_count']} cores, {first['cpu']}" if first["device_kind"] == "cpu" else first["device_kind"]
     command = first["command"][: first["command"].index("--run-dir")]
     out = {
         "experiment": runs[0].name,
         "command": " ".join(command),
         "seeds": [r.config.seed for r in runs],
         "steps": runs[0].step,
-        "device": f"{first['cpu_count']} cores, {first['cpu']}" if first["device_kind"] == "cpu" else first["device_kind"],
+        "device": device,
         "seconds": round(float(np.mean([r["seconds"] for r in rows])), 1),
-        "metrics": {k: {"mean": float(np.mean(v)), "sd": float(np.std(v, ddof=1))} if many else v[0] for k, v in values.items()},
+        "metrics": {k: over_seeds([m[k] for m in each]) for k in each[0]},
         "per_seed": each,
         "last_row": rows,
         "split": "train" if dataset.test is None else "test",

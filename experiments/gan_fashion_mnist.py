@@ -3,10 +3,10 @@
 Command:  genjax train gan_fashion_mnist
 Expect:   clearly legible images of all ten classes, no collapse; the time it took:
           experiments/results/gan_fashion_mnist.json.
-Reading:  the discriminator's mean probability for real and generated images: 0.5 and 0.5 would be a perfect generator.
-Source:   Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs (nets, Adam's settings);
+Reading:  the discriminator's mean probabilities for real and generated images; a perfect generator gives 0.5 for both.
+Source:   Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs (nets, Adam);
           Goodfellow et al. 2014 (loss). Ours: the generator's average, half the width.
-Change:   --conditional True (then `genjax sample RUN --label 7`), --data fashion_mini, --data ./my_photos --image-size 32.
+Change:   --conditional True (then `genjax sample RUN --label 7`), --data ./my_photos --image-size 32.
 """
 
 import sys

@@ -80,7 +80,7 @@ def gan(
 
             keys = jax.random.split(k_penalty, len(penalties))
             each = [mean(p(score_fn, batch.x, fake, k), batch.mask) for p, k in zip(penalties, keys, strict=True)]
-            terms["penalty"] = sum(each)
+            terms["penalty"] = jnp.stack(each).sum()
             total = total + terms["penalty"]
         return total, Aux(terms, {"d": s})
 
@@ -95,6 +95,8 @@ def gan(
     def score(params: Params, state: State, batch: Batch, key: Key) -> dict[str, Array]:
         del key  # nothing is random here; a VAE's score has one
         out, _ = model.logits(params["d"], state["d"], batch.x, batch.y)
-        return {"logit": out} | ({} if adversarial.probability is None else {"probability": adversarial.probability(out)})
+        return {"logit": out} | (
+            {} if adversarial.probability is None else {"probability": adversarial.probability(out)}
+        )
 
     return GanObjective(d, g, draw, score)

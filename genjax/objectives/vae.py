@@ -55,7 +55,7 @@ def beta_vae(model: VAE, beta=1.0, warm_up: int = 0, free_bits: float = 0.0) -> 
 
 
 def score_vae(model: VAE) -> Callable[[Params, State, Batch, Key], dict[str, Array]]:
-    """`score(params, state, batch, key)`: each example's latent distribution and bound; unusual examples have a low one.
+    """`score(params, state, batch, key)`: latent distribution and bound of each; a low bound is unusual.
 
     Returns:
         mu, sigma (batch, z): mean and standard deviation of q(z | x); elbo, rate, distortion (batch,) in nats, with

@@ -87,7 +87,7 @@ class Options:
     """How a run is carried out; nothing here changes what is computed, and all of it may change on continuation."""
 
     run_dir: str | None = run_only(None)  # folder of the run (default: a new one under runs/)
-    data_dir: str | None = run_only(None)  # where prepared TFDS sets are (default: $TFDS_DATA_DIR, ~/tensorflow_datasets)
+    data_dir: str | None = run_only(None)  # where prepared TFDS sets are ($TFDS_DATA_DIR, ~/tensorflow_datasets)
     log_every: int = run_only(100, ge=1)  # steps that a row of metrics.jsonl averages over
     save_every: int = run_only(500, ge=1)  # steps between checkpoints
     sample_every: int = run_only(500, ge=1)  # steps between sample grids

@@ -9,7 +9,7 @@ FAVOURITES = ("elbo", "rate", "distortion", "d/loss", "g/loss", "d/real_probabil
 
 def favourites(row: dict[str, float | int]) -> dict[str, float | int]:
     """The two or three metrics of a row that matter most."""
-    return {k: row[k] for k in [k for k in FAVOURITES if k in row][:4 if "d/loss" in row else 3]}
+    return {k: row[k] for k in [k for k in FAVOURITES if k in row][: 4 if "d/loss" in row else 3]}
 
 
 class Display:

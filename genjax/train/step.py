@@ -4,6 +4,7 @@ One player is a VAE; two are a GAN, alternating, the generator seeing the update
 discriminator is the same builder again.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,13 +24,13 @@ class Move:
     """Descends `loss` in the parameters of one player, or of several together.
 
     Args:
-        players: whose parameters move.
+        players: whose parameters move, a name or a tuple of names.
         loss: the objective; it sees the parameters of all players.
         tx: optax transformation; its state belongs to the move's name, and moves of one name share it.
         name: default: the players joined by "+".
         every: run on the steps divisible by this (lazy regularisation); its metrics are NaN on the others.
         repeat: times a step, each on a minibatch of its own (critic steps).
-        updates: players whose returned net states are kept. Default: the movers.
+        updates: names of the players whose returned net states are kept. Default: the movers.
         clip: global norm to which larger gradients are scaled down.
         skip_nonfinite: leave everything unchanged when the loss or a gradient is NaN or infinite.
         skip_above: the same when the gradient's global norm (before clipping) is above this.
@@ -39,13 +40,13 @@ class Move:
         Skipping by gradient norm: Child 2021, Very Deep VAEs, its public code.
     """
 
-    players: str | tuple[str, ...]
+    players: Any
     loss: Objective
     tx: optax.GradientTransformation
     name: str = ""
     every: int = 1
     repeat: int = 1
-    updates: tuple[str, ...] | None = None
+    updates: Any = None
     clip: float | int | None = None
     skip_nonfinite: bool = False
     skip_above: float | int | None = None
@@ -82,14 +83,19 @@ class Step:
         return tuple(n if names.count(n) == 1 else f"{n}.{names[:i].count(n)}" for i, n in enumerate(names))
 
     def init(self, model, key: Key) -> TrainState:
-        """The state before the first step. `model.init(key) -> (params, net_state)`, both over players; `key`: the root."""
+        """The state before the first step.
+
+        Args:
+            model: `model.init(key) -> (params, net_state)`, both over players.
+            key: the run's root key.
+        """
         params, net = jax.jit(model.init)(rng.named(key, "init"))
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):
             raise ValueError(f"players {sorted(unknown)} are not in the model; it has {sorted(params)}.")
         # The average starts as a copy: a donated state may not hold one buffer twice.
         copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
-        players = {
+        players: dict[str, Player] = {
             p: Player(params[p], net[p], copy(Average(params[p], net[p])) if p in self.ema else None) for p in params
         }
         opt = {m.name: jax.jit(m.tx.init)({p: params[p] for p in m.players}) for m in reversed(self.moves)}
@@ -106,44 +112,42 @@ class Step:
         n, a = self.n_batches, self.accumulate
         if (have := jax.tree.leaves(batches)[0].shape[0]) != n:
             raise ValueError(f"batches hold {have} minibatches on the leading axis; this step consumes {n}.")
-        last = _part(batches, n - a, n)
-        draws = self._draws(key, state.step, last)
+        draws = self._draws(key, state.step, _part(batches, n - a, n))
         for move, label in zip(self.moves, self.labels, strict=True):
-
-            def run(params, net, opt_state, move=move, label=label):
-                # The first repeats in one compiled loop; the last one apart, so that what it computes from the
-                # step's draws can be shared with the moves that follow.
-                carry, rows = (params, net, opt_state), None
-                if move.repeat > 1:
-                    first = n - move.repeat * a
-                    early = jax.tree.map(
-                        lambda v: v[first : n - a].reshape(move.repeat - 1, a, *v.shape[1:]), batches
-                    )
-
-                    def body(carry, i_batches):
-                        i, part = i_batches
-                        drawn = self._draws(key, state.step, part, repeat=i)
-                        return self._update(move, label, carry, part, drawn, key, state.step, i)
-
-                    carry, rows = lax.scan(body, carry, (jnp.arange(move.repeat - 1), early))
-                carry, row = self._update(move, label, carry, last, draws, key, state.step, move.repeat - 1)
-                if rows is not None:
-                    row = jax.tree.map(lambda v, vs: (v + vs.sum(0)) / move.repeat, row, rows)
-                return *carry, row
-
+            run = functools.partial(self._move, move, label, batches, draws, key, state.step)
             operands = (params, net, opt[move.name])
             if move.every > 1:
                 shape = jax.eval_shape(run, *operands)[3]
 
-                def rest(params, net, opt_state, shape=shape):
-                    return params, net, opt_state, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape)
-
+                rest = functools.partial(_rest, shape)
                 params, net, opt[move.name], row = lax.cond(state.step % move.every == 0, run, rest, *operands)
             else:
                 params, net, opt[move.name], row = run(*operands)
             prefix = f"{label}/" if len(self.moves) > 1 else ""
             metrics |= {prefix + k: v for k, v in row.items()}
         return self._finish(state, params, net, opt, batches), metrics
+
+    def _move(self, move: Move, label: str, batches: Batch, draws, key: Key, step, params, net, opt_state):
+        """All repeats of one move: (params, net, opt_state, metrics) after it.
+
+        The first repeats in one compiled loop; the last one apart, so that what it computes from the step's draws can
+        be shared with the moves that follow.
+        """
+        n, a = self.n_batches, self.accumulate
+        carry, last = (params, net, opt_state), _part(batches, n - a, n)
+        if move.repeat == 1:
+            carry, row = self._update(move, label, carry, last, draws, key, step, 0)
+            return *carry, row
+        early = _part(batches, n - move.repeat * a, n - a)
+        early = jax.tree.map(lambda v: v.reshape(move.repeat - 1, a, *v.shape[1:]), early)
+
+        def body(carry, i_part):
+            i, part = i_part
+            return self._update(move, label, carry, part, self._draws(key, step, part, repeat=i), key, step, i)
+
+        carry, rows = lax.scan(body, carry, (jnp.arange(move.repeat - 1), early))
+        carry, row = self._update(move, label, carry, last, draws, key, step, move.repeat - 1)
+        return *carry, jax.tree.map(lambda v, vs: (v + vs.sum(0)) / move.repeat, row, rows)
 
     def _finish(self, state, params, net, opt, batches) -> TrainState:
         step = state.step + 1
@@ -168,8 +172,10 @@ class Step:
         params, net, opt_state = carry
 
         def gradient(net, batch, drawn, i):
+            ctx = Context(net, self.key_of(key, label, step, repeat, i), step, drawn)
+
             def objective(moved: Params):
-                return move.loss({**params, **moved}, batch, Context(net, self.key_of(key, label, step, repeat, i), step, drawn))
+                return move.loss({**params, **moved}, batch, ctx)
 
             moved = {p: params[p] for p in move.players}
             (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(moved)
@@ -203,6 +209,11 @@ class Step:
         return net, jax.tree.map(lambda t: t / jnp.maximum(count, 1.0), total)
 
 
+def _rest(shape, params, net, opt_state):
+    """A move that does not run this step: nothing changes, its metrics are NaN."""
+    return params, net, opt_state, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape)
+
+
 def _part(batches: Batch, start: int, stop: int) -> Batch:
     return jax.tree.map(lambda v: v[start:stop], batches)
 
@@ -219,7 +230,7 @@ def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads):
         scale = jnp.minimum(1.0, move.clip / jnp.maximum(norm, 1e-12))
         grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
     updates, new_opt = move.tx.update(grads, opt_state, moved)
-    new_params = optax.apply_updates(moved, updates)
+    new_params: Any = optax.apply_updates(moved, updates)
     if move.norms:
         row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}
     if guarded:
@@ -240,7 +251,9 @@ def make_step(
     accumulate: int = 1,
     ema: Mapping[str, Ema] | None = None,
 ) -> Step:
-    """Builds `step(state, batches, key) -> (state, metrics)` from moves, run in order, each seeing the last one's result.
+    """Builds `step(state, batches, key) -> (state, metrics)` from moves.
+
+    Moves run in order, each seeing the last one's result.
 
     `batches` carries `step.n_batches` = max repeat x accumulate minibatches on a leading axis. Repeat i of the move
     with the most repeats sees minibatch i; a move with r repeats sees the last r, so that all end on the same one.
@@ -256,8 +269,9 @@ def make_step(
 
     Example:
         >>> from genjax.types import Aux
-        >>> toy = Move("p", lambda params, batch, ctx: (((params["p"]["w"] - batch.x) ** 2).mean(), Aux({})), optax.sgd(0.5))
-        >>> step = make_step(toy)
+        >>> def loss(params, batch, ctx):
+        ...     return ((params["p"]["w"] - batch.x) ** 2).mean(), Aux({})
+        >>> step = make_step(Move("p", loss, optax.sgd(0.5)))
         >>> class Model:
         ...     init = staticmethod(lambda key: ({"p": {"w": jnp.zeros(())}}, {"p": {}}))
         >>> state = step.init(Model, jax.random.key(0))
@@ -272,5 +286,6 @@ def make_step(
     movers: dict[str, tuple[str, ...]] = {}
     for m in moves:
         if movers.setdefault(m.name, m.players) != m.players:
-            raise ValueError(f"moves named {m.name!r} share one optimizer state but move {movers[m.name]} and {m.players}.")
+            both = f"{movers[m.name]} and {m.players}"
+            raise ValueError(f"moves named {m.name!r} share one optimizer state but move {both}.")
     return Step(moves, draw, accumulate, dict(ema or {}))

@@ -148,14 +148,20 @@ def test_dirac_gan():
 
     g = Net(lambda k: ({"theta": jnp.ones(())}, {}),
             lambda p, s, z, train=False, key=None, y=None: (jnp.zeros((z.shape[0], 1)) + p["theta"], s))  # fmt: skip
-    d = Net(lambda k: ({"psi": jnp.ones(())}, {}), lambda p, s, x, train=False, key=None, y=None: (p["psi"] * x[:, 0], s))
+    d = Net(
+        lambda k: ({"psi": jnp.ones(())}, {}), lambda p, s, x, train=False, key=None, y=None: (p["psi"] * x[:, 0], s)
+    )
     gan = models.GAN(g, d, 1)
     ends = {}
     for gamma in (0.0, 1.0):
         obj = objectives.gan(gan, losses.nonsaturating, (losses.r1(gamma),))
         step = train.make_step(train.Move("d", obj.d, optax.sgd(0.1)), train.Move("g", obj.g, optax.sgd(0.1)))
         state = step.init(gan, ROOT)
-        run = jax.jit(lambda s, step=step: jax.lax.fori_loop(0, 400, lambda i, s: step(s, Batch(jnp.zeros((1, 2, 1))), ROOT)[0], s))
+        run = jax.jit(
+            lambda s, step=step: jax.lax.fori_loop(
+                0, 400, lambda i, s: step(s, Batch(jnp.zeros((1, 2, 1))), ROOT)[0], s
+            )
+        )
         p = run(state).players
         ends[gamma] = float(jnp.hypot(p["g"].params["theta"], p["d"].params["psi"]))
     assert ends[0.0] > 0.2  # alternating play circles on; it neither arrives nor settles

@@ -61,7 +61,9 @@ def estimate(vae, x, n=2000):
     """Mean and standard error of the reported ELBO over n keys."""
     params, ctx = context(vae)
     loss = objectives.vae(vae)
-    values = jax.vmap(lambda k: loss(params, Batch(x), ctx._replace(key=k))[1].metrics["elbo"])(jax.random.split(ROOT, n))
+    values = jax.vmap(lambda k: loss(params, Batch(x), ctx._replace(key=k))[1].metrics["elbo"])(
+        jax.random.split(ROOT, n)
+    )
     return float(values.mean()), float(values.std() / np.sqrt(n))
 
 
@@ -129,12 +131,15 @@ def test_masked_examples_do_not_count():
 
 def test_gradient_is_that_of_the_formula_by_hand():
     """Reparametrised gradient of a 1-D model against the same loss written out."""
-    net = Net(
-        lambda key: ({"a": jnp.float32(0.3)}, {}),
-        lambda p, s, x, train=False, key=None, y=None: (jnp.stack([p["a"] * x[:, 0, 0, 0], jnp.full(x.shape[0], -0.4)], 1), s))  # fmt: skip
-    out = Net(
-        lambda key: ({"c": jnp.float32(0.8)}, {}),
-        lambda p, s, z, train=False, key=None, y=None: ((p["c"] * z)[:, :, None, None], s))  # fmt: skip
+
+    def encode(p, s, x, train=False, key=None, y=None):
+        return jnp.stack([p["a"] * x[:, 0, 0, 0], jnp.full(x.shape[0], -0.4)], 1), s
+
+    def decode(p, s, z, train=False, key=None, y=None):
+        return (p["c"] * z)[:, :, None, None], s
+
+    net = Net(lambda key: ({"a": jnp.float32(0.3)}, {}), encode)
+    out = Net(lambda key: ({"c": jnp.float32(0.8)}, {}), decode)
     vae = models.VAE(net, out, 1, dist.gaussian(SIGMA))
     x = jnp.array([0.5, -1.0, 2.0]).reshape(3, 1, 1, 1)
     params, ctx = context(vae)
@@ -155,7 +160,7 @@ def test_gradient_is_that_of_the_formula_by_hand():
 
 
 def test_score_gives_each_example_its_own_numbers():
-    vae, x, log_evidence = linear_gaussian()
+    vae, x, _log_evidence = linear_gaussian()
     params, state = vae.init(ROOT)
     scores = objectives.score_vae(vae)(params, state, Batch(x), ROOT)
     assert scores["mu"].shape == scores["sigma"].shape == (64, Z)

@@ -1,5 +1,7 @@
 """The loop: no bit depends on how a run is cut into chunks; one compilation; rows, failures, resumption."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,7 +41,7 @@ def logged(rows):
 
 @pytest.mark.parametrize("build", [vae_like, gan_like])
 def test_resuming_at_every_step_gives_the_same_run(build, monkeypatch):
-    """At each k of 1..29: stop, keep (state, pending), go on; state and rows equal the uninterrupted run's, bit for bit."""
+    """At each k of 1..29: stop, keep (state, pending), go on: state and rows are the uninterrupted run's."""
     step, model = build()
     compiled = loop.make_chunk(step, ArraySource(), loop.CAPACITY)
     monkeypatch.setattr(loop, "make_chunk", lambda *a: compiled)
@@ -89,7 +91,7 @@ def test_rows_average_their_interval():
     assert rows[1]["loss"] == pytest.approx(expect, rel=1e-12)
     assert rows[-1]["loss"] == pytest.approx(np.mean([r["loss"] for r in per_step[28:]]), rel=1e-12)
     assert all(r["images_per_s"] > 0 for r in rows)
-    assert all(a["seconds"] <= b["seconds"] for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a["seconds"] <= b["seconds"] for a, b in itertools.pairwise(rows))
 
 
 def test_a_rare_move_is_averaged_over_its_own_steps():
@@ -111,7 +113,11 @@ def test_extending_a_finished_run_gives_the_longer_run():
 def test_callbacks_come_on_their_steps():
     seen = []
     step, model = vae_like()
-    train(step, model, every=[Every(10, lambda p: seen.append((10, p.step))), Every(6, lambda p: seen.append((6, p.step)))])
+    train(
+        step,
+        model,
+        every=[Every(10, lambda p: seen.append((10, p.step))), Every(6, lambda p: seen.append((6, p.step)))],
+    )
     assert seen == [(6, 6), (10, 10), (6, 12), (6, 18), (10, 20), (6, 24), (10, 30), (6, 30)]
 
 
@@ -119,14 +125,16 @@ def explode_at(k, where):
     def loss(params, batch, ctx):
         value, aux = squared_error(params, batch, ctx)
         bad = jnp.where(ctx.step == k, jnp.inf, 1.0)
-        return value * (bad if where == "loss" else 1.0) + (params["p"]["b"] * 0.0 * bad if where == "gradient" else 0.0), aux
+        return value * (bad if where == "loss" else 1.0) + (
+            params["p"]["b"] * 0.0 * bad if where == "gradient" else 0.0
+        ), aux
 
     return loss
 
 
 def test_a_non_finite_loss_ends_the_run_and_says_where():
     step = make_step(Move("p", explode_at(5, "loss"), optax.sgd(0.01)))
-    with pytest.raises(RunFailure, match="loss is .* at step 6"):
+    with pytest.raises(RunFailure, match=r"loss is .* at step 6"):
         train(step, Linear)
 
 

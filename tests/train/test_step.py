@@ -45,7 +45,9 @@ def test_one_move_is_gradient_descent():
 
 def test_moves_alternate_and_the_second_sees_the_first():
     """Unrolled by hand: g's gradient is taken at the updated d."""
-    step = make_step(Move("d", game_loss("d", "g", -1.0), optax.sgd(0.5)), Move("g", game_loss("g", "d", 1.0), optax.sgd(0.5)))
+    step = make_step(
+        Move("d", game_loss("d", "g", -1.0), optax.sgd(0.5)), Move("g", game_loss("g", "d", 1.0), optax.sgd(0.5))
+    )
     state = step.init(Game, ROOT)
     b = batches(1)
     new, metrics = jax.jit(step)(state, b, ROOT)
@@ -97,7 +99,9 @@ def test_the_last_repeat_and_the_generator_share_their_draws():
             assert float(m["d/z"]) == float(m["g/z"])
         else:
             assert float(m["d/z"]) != float(m["g/z"])  # the mean of two different draws
-    alone = make_step(Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1)), Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1)))
+    alone = make_step(
+        Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1)), Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1))
+    )
     _, m = alone(alone.init(Game, ROOT), batches(1), ROOT)
     assert float(m["d/z"]) != float(m["g/z"])
 
@@ -140,11 +144,15 @@ def test_moves_of_one_name_share_optimizer_state():
     _, metrics = jax.jit(step)(state, batches(1), ROOT)
     assert np.isnan(float(metrics["p.1/loss"]))
     with pytest.raises(ValueError, match="share one optimizer state"):
-        make_step(Move("d", squared_error, optax.sgd(1.0), name="x"), Move("g", squared_error, optax.sgd(1.0), name="x"))
+        make_step(
+            Move("d", squared_error, optax.sgd(1.0), name="x"), Move("g", squared_error, optax.sgd(1.0), name="x")
+        )
 
 
 def test_one_player_may_move_twice_under_two_optimizers():
-    step = make_step(Move("p", squared_error, optax.adam(0.1), name="a"), Move("p", squared_error, optax.sgd(0.1), name="b"))
+    step = make_step(
+        Move("p", squared_error, optax.adam(0.1), name="a"), Move("p", squared_error, optax.sgd(0.1), name="b")
+    )
     state, metrics = step(step.init(Linear, ROOT), batches(1), ROOT)
     assert set(state.opt) == {"a", "b"}
     assert float(metrics["b/loss"]) < float(metrics["a/loss"])
@@ -174,7 +182,10 @@ def test_accumulation_equals_the_large_batch(masked):
 
 
 def test_every_runs_on_its_steps_only():
-    step = make_step(Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1)), Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1), every=3))
+    step = make_step(
+        Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1)),
+        Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1), every=3),
+    )
     state, seen = step.init(Game, ROOT), []
     run = jax.jit(step)
     for _ in range(7):
@@ -215,7 +226,12 @@ def test_clipping_by_global_norm():
     assert float(c["update_norm"]) == pytest.approx(0.01, rel=1e-5)
     assert float(m["update_norm"]) == pytest.approx(float(m["grad_norm"]), rel=1e-5)
     oracle = make_step(Move("p", squared_error, optax.chain(optax.clip_by_global_norm(0.01), optax.sgd(1.0))))
-    close(clipped(state, batches(1), ROOT)[0].players, oracle(state._replace(opt={"p": oracle.moves[0].tx.init({"p": state.players["p"].params})}), batches(1), ROOT)[0].players)
+    close(
+        clipped(state, batches(1), ROOT)[0].players,
+        oracle(state._replace(opt={"p": oracle.moves[0].tx.init({"p": state.players["p"].params})}), batches(1), ROOT)[
+            0
+        ].players,
+    )
 
 
 def test_features_that_are_off_leave_no_trace():
@@ -269,7 +285,9 @@ def test_wrong_number_of_batches_and_unknown_players():
 
 def test_step_under_vmap_scan_and_jit():
     """jit = no jit, scan = loop, vmap over seeds = each seed."""
-    step = make_step(Move("d", game_loss("d", "g", -1.0), optax.adam(0.1)), Move("g", game_loss("g", "d", 1.0), optax.adam(0.1)))
+    step = make_step(
+        Move("d", game_loss("d", "g", -1.0), optax.adam(0.1)), Move("g", game_loss("g", "d", 1.0), optax.adam(0.1))
+    )
     keys = jax.random.split(ROOT, 3)
     states = [step.init(Game, k) for k in keys]
     stacked = jax.tree.map(lambda *v: jnp.stack(v), *states)
