@@ -16,7 +16,6 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import jax
-import jax.numpy as jnp
 import optax
 from jax import lax
 
