@@ -12,7 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ _CSS = {
 class Png:
     """A PNG file in memory, with its size in pixels; the last expression of a notebook cell displays it."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     width: int
     height: int
 
@@ -53,7 +53,7 @@ class Png:
 class Svg:
     """An SVG element in memory; the last expression of a notebook cell displays it."""
 
-    text: str
+    text: str = field(repr=False)  # a notebook keeps the repr beside the picture
 
     def _repr_svg_(self) -> str:
         return self.text
