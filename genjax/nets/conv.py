@@ -112,13 +112,14 @@ def _geometry(size, kernel, stride: int | Pair, padding: Padding) -> _Geometry:
         raise ValueError(f"stride={stride} must be at least 1.")
     if padding == "SAME":
         total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
-        pads = tuple((t // 2, t - t // 2) for t in total)
+        vertical, horizontal = ((t // 2, t - t // 2) for t in total)
     elif padding == "VALID":
-        pads = ((0, 0), (0, 0))
+        vertical, horizontal = (0, 0), (0, 0)
     elif isinstance(padding, str):
         raise ValueError(f'padding={padding!r} must be "SAME", "VALID" or ((top, bottom), (left, right)).')
     else:
-        pads = tuple(_pair(p) for p in padding)
+        vertical, horizontal = (_pair(p) for p in padding)
+    pads = vertical, horizontal
     if min(map(min, pads)) < 0:
         raise ValueError(f"padding={pads} must not be negative: crop the map instead.")
     geo = _Geometry(size, kernel, stride, pads)
