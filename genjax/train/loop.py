@@ -138,15 +138,15 @@ def fit(
         land()  # the metrics of the chunk before, while this one runs
         flight = (done, n, buffer, sent)
         done += n
-        if done == edge and (due := [e for e in every if done % e.steps == 0]):
+        if done == edge:
             land()
             check_finite(state, done)
-            for e in due:
+            if done == steps:
+                log.finish(done)  # a checkpoint of the last step has its row on the disk before it
+            for e in (e for e in every if done % e.steps == 0):
                 e.do(Progress(done, state, list(log.pending), log.seconds))
             log.landed = time.perf_counter()
     land()
-    if done == steps:
-        log.finish(done)
     check_finite(state, done)
     return Fitted(state, log.rows, log.pending, log.seconds)
 
@@ -234,4 +234,5 @@ def check_finite(state: TrainState, step: int):
     ok, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(_finite_leaves(state.players)))
     for path, good in ok:
         if not good:
-            raise RunFailure(f"{jax.tree_util.keystr(path, simple=True, separator='/')} is not finite after step {step}.")
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise RunFailure(f"{name} is not finite after step {step}.")

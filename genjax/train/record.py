@@ -3,6 +3,7 @@
 The rest of a run's record is next door: `manifest` (where it ran), `metrics_log`, `jsonfile`.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -94,8 +95,8 @@ class RunFolder:
         if stored is not None and wanted is not None:
             different = differences(stored, wanted, run_only)
             if different:
-                lines = [f"{self.path} holds a run of another configuration:", *(f"  {d}" for d in different[:6])]
-                lines += [f"  ... and {len(different) - 6} more"] if len(different) > 6 else []
+                lines = [f"{self.path} holds a run of another configuration:", *(f"  {d}" for d in different[:5])]
+                lines += [f"  ... and {len(different) - 5} more"] if len(different) > 5 else []
                 raise UsageError("\n".join([*lines, "Use its configuration to continue it, or another --run-dir."]))
         return stored
 
@@ -156,8 +157,9 @@ class RunFolder:
         except OSError as e:
             self._forget()
             raise UsageError(f"run folder {self.path}: its file system has no locks ({e.strerror}).") from e
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}).encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without its holder's name
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}).encode(), 0)
 
 
 def read_config(run: str | os.PathLike[str]) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
 from genjax.train.display import Display
 from genjax.train.experiment import Experiment
-from genjax.train.jsonfile import failed_write
+from genjax.train.jsonfile import failed_write, write_atomically
 from genjax.train.loop import Every, Progress, fit
 from genjax.train.metrics_log import NUMBERS, MetricsLog
 from genjax.train.signals import Signals
@@ -48,6 +48,10 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
     name = experiment_name(file)
     best = _best(options.keep_best)
     dataset = data.load(cfg.data, data_dir=options.data_dir, image_size=cfg.image_size or None)
+    if getattr(cfg, "conditional", False) and not dataset.spec.n_classes:
+        raise UsageError(
+            f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
+        )
     experiment = _built(build, cfg, dataset.spec)
     source = data.make_source(dataset.train, cfg.batch_size, experiment.transform)
     writer = _tensorboard(options)
@@ -60,14 +64,19 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
     }
     run_only = {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
     folder.check(wanted, run_only)
-    print(f"run folder: {folder.path}", file=sys.stderr, flush=True)
+    _say(f"run folder: {folder.path}")
     with ExitStack() as stack:
+        signals = stack.enter_context(Signals(_say))
         stack.enter_context(folder)
         new = folder.claim(wanted, run_only)
         checkpoints = stack.enter_context(
             Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=_say)
         )
-        return _Run(name, cfg, options, folder, experiment, source, checkpoints, best, writer).go(new)
+        this = _Run(name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer)
+        try:
+            return this.go(new)
+        except RunFailure as e:
+            raise RunFailure(f"{e}{this.last_good(e)}") from e
 
 
 @dataclasses.dataclass
@@ -81,88 +90,89 @@ class _Run:
     experiment: Experiment
     source: Any
     checkpoints: Checkpoints
+    signals: Signals
     best: tuple[str, str] | None
     writer: Callable[[Path, int], Any] | None
     row: dict[str, float | int] = dataclasses.field(default_factory=dict)
 
     def go(self, new: bool) -> int:
-        step, key = self.experiment.step, jax.random.key(self.cfg.seed)
-        state = step.init(self.experiment.model, key)
+        """From the newest sealed step to the last one, or to a signal; the exit code."""
+        key = jax.random.key(self.cfg.seed)
+        state = self.experiment.step.init(self.experiment.model, key)
         restored = self.checkpoints.restore(state)
         extra: dict[str, Any] = {"pending": [], "seconds": 0.0}
         if restored is not None:
             state, extra = restored.tree, restored.extra
         at = int(state.step)
-        self._manifest(new, at)
         if at >= self.cfg.steps:
-            print(f"finished: the run is at step {at} of {self.cfg.steps}. A larger --steps continues it.", file=sys.stderr)
+            _say(f"finished: the run is at step {at} of {self.cfg.steps}. A larger --steps continues it.")
             return 0
+        self._manifest(new, at)
         pending = [{k: NUMBERS.get(v, v) for k, v in row.items()} for row in extra["pending"]]
-        grid = self._grid(key)
-        with (
-            MetricsLog(self.folder.path / record.METRICS) as log,
-            Display(at, self.cfg.steps, self.options.quiet) as display,
-            Signals(display.say) as signals,
-        ):
+        with ExitStack() as stack:
+            log = stack.enter_context(MetricsLog(self.folder.path / record.METRICS))
             log.truncate_to(lambda s: s <= at - len(pending))
+            self.row = (record.read_rows(log.path) or [{}])[-1]
+            display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet))
             board = self.writer(self.folder.path / "tensorboard", at) if self.writer else None
-            if at == 0:
-                grid(Progress(0, state, [], 0.0))
+            if board is not None:
+                stack.callback(board.close)
+            last = self._train(state, key, pending, extra["seconds"], log, display, board)
+        return self._leave(last)
 
-            def on_row(row):
-                self.row = row
-                log.append(row)
-                display.update(row)
-                if board is not None:
-                    for k, v in row.items():
-                        board.add_scalar(k, v, row["step"])
+    def _train(self, state, key, pending, seconds, log: MetricsLog, display: Display, board) -> Progress:
+        """Trains and saves. What belongs to a step, rows and grid, is on the disk before its checkpoint is begun."""
+        grid, steps, sample_every = self._grid(key), self.cfg.steps, self.options.sample_every
 
-            def save(progress: Progress):
-                log.sync()
-                extra = {"pending": record.to_json(progress.pending), "seconds": progress.seconds}
-                self.checkpoints.save(progress.step, progress.state, extra, self._metric())
+        def on_row(row):
+            self.row = row
+            log.append(row)
+            display.update(row)
+            if board is not None:
+                for k, v in row.items():
+                    board.add_scalar(k, v, row["step"])
 
-            try:
-                fitted = fit(
-                    step, state, self.source, key, steps=self.cfg.steps, log_every=self.options.log_every,
-                    on_row=on_row, every=(Every(self.options.save_every, save), Every(self.options.sample_every, grid)),
-                    stop=lambda: signals.received is not None, pending=pending, seconds=extra["seconds"],
-                )  # fmt: skip
-                last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds)
-                save(last)
-                if last.step == self.cfg.steps:
-                    grid(last)
-                self.checkpoints.wait()
-            except RunFailure as e:
-                raise self._named(e) from e
-            finally:
-                if board is not None:
-                    board.close()
-        return self._leave(last, signals)
+        def save(progress: Progress):
+            if progress.step == steps and steps % sample_every:
+                grid(progress)
+            log.sync()
+            extra = {"pending": record.to_json(progress.pending), "seconds": progress.seconds}
+            self.checkpoints.save(progress.step, progress.state, extra, self._metric())
 
-    def _leave(self, last: Progress, signals: Signals) -> int:
-        where = _shell(self.folder.path)
-        if last.step < self.cfg.steps:
-            print(
-                f"saved at step {last.step} of {self.cfg.steps}. To continue: {command(self.name, self.cfg)} --run-dir {where}",
-                file=sys.stderr,
-            )
-            return signals.exit_code or 1
-        print(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}", file=sys.stderr)
+        if int(state.step) == 0:
+            grid(Progress(0, state, [], 0.0))
+        fitted = fit(
+            self.experiment.step, state, self.source, key, steps=steps, log_every=self.options.log_every,
+            on_row=on_row, every=(Every(sample_every, grid), Every(self.options.save_every, save)),
+            stop=lambda: self.signals.received is not None, pending=pending, seconds=seconds,
+        )  # fmt: skip
+        last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds)
+        if last.step < steps or steps % self.options.save_every:
+            save(last)
+        self.checkpoints.wait()
+        return last
+
+    def _leave(self, last: Progress) -> int:
+        steps, where = self.cfg.steps, _shell(self.folder.path)
+        if last.step < steps:
+            again = command(self.name, self.cfg)
+            _say(f"saved at step {last.step} of {steps}. To continue: {again} --run-dir {where}")
+            return self.signals.exit_code or 1
+        _say(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
         return 0
 
     def _metric(self) -> float | None:
         return None if self.best is None else self.row.get(self.best[1])
 
-    def _named(self, e: RunFailure) -> RunFailure:
-        """The failure with the last good checkpoint's name, if it lacks one."""
-        try:
+    def last_good(self, e: RunFailure) -> str:
+        """A line that names the last good checkpoint, empty where the failure tells of it already."""
+        with suppress(RunFailure):
             self.checkpoints.wait()
-        except RunFailure:
-            pass
-        good = self.checkpoints.sealed()
-        said = f"Last good checkpoint: step {good[-1]} in {self.checkpoints.folder}." if good else "No checkpoint was saved yet."
-        return e if "checkpoint" in str(e) else RunFailure(f"{e}\n{said}")
+        if any(f"{word} checkpoint" in str(e) for word in ("last good", "no earlier", "no intact")):
+            return ""
+        if good := self.checkpoints.sealed():
+            return f"\nLast good checkpoint: step {good[-1]} in {self.checkpoints.folder}."
+        return "\nNo checkpoint was saved yet."
 
     def _manifest(self, new: bool, at: int):
         """Writes where the run runs; on continuing elsewhere says what may keep it from being the same to the bit."""
@@ -175,9 +185,9 @@ class _Run:
             return
         changed = record.environment_differences(there, here)
         if at:
-            print(f"continuing from step {at}.", file=sys.stderr)
+            _say(f"continuing from step {at}.")
         if at and changed:
-            print("bit-exact resumption is not promised, the environment changed:\n  " + "\n  ".join(changed), file=sys.stderr)
+            _say("\n  ".join(["bit-exact resumption is not promised, the environment changed:", *changed]))
         sessions = [*there.get("continued", []), {"started": here["started"], "step": at, "changed": changed}]
         record.write_json(path, {**there, "continued": sessions})
 
@@ -188,13 +198,13 @@ class _Run:
         draw = jax.jit(lambda params, state, z: inverse(model.generate(params, state, z)))
 
         def grid(progress: Progress):
-            pixels = viz.to_uint8(np.asarray(draw(*evaluation(progress.state), latents)))
+            png = viz.encode(viz.grid(viz.to_uint8(np.asarray(draw(*evaluation(progress.state), latents))))).data
             path = self.folder.path / "samples" / f"{progress.step:08d}.png"
             try:
                 path.parent.mkdir(exist_ok=True)
-                viz.save_grid(path, pixels)
             except OSError as e:
-                raise failed_write(path, pixels.nbytes, e) from e
+                raise failed_write(path.parent, len(png), e) from e
+            write_atomically(path, png)
 
         return grid
 
