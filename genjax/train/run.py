@@ -125,6 +125,8 @@ class _Run:
         grid, steps, sample_every = self._grid(key), self.cfg.steps, self.options.sample_every
 
         def on_row(row):
+            if not self.row and self.best is not None and self.best[1] not in row:
+                _say(f"keep_best: there is no metric {self.best[1]!r} at step {row['step']}, only {', '.join(row)}.")
             self.row = row
             log.append(row)
             display.update(row)

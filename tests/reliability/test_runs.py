@@ -13,6 +13,8 @@ import pytest
 from reliability import runs
 from reliability.runs import STEPS, argv, facts
 
+from genjax.train.checkpoint import Checkpoints
+
 pytestmark = pytest.mark.reliability
 FAMILIES = list(runs.SMALL)
 
@@ -70,6 +72,24 @@ def test_stopped_after_each_of_a_few_steps(name, tmp_path, train_here):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_stopped_after_every_step(name, tmp_path, train_here):
     stopped_after_every_step(name, tmp_path, train_here, STEPS)
+
+
+@pytest.mark.parametrize("step", [10, STEPS])
+def test_ended_as_soon_as_a_step_is_sealed(step, tmp_path, train_here, whole_here, monkeypatch):
+    """Rows and grid of a step are on the disk before its seal: the next session does not come back to them."""
+    name, run, save = "gan_digits", tmp_path / "run", Checkpoints.save
+
+    def save_and_end(self, at, *args):
+        save(self, at, *args)
+        self.wait()
+        if at == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(Checkpoints, "save", save_and_end)
+        assert train_here(argv(name, run)) == 130
+    assert train_here(argv(name, run)) == 0
+    assert facts(run) == whole_here(name, train_here)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -195,6 +215,13 @@ def test_the_best_stays_whatever_comes_after(tmp_path, train_here):
     whole, parts = found
     assert max(parts.values()) == max(whole.values())
     assert whole[STEPS] == parts[STEPS] == facts(tmp_path / "whole").rows[-1]["loss"]
+
+
+def test_a_best_of_an_unknown_metric_is_noted(tmp_path, train_here, capsys):
+    assert train_here(argv("vae_digits", tmp_path / "run", "--keep-best", "max:elob", "--steps", 8)) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "keep_best" in line]
+    assert "'elob' at step 7" in line
+    assert "elbo" in line
 
 
 def test_a_nan_metric_never_removes_the_best(tmp_path, train_here, monkeypatch):
