@@ -11,6 +11,7 @@ What is measured, with the averaged generator where there is one:
 Where a set has no test part, its training part takes its place and `split` says so.
 """
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from genjax import data, rng, train
 from genjax.models import VAE
 from genjax.train import record
 from genjax.train.checkpoint import digest, read_leaves
+from genjax.train.run import command
 from genjax.types import Batch
 
 N_PAIRS = 1000
@@ -92,10 +94,9 @@ def main(paths: list[str]) -> int:
         rows.append(record.read_rows(run.path / record.METRICS)[-1])
     first = manifests[0]
     device = f"{first['cpu_count']} cores, {first['cpu']}" if first["device_kind"] == "cpu" else first["device_kind"]
-    command = first["command"][: first["command"].index("--run-dir")]
     out = {
         "experiment": runs[0].name,
-        "command": " ".join(command),
+        "command": command(runs[0].name, dataclasses.replace(runs[0].config, seed=0)),
         "seeds": [r.config.seed for r in runs],
         "steps": runs[0].step,
         "device": device,

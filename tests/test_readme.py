@@ -36,7 +36,12 @@ def test_python_blocks_run_in_order(place, child_env):
     script += "\nassert rows[-1]['rate'] > 0 and np.isfinite(rows[-1]['distortion'])\n"
     (place / "readme.py").write_text(script, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-W", "error", "readme.py"], cwd=place, env=child_env, capture_output=True, text=True, timeout=600
+        [sys.executable, "-W", "error", "readme.py"],
+        cwd=place,
+        env=child_env,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (place / "digits.png").stat().st_size > 1000

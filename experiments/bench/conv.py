@@ -77,7 +77,7 @@ def vae_loss():
 def compiled(make, form):
     """(run, state): `run(state, n)` does n steps in one compiled loop."""
     blocks = sys.modules["genjax.nets.blocks"]
-    blocks.conv, blocks.conv_transpose = form
+    vars(blocks).update(conv=form[0], conv_transpose=form[1])
     init, loss = make()
     tx = optax.adam(1e-4)
     params = jax.jit(init)(jax.random.key(0))

@@ -1,12 +1,13 @@
 """A run: a recipe, its data, its folder. Trains, continues, and never loses what was sealed."""
 
 import dataclasses
+import shlex
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -91,7 +92,7 @@ class _Run:
     source: Any
     checkpoints: Checkpoints
     signals: Signals
-    best: tuple[str, str] | None
+    best: tuple[Literal["min", "max"], str] | None
     writer: Callable[[Path, int], Any] | None
     row: dict[str, float | int] = dataclasses.field(default_factory=dict)
 
@@ -157,7 +158,7 @@ class _Run:
     def _leave(self, last: Progress) -> int:
         steps, where = self.cfg.steps, _shell(self.folder.path)
         if last.step < steps:
-            again = command(self.name, self.cfg)
+            again = command(self.name, self.cfg, self.options)
             _say(f"saved at step {last.step} of {steps}. To continue: {again} --run-dir {where}")
             return self.signals.exit_code or 1
         _say(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
@@ -179,8 +180,8 @@ class _Run:
     def _manifest(self, new: bool, at: int):
         """Writes where the run runs; on continuing elsewhere says what may keep it from being the same to the bit."""
         path = self.folder.path / record.MANIFEST
-        words = [*command(self.name, self.cfg).split(" "), "--run-dir", str(self.folder.path)]
-        here = record.manifest(words, {"fingerprint": record.read_config(self.folder.path)["data"]["fingerprint"]})
+        words = [*shlex.split(command(self.name, self.cfg, self.options)), "--run-dir", str(self.folder.path)]
+        here = record.manifest(words, record.read_json(self.folder.path / record.CONFIG)["data"])
         there = None if new else record.read_json(path)
         if there is None:
             record.write_json(path, here)
@@ -237,7 +238,9 @@ def open_run(path: str | Path, step: int | None = None) -> Run:
         raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
     recipe = recipes.load(stored["experiment"])
     cfg = _config(recipe.Config, stored["config"], path)
-    spec = data.Spec(**{**stored["data"], "shape": tuple(stored["data"]["shape"])})
+    about: dict[str, Any] = stored["data"]
+    height, width, channels = about.pop("shape")
+    spec = data.Spec(shape=(height, width, channels), **about)
     experiment = _built(recipe.build, cfg, spec)
     like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
     with Checkpoints(path / "checkpoints", read_only=True, on_message=_say) as checkpoints:
@@ -266,19 +269,19 @@ def fresh_folder(name: str, seed: int) -> Path:
     return next(p for p in tries if not p.exists())
 
 
-def command(name: str, cfg: Any) -> str:
-    """The command line that trains this configuration: the fields that differ from the defaults."""
+def command(name: str, cfg: Any, options: Options | None = None) -> str:
+    """The command line that trains this configuration, without its folder: the fields that differ from the defaults."""
     flags = [
-        f"--{f.name.replace('_', '-')} {_shell(getattr(cfg, f.name))}"
-        for f in dataclasses.fields(cfg)
-        if getattr(cfg, f.name) != f.default
+        f"--{f.name.replace('_', '-')} {_shell(getattr(part, f.name))}"
+        for part in (cfg, options)
+        if part is not None
+        for f in dataclasses.fields(part)
+        if getattr(part, f.name) != f.default and f.name != "run_dir"
     ]
     return " ".join(["genjax train", _shell(name), *flags])
 
 
 def _shell(value: Any) -> str:
-    import shlex
-
     return shlex.quote(str(value))
 
 
@@ -304,14 +307,14 @@ def _config(kind: type, stored: dict[str, Any], path: Path) -> Any:
     return kind(**{k: tuple(v) if isinstance(fields[k].default, tuple) else v for k, v in stored.items()})
 
 
-def _best(text: str) -> tuple[str, str] | None:
+def _best(text: str) -> tuple[Literal["min", "max"], str] | None:
     """`min:loss` -> ("min", "loss")."""
     if not text:
         return None
     how, _, metric = text.partition(":")
     if how not in ("min", "max") or not metric:
         raise UsageError(f"keep_best={text!r}: must be min:METRIC or max:METRIC, for example min:loss.")
-    return how, metric
+    return ("min" if how == "min" else "max"), metric
 
 
 def _tensorboard(options: Options) -> Callable[[Path, int], Any] | None:
