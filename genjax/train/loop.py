@@ -122,7 +122,7 @@ def fit(
         if flight is not None:
             first, count, buffer, sent = flight
             flight = None
-            values: dict[str, np.ndarray] = {k: np.asarray(v)[:count] for k, v in buffer.items()}  # waits for the device
+            values: dict[str, np.ndarray] = {k: np.asarray(v)[:count] for k, v in buffer.items()}  # waits here
             now = time.perf_counter()
             per_step = (now - max(sent, log.landed)) / count
             log.add(first, values, now)

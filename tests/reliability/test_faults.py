@@ -29,12 +29,21 @@ def kept_runs(tmp_path_factory):
 
 
 @pytest.fixture
-def whole(name, kept_runs, train_here):
-    """A finished run."""
-    run = kept_runs / name
-    if not run.exists():
-        assert train_here(argv(name, run)) == 0
-    return run
+def finished(kept_runs, train_here):
+    """A function of a recipe's name: the folder of its finished run."""
+
+    def get(name):
+        run = kept_runs / name
+        if not run.exists():
+            assert train_here(argv(name, run)) == 0
+        return run
+
+    return get
+
+
+@pytest.fixture
+def whole(name, finished):
+    return finished(name)
 
 
 def sealed(run):
@@ -146,17 +155,17 @@ def test_out_of_disk_in_a_checkpoint(tmp_path, train_here, capsys):
 @pytest.mark.parametrize(
     ("where", "call"),
     [
-        ("lock", 1),
+        pytest.param("lock", 1, marks=pytest.mark.slow),
         ("config.json", 1),
-        ("manifest.json", 1),
+        pytest.param("manifest.json", 1, marks=pytest.mark.slow),
         ("metrics.jsonl", 1),
-        ("samples", 1),
+        pytest.param("samples", 1, marks=pytest.mark.slow),
         ("samples", 2),
-        ("checkpoints", 1),
+        pytest.param("checkpoints", 1, marks=pytest.mark.slow),
         ("checkpoints", 2),
     ],
 )
-def test_out_of_disk_at_every_kind_of_file(where, call, tmp_path, train_here, capsys, monkeypatch):
+def test_out_of_disk_at_every_kind_of_file(where, call, tmp_path, finished, train_here, capsys, monkeypatch):
     """The disk is full just before that file is written; with room made the same command comes to the same end."""
     name, real = "vae_digits", {
         "lock": (record.RunFolder, "__enter__"),
@@ -166,7 +175,7 @@ def test_out_of_disk_at_every_kind_of_file(where, call, tmp_path, train_here, ca
         "samples": (viz, "encode"),
         "checkpoints": (Checkpoints, "save"),
     }[where]  # fmt: skip
-    assert train_here(argv(name, tmp_path / "whole")) == 0
+    wanted = facts(finished(name))
     with small(tmp_path / "disk", 4) as disk:
         calls, whole = [], getattr(*real)
 
@@ -184,14 +193,16 @@ def test_out_of_disk_at_every_kind_of_file(where, call, tmp_path, train_here, ca
         (disk / "ballast").unlink()
         assert not list((disk / "run").rglob("*tmp*"))
         assert train_here(argv(name, disk / "run")) == 0
-        assert facts(disk / "run") == facts(tmp_path / "whole")
+        assert facts(disk / "run") == wanted
 
 
 @pytest.mark.parametrize(
     ("name", "flags", "words"),
     [
         ("vae_digits", ["--lr", "1e30"], ["loss is ", "at step "]),
-        ("vae_digits", ["--lr", "1e30", "--save-every", "1", "--log-every", "1"], ["loss is nan at step 2"]),
+        pytest.param(
+            "vae_digits", ["--lr", "1e30", "--save-every", "1"], ["loss is nan at step 2"], marks=pytest.mark.slow
+        ),
         ("gan_digits", ["--lr", "1e30"], ["g/loss is nan at step 1"]),
     ],
 )

@@ -65,7 +65,7 @@ def stopped_after_every_step(name, tmp_path, train, steps, *more):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_stopped_after_each_of_a_few_steps(name, tmp_path, train_here):
-    stopped_after_every_step(name, tmp_path, train_here, 8, "--log-every", 3, "--save-every", 4, "--sample-every", 6)
+    stopped_after_every_step(name, tmp_path, train_here, 6, "--log-every", 4, "--save-every", 3, "--sample-every", 5)
 
 
 @pytest.mark.slow
