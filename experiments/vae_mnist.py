@@ -26,7 +26,7 @@ class Config:
     data: str = train.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
     image_size: int = train.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
     conditional: bool = train.structure(False)  # the label enters encoder and decoder
-    width: int = train.structure(32, ge=1)  # channels of the first stage
+    width: int = train.structure(16, ge=1)  # channels of the first stage
     n_blocks: int = train.structure(1, ge=0)  # residual blocks a stage
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate
     beta: float = train.value(1.0, ge=0)  # weight of the rate
