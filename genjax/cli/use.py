@@ -112,7 +112,9 @@ def score(argv: Sequence[str]) -> None:
     rows = [row for part in parts for row in score_rows(run, part, args.seed)]
     text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
     _writing(args.out, lambda path: _replace(path, text.encode()))
-    print(f"{len(rows)} images scored by {run.name} at step {run.step}: {args.out}")
+    bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
+    said = f" ({bad} with a score that is not finite)" if bad else ""
+    print(f"{len(rows)} images scored by {run.name} at step {run.step}{said}: {args.out}")
 
 
 class Part(NamedTuple):
