@@ -49,7 +49,7 @@ if importlib.util.find_spec("genjax") is None:
             "GENJAX_REPOSITORY to the address you would clone it from (in a notebook:\n"
             "%env GENJAX_REPOSITORY=https://...), then run this cell again."
         )
-    # %pip install -q "genjax-vae-gan @ git+$repository"
+    # %pip install -q "git+$repository"
 
 # %%
 import jax
