@@ -44,7 +44,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     """Model, step and transform for images of `spec`."""
     n_classes = spec.n_classes if cfg.conditional else 0
     h, w, c = spec.shape
-    likelihood = dist.gaussian_global()
+    likelihood = dist.gaussian_global(sigma=0.1)
     vae = models.VAE(
         encoder=nets.conv_encoder(spec.shape, 2 * cfg.z_dim, cfg.width, cfg.n_blocks, n_classes),
         decoder=nets.conv_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), cfg.width, cfg.n_blocks, n_classes),
