@@ -94,7 +94,7 @@ viz.show(to_signed.inverse(batch.x[:24]), ncols=12)
 
 # %% [markdown]
 # ## Both losses by hand
-# With $s = $ softplus, $-\log \operatorname{sigmoid}(l) = s(-l)$ and $-\log(1 - \operatorname{sigmoid}(l)) =
+# With $s$ the softplus, $-\log \operatorname{sigmoid}(l) = s(-l)$ and $-\log(1 - \operatorname{sigmoid}(l)) =
 # s(l)$. Written so, in logits, nothing overflows and no logarithm ever sees a zero. The gradient inside $R_1$ is
 # that of the *summed* logits: no image's logit depends on another image, so one backward pass gives every image
 # its own gradient.
@@ -221,7 +221,7 @@ assert_same_step(state)
 # chunks: here it keeps what the generator makes of the same twelve latents as it learns.
 
 # %%
-STEPS = 4000
+STEPS = 3000
 fixed = jax.random.normal(rng.named(root, "fixed"), (12, Z_DIM))
 
 
@@ -234,7 +234,7 @@ history = {0: generated(state, fixed)}
 
 
 def keep(progress):
-    if progress.step in (100, 300, 1000, 2000, STEPS):
+    if progress.step in (100, 300, 1000, STEPS):
         history[progress.step] = generated(progress.state, fixed)
 
 
@@ -252,8 +252,8 @@ assert_same_step(state)
 viz.show(np.concatenate(list(history.values())), ncols=12)
 
 # %% [markdown]
-# Line by line: the same latents after 0, 100, 300, 1,000, 2,000 and 4,000 steps. And by hand the step still agrees,
-# 4,000 steps into the game.
+# Line by line: the same latents after 0, 100, 300, 1,000 and 3,000 steps. And by hand the step still agrees,
+# 3,000 steps into the game.
 #
 # ### Who is winning?
 # The discriminator's probability of being real, averaged over the real and over the generated half of each batch.
