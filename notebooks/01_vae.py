@@ -159,7 +159,7 @@ jax.tree.map(
 print(f"by hand {by_hand:.4f} nats, library {library:.4f} nats; 64 log 2 = {64 * np.log(2):.4f}")
 
 # %% [markdown]
-# A decoder that says "one half" for every pixel would pay $64 \log 2$ nats; the untrained one is near it, or worse.
+# A decoder that says "one half" for every pixel would pay $64 \log 2$ nats; the untrained one still pays more.
 #
 # The pieces can be had one by one, too: `dist` holds the distributions, `losses` the divergences. They are the same
 # formulas, arranged so that they stay exact and finite at the edges (`expm1`, logits of any size).
