@@ -20,7 +20,7 @@ class Config:
     """What the run computes; every field is a flag."""
 
     seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(6000, ge=1)  # optimizer updates
+    steps: int = train.run_only(4000, ge=1)  # optimizer updates
     batch_size: int = train.structure(128, ge=1)
     z_dim: int = train.structure(32, ge=1)  # latent dimensions
     data: str = train.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
