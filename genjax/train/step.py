@@ -143,7 +143,8 @@ class Step:
 
         def body(carry, i_part):
             i, part = i_part
-            return self._update(move, label, carry, part, self._draws(key, step, part, repeat=i), key, step, i)
+            drawn = self._draws(key, step, part, before=move.repeat - 1 - i)
+            return self._update(move, label, carry, part, drawn, key, step, i)
 
         carry, rows = lax.scan(body, carry, (jnp.arange(move.repeat - 1), early))
         carry, row = self._update(move, label, carry, last, draws, key, step, move.repeat - 1)
@@ -158,12 +159,12 @@ class Step:
             players[name] = player._replace(ema=ema.update(player.ema, player, step, examples))
         return TrainState(step, players, opt)
 
-    def _draws(self, key: Key, step, part: Batch, repeat=-1):
-        """The draws of some consecutive microbatches, stacked; the last repeat's are those of every move."""
+    def _draws(self, key: Key, step, part: Batch, before=0):
+        """The draws of the microbatches that come `before` minibatches before the step's last, stacked."""
         if self.draw is None:
             return None
-        # repeat counts from 0; the shared draws have a place of their own, the same for any number of repeats
-        keys = [self.key_of(key, "draws", step, repeat + 1, i) for i in range(self.accumulate)]
+        # Counted from the last, on which all moves end: a minibatch has its draws whatever a move's repeats.
+        keys = [self.key_of(key, "draws", step, before, i) for i in range(self.accumulate)]
         drawn = [self.draw(k, jax.tree.map(lambda v, i=i: v[i], part)) for i, k in enumerate(keys)]
         return jax.tree.map(lambda *v: jnp.stack(v), *drawn) if self.accumulate > 1 else drawn[0]
 

@@ -106,6 +106,17 @@ def test_the_last_repeat_and_the_generator_share_their_draws():
     assert float(m["d/z"]) != float(m["g/z"])
 
 
+def test_moves_of_unlike_repeats_find_the_same_draws_at_the_same_minibatch():
+    """Draws here scale with the minibatch and the first one is 0, so d's three and g's two repeats see equal sums."""
+    d = Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1), repeat=3)
+    g = Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1), repeat=2)
+    step = make_step(d, g, draw=lambda key, batch: jax.random.normal(key, (3,)) * batch.x.mean())
+    b = batches(3)
+    _, m = step(step.init(Game, ROOT), b._replace(x=b.x.at[0].set(0.0)), ROOT)
+    assert abs(float(m["d/z"])) > 1e-3
+    assert float(m["d/z"]) * 3 == pytest.approx(float(m["g/z"]) * 2, rel=1e-5)
+
+
 def test_no_two_uses_share_a_key():
     """All (label, step, repeat, microbatch) of a rich step, its draws included, have pairwise different keys."""
     step = make_step(
