@@ -85,8 +85,8 @@ def test_penalties_are_added_once_and_reported():
 
 
 def test_a_penalty_refuses_a_critic_with_batch_norm():
-    critic = nets.dcgan_discriminator((8, 8, 1), 8, norm="batch")
-    gan = models.GAN(nets.mlp_generator(3, (8, 8, 1), (8,)), critic, 3)
+    critic = nets.dcgan_discriminator((16, 16, 1), 8, norm="batch")
+    gan = models.GAN(nets.mlp_generator(3, (16, 16, 1), (8,)), critic, 3)
     objectives.gan(gan)
     with pytest.raises(ValueError, match="couples the examples"):
         objectives.gan(gan, penalties=(losses.r1(1.0),))
