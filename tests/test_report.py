@@ -327,6 +327,18 @@ def test_pictures_of_a_vae_of_any_shape(shape, n_classes):
         Reader(html.figure(f, "g"))
 
 
+def test_a_set_of_one_image_gets_a_page(tmp_path):
+    """It has no second image to interpolate to: that figure is left out."""
+    np.savez(tmp_path / "one.npz", image=np.full((1, 8, 8), 7, np.uint8))
+    recipe = recipes.load("vae_digits")
+    cfg = dataclasses.replace(recipe.SMOKE, batch_size=1, data=str(tmp_path / "one.npz"))
+    assert recipe.main(cfg, train.Options(run_dir=str(tmp_path / "run"), quiet=True)) == 0
+    report.write([str(tmp_path / "run")], tmp_path / "report.html")
+    said = read(tmp_path / "report.html").said
+    assert "Reconstructions" in said
+    assert "Interpolations" not in said
+
+
 def test_reconstructions_and_traversals_are_the_models():
     """An encoder that reads two pixels and a decoder that writes them: the pictures are known."""
 

@@ -198,7 +198,8 @@ def _vae(run: Any, model: models.VAE, params: Params, state: State, key: Key, da
     figures.append(Figure("traversals", "Latent traversals", text, lines, ("−3 sd", "0", "+3 sd")))
     text = words.interpolations(encoded is not None, conditional)
     figures.append(Figure("interpolations", "Interpolations", text, tuple(Row("", images[p]) for p in paths)))
-    return Pictures(images[samples], None if encoded is None else _some(encoded.real), tuple(figures), {}, False)
+    drawn = tuple(f for f in figures if f.rows)  # a set of one image has no pairs to go between
+    return Pictures(images[samples], None if encoded is None else _some(encoded.real), drawn, {}, False)
 
 
 def _plane() -> np.ndarray:
