@@ -75,11 +75,14 @@ def gan(
             terms["fake_probability"] = mean(adversarial.probability(fake_logits), batch.mask)
         if penalties:
 
-            def score_fn(x):
-                return model.logits(params["d"], ctx.state["d"], x, batch.y, train=True, key=k_score)[0]
+            def score_with(key):
+                return lambda x: model.logits(params["d"], ctx.state["d"], x, batch.y, train=True, key=key)[0]
 
-            keys = jax.random.split(k_penalty, len(penalties))
-            each = [mean(p(score_fn, batch.x, fake, k), batch.mask) for p, k in zip(penalties, keys, strict=True)]
+            keys, of_scores = (jax.random.split(k, len(penalties)) for k in (k_penalty, k_score))
+            each = [
+                mean(p(score_with(k_s), batch.x, fake, k), batch.mask)
+                for p, k, k_s in zip(penalties, keys, of_scores, strict=True)
+            ]
             terms["penalty"] = jnp.stack(each).sum()
             total = total + terms["penalty"]
         return total, Aux(terms, {"d": s})
