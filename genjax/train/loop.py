@@ -192,7 +192,7 @@ class _Log:
                     )
                 continue
             skipped = row[name.removesuffix("loss") + "skipped"]
-            self.skipped[label] = self.skipped[label] + 1 if skipped else 0
+            self.skipped[label] = self.skipped[label] + 1 if skipped == 1.0 else 0  # a mean over repeats
             if self.skipped[label] >= PATIENCE:
                 raise RunFailure(
                     f"{self.skipped[label]} updates of {move.name!r} in a row were skipped (non-finite or above "

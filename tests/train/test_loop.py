@@ -166,6 +166,18 @@ def test_a_guard_gives_up_after_its_patience(monkeypatch):
         train(step, Linear)
 
 
+def test_a_step_that_skips_some_of_its_repeats_is_not_given_up(monkeypatch):
+    monkeypatch.setattr(loop, "PATIENCE", 8)
+
+    def sometimes(params, batch, ctx):
+        bad = (batch.x[0, 0] == ArraySource().x[0, 0]) & jnp.isfinite(params["p"]["b"])  # the first of four minibatches
+        return jnp.where(bad, jnp.nan, 1.0) * params["p"]["b"] ** 2, Aux({})
+
+    step = make_step(Move("p", sometimes, optax.sgd(0.01), skip_nonfinite=True, repeat=8))
+    done = train(step, Linear, steps=20)
+    assert [r["skipped"] for r in done.rows] == pytest.approx([1 / 8] * len(done.rows))
+
+
 def test_check_finite_names_the_leaf():
     step, model = vae_like()
     state = step.init(model, ROOT)
