@@ -46,7 +46,7 @@ class Ema:
 
     Source:
         Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN (half-life of 10k images);
-        the ramp is that of its public code.
+        the ramp is that of StyleGAN2-ADA's public code (Karras et al. 2020, Training GANs with Limited Data).
     """
 
     half_life: float | int = 10_000.0
