@@ -30,7 +30,7 @@ class Move:
         name: default: the players joined by "+".
         every: run on the steps divisible by this (lazy regularisation); its metrics are NaN on the others.
         repeat: times a step, each on a minibatch of its own (critic steps).
-        updates: names of the players whose returned net states are kept. Default: the movers.
+        updates: name or names of the players whose returned net states are kept. Default: the movers.
         clip: global norm to which larger gradients are scaled down.
         skip_nonfinite: leave everything unchanged when the loss or a gradient is NaN or infinite.
         skip_above: the same when the gradient's global norm (before clipping) is above this.
@@ -53,13 +53,17 @@ class Move:
     norms: bool = False
 
     def __post_init__(self):
-        movers = (self.players,) if isinstance(self.players, str) else tuple(self.players)
+        movers = _names(self.players)
         object.__setattr__(self, "players", movers)
         object.__setattr__(self, "name", self.name or "+".join(movers))
-        object.__setattr__(self, "updates", movers if self.updates is None else tuple(self.updates))
+        object.__setattr__(self, "updates", movers if self.updates is None else _names(self.updates))
         for what in ("every", "repeat"):
             if getattr(self, what) < 1:
                 raise ValueError(f"Move {self.name!r}: {what}={getattr(self, what)} must be at least 1.")
+
+
+def _names(players) -> tuple[str, ...]:
+    return (players,) if isinstance(players, str) else tuple(players)
 
 
 @dataclass(frozen=True, eq=False)

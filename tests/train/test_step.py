@@ -66,6 +66,7 @@ def test_a_move_keeps_only_the_states_it_updates():
     both = make_step(Move("d", game_loss("d", "g", -1.0), optax.sgd(0.5), updates=("d", "g")))
     new, _ = both(both.init(Game, ROOT), batches(1), ROOT)
     assert {n: float(p.state["n"]) for n, p in new.players.items()} == {"d": 1.0, "g": 100.0}
+    assert Move("vae", squared_error, optax.sgd(0.5), updates="vae").updates == ("vae",)
 
 
 @pytest.mark.parametrize("repeat", [1, 2, 3, 5])
