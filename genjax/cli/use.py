@@ -33,8 +33,8 @@ def sample(argv: Sequence[str]) -> None:
     """`genjax sample RUN --n N --out F.png|F.npz [--seed S] [--label L]`."""
     args = parse(Sample, argv, "genjax sample")
     suffix = _suffix(args.out, (".png", ".npz"))
-    _at_least("n", args.n, 1)
-    _at_least("seed", args.seed, 0)
+    _in_range("n", args.n, 1)
+    _in_range("seed", args.seed, 0)
     import numpy as np
 
     from genjax import train, viz
@@ -103,7 +103,7 @@ def score(argv: Sequence[str]) -> None:
     """`genjax score RUN IMAGES --out F.csv|F.json`."""
     args = parse(Score, argv, "genjax score")
     suffix = _suffix(args.out, (".csv", ".json"))
-    _at_least("seed", args.seed, 0)
+    _in_range("seed", args.seed, 0)
     from genjax import train
 
     run = train.open_run(args.run)
@@ -275,9 +275,9 @@ def _suffix(out: str, allowed: Sequence[str]) -> str:
     return suffix
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise UsageError(f"--{name}={value}: must be at least {least}.")
+def _in_range(name: str, value: int, least: int) -> None:
+    if not least <= value < 2**31:  # 32 bits on the device
+        raise UsageError(f"--{name}={value}: must be at least {least}{', and below 2**31' * (value > least)}.")
 
 
 def _by(shape: Sequence[int]) -> str:

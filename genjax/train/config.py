@@ -6,6 +6,7 @@ never inside traced code.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from genjax.errors import UsageError
 
 BOUNDS = {"gt": ("greater than", lambda v, b: v > b), "ge": ("at least", lambda v, b: v >= b),
           "lt": ("less than", lambda v, b: v < b), "le": ("at most", lambda v, b: v <= b)}  # fmt: skip
+
+LARGEST = 2**31 - 1
+"""Of whole numbers: steps and seeds are 32 bits on the device, where a larger one is cut (2**32 + 1 was seed 1)."""
 
 
 def _field(kind: str, default: Any, bounds: dict[str, Any], choices: tuple = ()) -> Any:
@@ -69,9 +73,12 @@ def check(config: Any) -> None:
             object.__setattr__(config, f.name, v := float(v))
         if f.default is not None and f.default is not dataclasses.MISSING and type(v) is not kind:
             raise UsageError(says + ".")
+        if type(v) is float and not math.isfinite(v):
+            raise UsageError(f"{says}, and finite.")
+        if type(v) is int and abs(v) > LARGEST:
+            raise UsageError(f"{says}, and at most {LARGEST} in size.")
         if v is None or (not choices and not bounds):
             continue
-        # written so that NaN fails
         if (choices and v not in choices) or not all(BOUNDS[b][1](v, limit) for b, limit in bounds.items()):
             raise UsageError(says + ".")
 
