@@ -56,6 +56,8 @@ def load(
     name = os.fspath(what)
     if isinstance(what, str) and name in EMBEDDED:
         return _resized(load_embedded(name), image_size)
+    if not name:
+        raise UsageError(f"data={what!r}: empty. Name a data set, a folder of images (`.` for this one) or an .npz.")
     path = Path(name).expanduser()
     if isinstance(what, os.PathLike) or _looks_like_a_path(name, data_dir):
         return _load_path(path, image_size, above)
