@@ -78,6 +78,11 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
             return this.go(new)
         except RunFailure as e:
             raise RunFailure(f"{e}{this.last_good(e)}") from e
+        except jax.errors.JaxRuntimeError as e:
+            if "RESOURCE_EXHAUSTED" not in str(e):
+                raise
+            failure = RunFailure(f"out of memory: {str(e).splitlines()[0]} Try a smaller model or batch_size.")
+            raise RunFailure(f"{failure}{this.last_good(failure)}") from e
 
 
 @dataclasses.dataclass
