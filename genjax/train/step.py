@@ -93,16 +93,17 @@ class Step:
             model: `model.init(key) -> (params, net_state)`, both over players.
             key: the run's root key.
         """
-        params, net = _jit_once(model.init)(rng.named(key, "init"))
+        once = (lambda f: f) if isinstance(key, jax.core.Tracer) else _jit_once
+        params, net = once(model.init)(rng.named(key, "init"))
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):
             raise ValueError(f"players {sorted(unknown)} are not in the model; it has {sorted(params)}.")
         # The average starts as a copy: a donated state may not hold one buffer twice.
-        copy = _jit_once(lambda tree: jax.tree.map(jnp.copy, tree))
+        copy = once(lambda tree: jax.tree.map(jnp.copy, tree))
         players: dict[str, Player] = {
             p: Player(params[p], net[p], copy(Average(params[p], net[p])) if p in self.ema else None) for p in params
         }
-        opt = {m.name: _jit_once(m.tx.init)({p: params[p] for p in m.players}) for m in reversed(self.moves)}
+        opt = {m.name: once(m.tx.init)({p: params[p] for p in m.players}) for m in reversed(self.moves)}
         return TrainState(jnp.zeros((), jnp.int32), players, opt)
 
     def key_of(self, key: Key, label: str, step, repeat, microbatch) -> Key:

@@ -43,6 +43,13 @@ def test_one_move_is_gradient_descent():
     assert float(new.players["p"].state["count"]) == 1
 
 
+def test_init_may_be_traced():
+    step = make_step(Move("p", squared_error, optax.adam(0.1)), ema={"p": Ema()})
+    plain = step.init(Linear, ROOT)
+    close(plain, jax.jit(lambda key: step.init(Linear, key))(ROOT))
+    assert jax.eval_shape(lambda key: step.init(Linear, key), ROOT).players["p"].params["w"].shape == (3,)
+
+
 def test_moves_alternate_and_the_second_sees_the_first():
     """Unrolled by hand: g's gradient is taken at the updated d."""
     step = make_step(
