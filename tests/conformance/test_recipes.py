@@ -134,8 +134,17 @@ def test_recipe_form(name):
         assert f"cfg.{field}" in text or field == "batch_size"
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (20, 36, 2), (9, 7, 5)])
-@pytest.mark.parametrize("name", ["vae_digits", "vae_mnist", "gan_digits"])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("vae_digits", (9, 7, 5)),
+        ("vae_mnist", (32, 32, 3)),
+        ("vae_mnist", (20, 36, 2)),
+        ("gan_digits", (28, 28, 1)),
+        ("gan_digits", (9, 7, 5)),
+        ("gan_fashion_mnist", (20, 36, 2)),
+    ],
+)
 def test_any_height_width_and_channels(name, shape):
     recipe = recipes.load(name)
     cfg = dataclasses.replace(recipe.SMOKE, conditional=True)
