@@ -1,6 +1,5 @@
 """Commands that train: `train` and `demo`."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -33,6 +33,7 @@ class Signals:
         """The first signal that came, or None."""
         self._on_message = on_message
         self._previous: dict[signal.Signals, Any] = {}
+        self._at_once = False
 
     @property
     def exit_code(self) -> int | None:
@@ -50,6 +51,9 @@ class Signals:
             # None: a handler installed from C, which Python cannot put back.
             signal.signal(s, signal.SIG_DFL if handler is None else handler)
         self._previous = {}
+        if self._at_once and isinstance(e, Exception):
+            # What the interrupt struck (an event loop, a save) may report it as a failure of its own.
+            raise KeyboardInterrupt from e
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
@@ -60,4 +64,5 @@ class Signals:
                     self._on_message(f"{self.received.name}: saving, then stopping. Ctrl-C (again) stops at once.")
         elif number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._at_once = True
             raise KeyboardInterrupt
