@@ -72,3 +72,18 @@ def test_a_background_job_of_a_shell(child_env, number, code):
     job.send_signal(number)
     job.communicate(timeout=30)
     assert job.returncode == code
+
+
+def test_what_a_second_interrupt_breaks_is_still_an_interrupt():
+    """An event loop or a save may turn the KeyboardInterrupt into a failure of its own; the process was told to stop."""
+
+    def struck():
+        with Signals():
+            signal.raise_signal(signal.SIGINT)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise RuntimeError("event loop stopped") from None
+
+    with pytest.raises(KeyboardInterrupt):
+        struck()
