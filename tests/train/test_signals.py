@@ -75,7 +75,7 @@ def test_a_background_job_of_a_shell(child_env, number, code):
 
 
 def test_what_a_second_interrupt_breaks_is_still_an_interrupt():
-    """An event loop or a save may turn the KeyboardInterrupt into a failure of its own; the process was told to stop."""
+    """An event loop or a save may turn the KeyboardInterrupt into a failure of its own; it is to stop all the same."""
 
     def struck():
         with Signals():
