@@ -165,7 +165,7 @@ def shop(tmp_path, monkeypatch, recipe):
 
 def test_demo_trains_both_then_reports(shop, tmp_path, capsys):
     folder = tmp_path / "demo"
-    assert cli.main(["demo", "--run-dir", str(folder)]) == 0
+    assert cli.main(["demo", "--data", "digits", "--run-dir", str(folder)]) == 0
     (runs, page), = shop  # fmt: skip
     assert [str(r) for r in runs] == [str(folder / "vae_toy"), str(folder / "gan_toy")]
     assert page == folder / "report.html"
@@ -177,6 +177,6 @@ def test_demo_trains_both_then_reports(shop, tmp_path, capsys):
 
 def test_demo_stops_where_a_run_was_interrupted(shop, tmp_path, monkeypatch):
     monkeypatch.setitem(cli_train.DEMO["digits"], "vae_toy", {"seed": 14})
-    assert cli.main(["demo", "--run-dir", str(tmp_path / "demo")]) == 130
+    assert cli.main(["demo", "--data", "digits", "--run-dir", str(tmp_path / "demo")]) == 130
     assert shop == []
     assert cli.main(["demo", "--data", "cifar"]) == 2
