@@ -14,7 +14,7 @@ from genjax.errors import UsageError
 DEMO: dict[str, dict[str, dict[str, Any]]] = {
     "fashion_mini": {
         "vae_digits": {"data": "fashion_mini", "steps": 2500, "batch_size": 128, "z_dim": 8, "hidden": 512},
-        "gan_fashion_mnist": {"data": "fashion_mini", "steps": 2200},
+        "gan_fashion_mnist": {"data": "fashion_mini", "steps": 5500},
     },
     "digits": {"vae_digits": {}, "gan_digits": {}},
 }
