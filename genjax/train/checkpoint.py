@@ -4,8 +4,6 @@
 sealed step exists for genjax: an interrupted save has no seal and is cleared away, a damaged one no longer fits its
 seal and is kept aside as `<step>.corrupt` while the sealed step before it is used. Retention is genjax's own:
 Orbax deletes in place, which a kill leaves half done, and one NaN metric makes it delete the best.
-
-One process with any number of devices; local paths, or what `etils.epath` reaches (there, without fsync).
 """
 
 import contextlib
@@ -14,7 +12,6 @@ import json
 import math
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -25,14 +22,13 @@ from etils import epath
 
 from genjax.errors import RunFailure, UsageError
 from genjax.train import seal, steps
-from genjax.train.exit_guard import IN_FLIGHT, say
+from genjax.train.exit_guard import EXIT_STARTS_NO_THREAD, IN_FLIGHT, say
 from genjax.train.leaves import check, describe, digest, is_placed, named_leaves, placed, tree_digest
 from genjax.train.quiet import Quiet
 
 __all__ = ["Checkpoints", "Restored", "digest", "read_leaves", "tree_digest"]
 
 LOG = "errors.log"
-MB = 1e6
 
 
 class Restored(NamedTuple):
@@ -102,6 +98,7 @@ class Checkpoints:
         self._thread: threading.Thread | None = None
         self._failure: tuple[_Save, Exception] | None = None
         self._news: list[str] = []
+        self._in_block = False
         self._metrics: dict[int, float | None] = {}
         self._quiet = Quiet(None if read_only or not seal.is_local(self.folder) else self.folder / LOG)
         if not read_only:
@@ -160,7 +157,7 @@ class Checkpoints:
         arrays = {n: x if isinstance(x, jax.Array) else np.asarray(x) for n, x in leaves.items() if np.size(x)}
         if not arrays:
             raise ValueError("the tree holds no numbers: there is nothing to save.")
-        job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / MB)
+        job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / 1e6)
         IN_FLIGHT.add(self)
         try:
             self._orbax().save(job.step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(arrays)), force=True)
@@ -173,6 +170,8 @@ class Checkpoints:
         except RuntimeError:  # no thread to be had, as when Python is on its way out
             self._thread = None
             self._finish(job)
+        if EXIT_STARTS_NO_THREAD and not self._in_block:
+            self.wait()
 
     def _already(self, step: int, state: str) -> bool:
         """Whether `step` is the newest sealed one with this digest; refuses to go back."""
@@ -219,9 +218,10 @@ class Checkpoints:
             self._quiet.close()
 
     def __enter__(self) -> "Checkpoints":
+        self._in_block = True
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, kind: Any, e: BaseException | None, tb: Any) -> None:
         try:
             self.close()
         except RunFailure as failure:

@@ -13,6 +13,10 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
+EXIT_STARTS_NO_THREAD = sys.version_info[:2] == (3, 12)
+"""Python 3.12 refuses new threads once it is on its way out, and Orbax needs some to finish: there, what is saved
+outside a `with` block is waited for at once."""
+
 IN_FLIGHT: set[Closable] = set()
 """Objects whose `close` must be called before the process may end with exit code 0."""
 
