@@ -65,14 +65,10 @@ def gaussian(sigma: ScalarLike = 0.1) -> Likelihood:
     return Likelihood(_channels, _no_params, apply, "unit")
 
 
-def gaussian_global(sigma: float = 1.0) -> Likelihood:
+def gaussian_global() -> Likelihood:
     """Normal pixels of one learned standard deviation for all pixels of all images (sigma-VAE), x in [0, 1].
 
-    The parameter `log_sigma` is soft-clamped to `LOG_SIGMA_RANGE`. Adam moves it by about its learning rate a step, so
-    a start near the final value saves thousands of steps.
-
-    Args:
-        sigma: the standard deviation before training, > 0.
+    The parameter `log_sigma` starts at 0 (sigma 1) and is soft-clamped to `LOG_SIGMA_RANGE`.
 
     Source:
         Rybkin et al. 2021, Simple and Effective VAE Training with Calibrated Decoders.
@@ -84,7 +80,7 @@ def gaussian_global(sigma: float = 1.0) -> Likelihood:
     """
 
     def init(channels: int) -> Params:
-        return {"log_sigma": jnp.log(jnp.asarray(sigma, jnp.float32))}
+        return {"log_sigma": jnp.zeros(())}
 
     def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
         return _normal(out, softclamp(at_least_float32(params["log_sigma"]), *LOG_SIGMA_RANGE))

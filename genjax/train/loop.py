@@ -157,7 +157,6 @@ class _Log:
     def __init__(self, step: Step, every: int, examples: int, on_row, pending: list[Row], seconds: float):
         self.every, self.examples, self.on_row, self.pending = every, examples, on_row, pending
         self.rows: list[Row] = []
-        self.guarded = {label for m, label in zip(step.moves, step.labels, strict=True) if _guards(m)}
         self.single = len(step.moves) == 1
         self.moves = dict(zip(step.labels, step.moves, strict=True))
         self.skipped = dict.fromkeys(step.labels, 0)
@@ -184,7 +183,7 @@ class _Log:
             name = "loss" if self.single else f"{label}/loss"
             if name not in row:
                 continue
-            if label not in self.guarded:
+            if not move.guarded:
                 if not math.isfinite(row[name]):
                     raise RunFailure(
                         f"{name} is {row[name]} at step {at + 1}. Try a smaller learning rate, clip=..., or "
@@ -215,10 +214,6 @@ class _Log:
             kept = self.pending
             self.emit(step)
             self.pending = kept
-
-
-def _guards(move) -> bool:
-    return move.skip_nonfinite or move.skip_above is not None
 
 
 @jax.jit

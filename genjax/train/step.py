@@ -61,6 +61,11 @@ class Move:
             if getattr(self, what) < 1:
                 raise ValueError(f"Move {self.name!r}: {what}={getattr(self, what)} must be at least 1.")
 
+    @property
+    def guarded(self) -> bool:
+        """Whether an update may be skipped."""
+        return self.skip_nonfinite or self.skip_above is not None
+
 
 def _names(players) -> tuple[str, ...]:
     return (players,) if isinstance(players, str) else tuple(players)
@@ -233,8 +238,7 @@ def _part(batches: Batch, start: int, stop: int) -> Batch:
 def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads):
     """Norm, guard, clip, optax update."""
     moved = {p: params[p] for p in move.players}
-    guarded = move.skip_nonfinite or move.skip_above is not None
-    if guarded or move.norms or move.clip is not None:
+    if move.guarded or move.norms or move.clip is not None:
         norm = optax.tree.norm(grads)
         if move.norms:
             row = {**row, "grad_norm": norm}
@@ -245,7 +249,7 @@ def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads):
     new_params: Any = optax.apply_updates(moved, updates)
     if move.norms:
         row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}
-    if guarded:
+    if move.guarded:
         ok = jnp.isfinite(norm) & jnp.isfinite(row["loss"])  # skip_above alone must also refuse NaN
         if move.skip_above is not None:
             ok &= norm <= move.skip_above
