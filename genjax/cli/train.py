@@ -29,12 +29,13 @@ def train(argv: Sequence[str]) -> int:
             return 0
         raise UsageError("train: name an experiment first: genjax train EXPERIMENT [--FIELD VALUE ...].")
     recipes.find(argv[0])  # an unknown name answers before jax is imported
-    from genjax.train import Options
+    from genjax.train import Options, distributed
 
     recipe = recipes.load(argv[0])
     prog = f"genjax train {argv[0]}"
     cfg, options = parse_all([recipe.Config, Options], argv[1:], prog, recipe.__doc__ or "")
-    return start(recipe, cfg, options)
+    with distributed.session(options.coordinator, options.num_processes, options.process_id):
+        return start(recipe, cfg, options)
 
 
 def start(recipe: ModuleType, cfg: Any, options: Any) -> int:

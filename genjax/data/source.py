@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from genjax import rng
 from genjax.data.images import Images, Records, size, take
@@ -63,16 +65,23 @@ class Window(NamedTuple):
     """int32 [capacity, n_batches, batch]."""
 
 
-def make_source(part: Images | Records, batch_size: int, transform: Transform | None = None) -> Source:
-    """A source over a part of a data set: resident where it is in memory, streamed where it is read on demand."""
+def make_source(
+    part: Images | Records, batch_size: int, transform: Transform | None = None, mesh: Mesh | None = None
+) -> Source:
+    """A source over a part of a data set: resident where it is in memory, streamed where it is read on demand.
+
+    On a mesh, the examples of a minibatch are split over all devices; batch_size counts them all.
+    """
     transform = to_unit() if transform is None else transform
     if isinstance(part, Records):
-        return streamed(part, batch_size, transform)
-    return resident(part, batch_size, transform)
+        return streamed(part, batch_size, transform, mesh)
+    return resident(part, batch_size, transform, mesh)
 
 
-def resident(images: Images, batch_size: int, transform: Transform) -> Source:
+def resident(images: Images, batch_size: int, transform: Transform, mesh: Mesh | None = None) -> Source:
     """Images put on the device once, as `uint8`, and gathered inside the compiled loop.
+
+    On a mesh every device holds them all, and gathers its own share of a minibatch.
 
     Raises:
         UsageError: where batch_size is not in 1 ... n.
@@ -85,7 +94,7 @@ def resident(images: Images, batch_size: int, transform: Transform) -> Source:
     """
     n = size(images)
     _check(batch_size, n)
-    on_device = jax.device_put(tuple(images))
+    on_device = jax.device_put(tuple(images)) if mesh is None else jax.tree.map(_everywhere(mesh), tuple(images))
 
     def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> tuple:
         return on_device
@@ -95,14 +104,19 @@ def resident(images: Images, batch_size: int, transform: Transform) -> Source:
         order = rng.named(key, "order")
         m = _minibatches(step, n_batches)
         idx = rng.order(order, jax.vmap(lambda j: rng.positions_of(j, batch_size, n))(m), n)
+        if mesh is not None:
+            # First whole, then split: the order is a loop, which split would ask all devices at every turn.
+            idx = jax.lax.with_sharding_constraint(idx, NamedSharding(mesh, P()))
+            idx = jax.lax.with_sharding_constraint(idx, _examples(mesh, 1))
         return _transformed(transform, key, m, image[idx], None if label is None else label[idx], idx)
 
     return Source(batch_size, n, None, window, batches)
 
 
 def streamed(
-    records: Records, batch_size: int, transform: Transform, *, capacity: int | None = None, n_threads: int = 2
-) -> Source:
+    records: Records, batch_size: int, transform: Transform, mesh: Mesh | None = None, *,
+    capacity: int | None = None, n_threads: int = 2,
+) -> Source:  # fmt: skip
     """Images decoded on demand, ahead of time, by grain: the same batches in the same order as `resident`, bit for bit.
 
     Windows asked for one after the other come from one prefetching iterator over minibatch numbers; a window
@@ -112,6 +126,7 @@ def streamed(
         records: where the examples are read.
         batch_size: examples of a minibatch.
         transform: applied on the device, inside the compiled step.
+        mesh: where the examples of a minibatch are split over all devices; each process reads those of its own.
         capacity: steps of a window; None for as many as `WINDOW_BYTES` holds, at most `MAX_CAPACITY`.
         n_threads: threads that decode, each a minibatch at a time.
 
@@ -122,7 +137,8 @@ def streamed(
     _check(batch_size, n)
     bytes_a_step = batch_size * int(np.prod(records.shape))
     capacity = capacity or max(1, min(MAX_CAPACITY, WINDOW_BYTES // bytes_a_step))
-    ahead = _Ahead(records, batch_size, n_threads, max(n_threads, min(32, WINDOW_BYTES // bytes_a_step)))
+    mine = np.arange(batch_size) if mesh is None else _own(mesh, batch_size)
+    ahead = _Ahead(records, batch_size, mine, n_threads, max(n_threads, min(32, WINDOW_BYTES // bytes_a_step)))
 
     def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> Window:
         if not 1 <= n_steps <= capacity:
@@ -134,7 +150,8 @@ def streamed(
                 return None
             out = np.zeros((capacity * n_batches, *rows[0].shape), rows[0].dtype)
             np.stack(rows, out=out[: len(rows)])
-            return jax.device_put(out.reshape(capacity, n_batches, *rows[0].shape))
+            out = out.reshape(capacity, n_batches, *rows[0].shape)
+            return jax.device_put(out) if mesh is None else _assembled(out, mine, batch_size, _examples(mesh, 2))
 
         return Window(*(stacked([row[k] for row in got]) for k in range(3)))
 
@@ -148,8 +165,10 @@ def streamed(
 class _Ahead:
     """Minibatches by number, decoded ahead: results depend on the arguments alone, speed on what came before."""
 
-    def __init__(self, records: Records, batch_size: int, n_threads: int, depth: int):
+    def __init__(self, records: Records, batch_size: int, mine: np.ndarray, n_threads: int, depth: int):
         self.records, self.batch_size, self.n_threads, self.depth = records, batch_size, n_threads, depth
+        self.mine = mine
+        """Which examples of a minibatch are read here."""
         self.lock = threading.Lock()
         self.at: tuple[bytes, int] | None = None
         """The key and the number of the next minibatch of the open iterator."""
@@ -169,8 +188,8 @@ class _Ahead:
         import grain  # takes more than a second, and only streamed data needs it
 
         def read(m: int) -> Window:
-            positions = rng.positions_of(int(m), self.batch_size, self.records.n)
-            ids = np.asarray(rng.order(order, positions, self.records.n))
+            epoch, offset = rng.positions_of(int(m), self.batch_size, self.records.n)
+            ids = np.asarray(rng.order(order, (epoch[self.mine], offset[self.mine]), self.records.n))
             images = self.records.read(ids)
             return Window(images.image, images.label, ids)
 
@@ -199,6 +218,32 @@ def once(part: Images | Records, batch_size: int) -> Iterator[Batch]:
 
 def _filled(a: np.ndarray, fill: int) -> jax.Array:
     return jnp.asarray(np.concatenate([a, np.zeros((fill, *a.shape[1:]), a.dtype)]))
+
+
+def _examples(mesh: Mesh, axis: int) -> NamedSharding:
+    return NamedSharding(mesh, P(*[None] * axis, mesh.axis_names))
+
+
+def _everywhere(mesh: Mesh) -> Callable[[np.ndarray], jax.Array]:
+    """Puts an array that every process has on every device; `device_put` would first compare the processes' copies."""
+    whole = NamedSharding(mesh, P())
+    return lambda a: jax.make_array_from_callback(a.shape, whole, lambda index: a[index])
+
+
+def _own(mesh: Mesh, batch_size: int) -> np.ndarray:
+    """Which examples of a minibatch are on this process's devices, ascending."""
+    places = _examples(mesh, 0).addressable_devices_indices_map((batch_size,))
+    return np.unique(np.concatenate([np.arange(batch_size)[index] for index in places.values()]))
+
+
+def _assembled(out: np.ndarray, mine: np.ndarray, batch_size: int, sharding: NamedSharding) -> jax.Array:
+    """A window's global array [capacity, n_batches, batch, ...] of which this process holds the examples `mine`."""
+
+    def part(index):
+        first = np.searchsorted(mine, index[2].start or 0)
+        return out[:, :, first : first + (index[2].stop or batch_size) - (index[2].start or 0)]
+
+    return jax.make_array_from_callback((*out.shape[:2], batch_size, *out.shape[3:]), sharding, part)
 
 
 def _minibatches(step, n_batches: int) -> jax.Array:

@@ -60,9 +60,10 @@ def gan(
             real_logits, state = model.logits(params["d"], state, batch.x, y, train=True, key=k_real)
             fake_logits, state = model.logits(params["d"], state, fake, y, train=True, key=k_fake)
             return real_logits, fake_logits, state
-        both = None if y is None else jnp.concatenate([y, y])
-        out, state = model.logits(params["d"], state, jnp.concatenate([batch.x, fake]), both, train=True, key=k_real)
-        return *jnp.split(out, 2), state
+        both = None if y is None else _paired(y, y)
+        out, state = model.logits(params["d"], state, _paired(batch.x, fake), both, train=True, key=k_real)
+        out = out.reshape(-1, 2)
+        return out[:, 0], out[:, 1], state
 
     def d(params: Params, batch: Batch, ctx: Context):
         k_z, k_g, k_d, k_score, k_penalty = jax.random.split(ctx.key, 5)
@@ -103,3 +104,11 @@ def gan(
         )
 
     return GanObjective(d, g, draw, score)
+
+
+def _paired(real, fake):
+    """[2 batch, ...]: real 0, fake 0, real 1, fake 1 and so on.
+
+    One after the other, the batch's halves would change devices where its examples are split over many.
+    """
+    return jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])

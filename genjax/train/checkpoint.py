@@ -7,12 +7,11 @@ Orbax deletes in place, which a kill leaves half done, and one NaN metric makes 
 """
 
 import contextlib
-import errno
 import json
 import math
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +20,17 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from genjax.errors import RunFailure, UsageError
-from genjax.train import seal, steps
+from genjax.train import distributed, seal, steps
 from genjax.train.exit_guard import EXIT_STARTS_NO_THREAD, IN_FLIGHT, say
 from genjax.train.leaves import check, describe, digest, is_placed, named_leaves, placed, tree_digest
 from genjax.train.quiet import Quiet
+from genjax.train.shelf import Shelf
 
 __all__ = ["Checkpoints", "Restored", "digest", "read_leaves", "tree_digest"]
 
 LOG = "errors.log"
+_Read: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
+"""A seal's facts and the named arrays."""
 
 
 class Restored(NamedTuple):
@@ -47,13 +49,17 @@ class _Save(NamedTuple):
     step: int
     body: dict[str, Any]
     megabytes: float
+    name: str
+    """Under which the first process tells the others how it ended."""
 
 
 class Checkpoints:
     """The checkpoints of one run, newest sealed first. A context manager; leaving it waits for the save in flight.
 
     Opening for writing clears what interrupted saves left. It takes no lock: that is the run folder's (`record`).
-    All methods are for one thread; sealing and retention run on another.
+    All methods are for one thread; sealing and retention run on another. Several processes of one run
+    (`jax.distributed`) call each method together, all of them on one folder: each writes and reads its share of the
+    arrays, the first alone seals and removes.
 
     Args:
         folder: where the steps are; made when missing, unless read-only.
@@ -85,39 +91,17 @@ class Checkpoints:
         on_message: Callable[[str], Any] = say,
         read_only: bool = False,
     ):
-        if keep < 1:
-            raise UsageError(f"keep={keep}: at least 1 checkpoint must be kept. Try keep=2.")
-        if keep_best not in (None, "min", "max"):
-            raise UsageError(f"keep_best={keep_best!r}: None, 'min' or 'max'.")
-        if jax.process_count() > 1:
-            raise UsageError(f"{jax.process_count()} processes: checkpoints are written by one process only.")
-        self.folder = steps.resolved(folder)
-        self._keep, self._on_message, self._read_only = keep, on_message, read_only
-        self._keep_best: Literal["min", "max"] | None = keep_best
+        self._shelf = Shelf(folder, keep, keep_best, on_message, read_only)
+        self.folder = self._shelf.folder
+        self._group = distributed.Group() if read_only else distributed.group()
         self._manager: ocp.CheckpointManager | None = None
         self._thread: threading.Thread | None = None
         self._failure: tuple[_Save, Exception] | None = None
-        self._news: list[str] = []
+        self._saves = 0
         self._in_block = False
-        self._metrics: dict[int, float | None] = {}
         self._quiet = Quiet(None if read_only or not seal.is_local(self.folder) else self.folder / LOG)
         if not read_only:
-            self._open_folder()
-
-    def _open_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for step in self.sealed():
-                with contextlib.suppress(seal.Damage):  # named when it is to be restored
-                    self._metrics[step] = seal.read(self.folder / str(step))["metric"]
-            for step in steps.sweep(self.folder):
-                self._news.append(f"checkpoint {step} was interrupted before it was sealed; removed.")
-        except OSError as e:
-            if e.errno == errno.ENOSPC:
-                raise RunFailure(f"{steps.fault(self.folder, 0.0, e)}.") from e
-            raise UsageError(f"checkpoint folder {self.folder}: cannot be written ({e.strerror or e}).") from e
-        if not seal.is_local(self.folder):
-            self._news.append(f"{self.folder} is no local disk: sealed and verified there, but not fsynced by genjax.")
+            self._group.share(self._shelf.open)  # the others come when it is there
 
     def sealed(self) -> list[int]:
         """Steps that carry a seal, ascending; whether it still fits is checked when they are restored."""
@@ -140,11 +124,11 @@ class Checkpoints:
             RunFailure: this save could not start, or the one before it failed; the last good step is named. The
                 failed step leaves nothing behind, and saving again is possible.
         """
-        if self._read_only:
+        if self._shelf.read_only:
             raise ValueError(f"{self.folder} was opened read-only.")
         self.wait()
         leaves = named_leaves(tree)
-        self._metrics = {s: m for s, m in self._metrics.items() if (self.folder / str(s)).exists()}
+        self._shelf.metrics = {s: m for s, m in self._shelf.metrics.items() if (self.folder / str(s)).exists()}
         body = {
             "step": int(step),
             "metric": float(metric) if metric is not None and math.isfinite(metric) else None,
@@ -152,12 +136,13 @@ class Checkpoints:
             "leaves": [[name, *describe(name, leaf)] for name, leaf in leaves.items()],
             "digest": digest(leaves),
         }
-        if self._already(step, body["digest"]):
+        if self._group.share(lambda: self._shelf.holds(step, body["digest"])):
             return
         arrays = {n: x if isinstance(x, jax.Array) else np.asarray(x) for n, x in leaves.items() if np.size(x)}
         if not arrays:
             raise ValueError("the tree holds no numbers: there is nothing to save.")
-        job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / 1e6)
+        self._saves += 1
+        job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / 1e6, f"sealed/{self._saves}")
         IN_FLIGHT.add(self)
         try:
             self._orbax().save(job.step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(arrays)), force=True)
@@ -173,29 +158,12 @@ class Checkpoints:
         if EXIT_STARTS_NO_THREAD and not self._in_block:
             self.wait()
 
-    def _already(self, step: int, state: str) -> bool:
-        """Whether `step` is the newest sealed one with this digest; refuses to go back."""
-        newest = max(self.sealed(), default=-1)
-        if step > newest:
-            return False
-        if step == newest:
-            try:
-                if seal.read(self.folder / str(step))["digest"] == state:
-                    return True
-            except seal.Damage as damage:
-                self._set_aside(step, damage)
-                return False
-        raise ValueError(
-            f"step {step} cannot be saved in {self.folder}: step {newest} is sealed there already, and a run goes "
-            "forward. Use another run folder."
-        )
-
     def poll(self) -> int | None:
         """Collect a finished save without waiting (raises as `wait`); the newest sealed step, or None."""
         if self._thread is not None and not self._thread.is_alive():
             self.wait()
-        self._deliver()
-        return max(list(self._metrics), default=None)  # a list: the sealing thread writes to it
+        self._shelf.deliver()
+        return max(self.sealed(), default=None)
 
     def wait(self) -> None:
         """Wait until the save in flight is sealed.
@@ -206,7 +174,7 @@ class Checkpoints:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        self._deliver()
+        self._shelf.deliver()
         self._raise_failure()
 
     def close(self) -> None:
@@ -227,7 +195,7 @@ class Checkpoints:
         except RunFailure as failure:
             if e is None:
                 raise
-            self._on_message(str(failure))  # the exception under way stays the one that is raised
+            self._shelf.tell(str(failure))  # the exception under way stays the one that is raised
 
     def restore(self, like: Any, step: int | None = None) -> Restored | None:
         """The newest sealed state that is intact, placed like `like`.
@@ -248,35 +216,45 @@ class Checkpoints:
             UsageError: a leaf's name, dtype or shape differs from `like`; or there is no such step.
             RunFailure: every sealed step (or the one asked for) is damaged.
         """
-        if not self._read_only:
+        if not self._shelf.read_only:
             self.wait()
         wanted = named_leaves(like)
         try:
-            found = steps.newest(self.folder, step, lambda s: self._read(s, wanted), self._set_aside)
+            if self._group.size == 1:
+                found = steps.newest(self.folder, step, lambda s: self._read(s, wanted), self._shelf.set_aside)
+            else:
+                found = self._read_together(step, wanted)
         finally:
-            self._deliver()
+            self._shelf.deliver()
         if found is None:
             return None
         body, leaves = found
         tree = jax.tree.unflatten(jax.tree.structure(like), [placed(leaves[n], x) for n, x in wanted.items()])
         return Restored(body["step"], tree, body["extra"])
 
-    def _read(self, step: int, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _read(self, step: int, wanted: Mapping[str, Any]) -> _Read:
         path = self.folder / str(step)
         body = seal.verify(path)
         check(wanted, body["leaves"], f"checkpoint {path}")
         return body, _read_arrays(path, step, body, wanted, self._quiet)
 
-    def _set_aside(self, step: int, damage: seal.Damage) -> None:
-        """Say what is wrong with a step, and rename it out of the way."""
-        done = ""
-        if not self._read_only:
-            self._metrics.pop(step, None)
-            try:
-                done = f"; kept aside as {steps.set_aside(self.folder, step)}"
-            except OSError as e:
-                done = f"; it could not be renamed ({e.strerror})"
-        self._news.append(steps.told(self.folder, step, damage) + done + ".")
+    def _read_together(self, step: int | None, wanted: Mapping[str, Any]) -> _Read | None:
+        """As `_read` of the newest intact step: the first process verifies the files, each reads its own arrays."""
+
+        def intact(s: int) -> int:
+            seal.verify(self.folder / str(s))
+            return s
+
+        newest = self._group.share(lambda: steps.newest(self.folder, step, intact, self._shelf.set_aside))
+        if newest is None:
+            return None
+        try:
+            path = self.folder / str(newest)
+            body = seal.read(path)
+            check(wanted, body["leaves"], f"checkpoint {path}")
+            return body, _read_arrays(path, newest, body, wanted, self._quiet, together=True)
+        except seal.Damage as damage:  # between the first process's look and this one's
+            raise RunFailure(f"{steps.told(self.folder, newest, damage)}.") from damage
 
     def _orbax(self) -> ocp.CheckpointManager:
         """The manager, which keeps everything: what goes and stays is decided here."""
@@ -299,26 +277,28 @@ class Checkpoints:
         try:
             assert self._manager is not None
             self._manager.wait_until_finished()
-            path = self.folder / str(job.step)
-            # Read back before older steps go: a write that lost something without a word is no checkpoint.
-            _read_arrays(path, job.step, job.body, {}, self._quiet)
-            seal.write(path, job.body)
+            if self._group.leader:
+                # Read back before older steps go: a write that lost something without a word is no checkpoint.
+                _read_arrays(self.folder / str(job.step), job.step, job.body, {}, self._quiet)
+                self._shelf.add(job.step, job.body)
+            elif fault := self._group.fetch(job.name):
+                raise OSError(fault)
         except Exception as e:
             self._give_up(job, e)
             return
-        self._metrics[job.step] = job.body["metric"]
         IN_FLIGHT.discard(self)
-        try:
-            self._retire()
-        except OSError as e:
-            self._news.append(f"old checkpoints in {self.folder} could not be removed ({e.strerror}).")
+        if self._group.leader:
+            self._shelf.retire()
+            self._group.post(job.name, "")
 
     def _give_up(self, job: _Save, e: Exception) -> None:
         """Note a failed save, and leave nothing of it on the disk."""
         self._quiet.note(e)
         self._drop_manager()
-        with contextlib.suppress(OSError):
-            steps.sweep(self.folder)
+        if self._group.leader:
+            with contextlib.suppress(OSError):
+                steps.sweep(self.folder)
+            self._group.post(job.name, steps.fault(self.folder, job.megabytes, e))
         self._failure = (job, e)
 
     def _raise_failure(self) -> None:
@@ -331,17 +311,6 @@ class Checkpoints:
         raise RunFailure(
             f"checkpoint {job.step} was not saved: {steps.fault(self.folder, job.megabytes, e)}; {good}."
         ) from e
-
-    def _retire(self) -> None:
-        """Remove what is neither among the newest nor the best."""
-        stay = steps.spared(self._metrics, self._keep, self._keep_best)
-        for step in [s for s in self._metrics if s not in stay]:
-            steps.discard(self.folder, step)
-            del self._metrics[step]
-
-    def _deliver(self) -> None:
-        while self._news:
-            self._on_message(self._news.pop(0))
 
 
 def read_leaves(
@@ -368,16 +337,24 @@ def read_leaves(
 
 
 def _read_arrays(
-    path: epath.Path, step: int, body: Mapping[str, Any], like: Mapping[str, Any], quiet: Quiet
+    path: epath.Path,
+    step: int,
+    body: Mapping[str, Any],
+    like: Mapping[str, Any],
+    quiet: Quiet,
+    together: bool = False,
 ) -> dict[str, Any]:
-    """The arrays of a verified step by name, those with a committed counterpart in `like` placed on its devices."""
+    """The arrays of a verified step by name, those with a committed counterpart in `like` placed on its devices.
+
+    Read by this process alone, or by all of them together.
+    """
     leaves: dict[str, Any] = {n: np.zeros(shape, jnp.dtype(dtype)) for n, dtype, shape in body["leaves"]}
     full = [n for n, x in leaves.items() if x.size]
     args = {n: _restore_args(like.get(n)) for n in full}
     if body["step"] != step:
         raise seal.Damage(seal.SEAL, f"is that of step {body['step']}")
     try:
-        with quiet, ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        with quiet, _reader(together) as reader:
             state = reader.restore(
                 path / "state", args=ocp.args.PyTreeRestore(item=dict.fromkeys(full, 0), restore_args=args)
             )
@@ -397,3 +374,11 @@ def _restore_args(like: Any) -> ocp.RestoreArgs:
     if is_placed(like):
         return ocp.ArrayRestoreArgs(sharding=like.sharding)
     return ocp.RestoreArgs(restore_type=np.ndarray)
+
+
+def _reader(together: bool) -> ocp.Checkpointer:
+    if together or jax.process_count() == 1:
+        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(me, {me}, barrier_sync_key_prefix=f"reader{me}")
+    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)

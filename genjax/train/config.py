@@ -103,5 +103,9 @@ class Options:
     tensorboard: bool = run_only(False)  # write TensorBoard event files too (extra `logs`)
     compile_cache: bool = run_only(True)  # keep compiled programs in the user's cache folder
     quiet: bool = run_only(False)  # print no progress
+    mesh: str = run_only("")  # devices: data=4,fsdp=2, or auto (all); default: one, or all of several processes
+    coordinator: str = run_only("")  # HOST:PORT of process 0 (srun, mpirun, TPU slices: found by itself), or auto
+    num_processes: int = run_only(0, ge=0)  # processes of the run, with --coordinator
+    process_id: int = run_only(-1, ge=-1)  # which of them this is, from 0
 
     __post_init__ = check

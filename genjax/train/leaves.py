@@ -73,8 +73,17 @@ def digest(leaves: Mapping[str, Any]) -> str:
         dtype, shape = describe(name, leaf)
         sha.update(f"{name}\0{dtype}\0{shape}\0".encode())
         # Bytes by a view: hashlib does not take bfloat16.
-        sha.update(np.ascontiguousarray(np.asarray(leaf)).reshape(-1).view(np.uint8).data)
+        sha.update(np.ascontiguousarray(whole(leaf)).reshape(-1).view(np.uint8).data)
     return sha.hexdigest()
+
+
+def whole(leaf: Any) -> np.ndarray:
+    """A leaf's values on this host. One that is spread over processes is gathered: all of them call this together."""
+    if isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated):
+        from jax.experimental import multihost_utils
+
+        leaf = multihost_utils.process_allgather(leaf, tiled=True)
+    return np.asarray(leaf)
 
 
 def tree_digest(tree: Any) -> str:

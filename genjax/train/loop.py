@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from genjax.train.mesh import Layout
 from genjax.train.state import TrainState
 from genjax.train.step import Step
 from genjax.types import Key, RunFailure
@@ -52,11 +53,12 @@ class Fitted(NamedTuple):
     seconds: float
 
 
-def make_chunk(step: Step, source, capacity: int):
+def make_chunk(step: Step, source, capacity: int, **placed):
     """`chunk(state, data, key, n) -> (state, buffer)`: n <= capacity steps, n traced, in one compiled loop.
 
     The step always runs inside this loop, even a single one: a run's bits depend on no chunk length, log interval
-    or resume point, and one compilation serves them all. `state` is donated.
+    or resume point, and one compilation serves them all. `state` is donated. `placed` is for `jax.jit`: where its
+    results lie.
     """
 
     def chunk(state: TrainState, data, key: Key, n):
@@ -75,7 +77,7 @@ def make_chunk(step: Step, source, capacity: int):
         state, buffer = lax.fori_loop(0, n, body, (state, buffer))
         return state, {k: buffer[:, j] for j, k in enumerate(names)}
 
-    return jax.jit(chunk, donate_argnums=0)
+    return jax.jit(chunk, donate_argnums=0, **placed)
 
 
 def fit(
@@ -88,7 +90,9 @@ def fit(
     log_every: int = 100,
     on_row: Callable[[Row], None] | None = None,
     every: Sequence[Every] = (),
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], int] = lambda: 0,
+    layout: Layout | None = None,
+    agree: Callable[[int, int], tuple[int, int]] = lambda n, stop: (n, stop),
     pending: Sequence[Row] = (),
     seconds: float | int = 0.0,
 ) -> Fitted:
@@ -103,7 +107,9 @@ def fit(
         log_every: steps a logged row averages over.
         on_row: called with each logged row as soon as it is known.
         every: callbacks between chunks; they see only finite states.
-        stop: asked between chunks, about once a second.
+        stop: asked between chunks, about once a second; anything but 0 ends the training.
+        layout: where the state and the batches lie, on many devices; None on one. `state` is there already.
+        agree: makes one of many processes' chunk lengths and stops, see `distributed.Group`.
         pending: `Progress.pending` of the checkpoint that `state` comes from.
         seconds: wall-clock time already spent on the run.
 
@@ -113,7 +119,12 @@ def fit(
     """
     done = int(state.step)
     capacity = min(CAPACITY, source.capacity or CAPACITY)
-    chunk = make_chunk(step, source, capacity)
+    if layout is None:
+        chunk, root = make_chunk(step, source, capacity), key
+    else:
+        placed = (layout.leaves(state), layout.everywhere)
+        chunk = make_chunk(layout.spread(step), source, capacity, out_shardings=placed)
+        root = layout.place(key, layout.everywhere)
     log = _Log(step, log_every, source.batch_size * step.accumulate, on_row, list(pending), seconds)
     flight, per_step, n = None, math.inf, 1
 
@@ -127,14 +138,17 @@ def fit(
             per_step = (now - max(sent, log.landed)) / count
             log.add(first, values, now)
 
-    while done < steps and not stop():
+    while done < steps:
         if per_step < math.inf:
             n = max(1, min(4 * n, round(TARGET_SECONDS / max(per_step, 1e-9))))
+        n, stopped = agree(n, stop())
+        if stopped:
+            break
         edge = min([steps, *((done // e.steps + 1) * e.steps for e in every)])
         n = min(n, capacity, edge - done)
         data = source.window(key, done, n, step.n_batches)
         sent = time.perf_counter()
-        state, buffer = chunk(state, data, key, np.int32(n))
+        state, buffer = chunk(state, data, root, np.int32(n))
         land()  # the metrics of the chunk before, while this one runs
         flight = (done, n, buffer, sent)
         done += n

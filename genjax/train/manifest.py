@@ -27,7 +27,7 @@ SETTINGS = (
 )  # fmt: skip
 EXACT = (
     "genjax", "commit", "dirty", *LIBRARIES, "machine", "cpu", "cpu_count", "device_kind", "device_count",
-    "xla_flags", "settings", "data_fingerprint",
+    "mesh", "process_count", "xla_flags", "settings", "data_fingerprint",
 )  # fmt: skip
 """Fields of a manifest whose change may change bits."""
 
@@ -37,12 +37,13 @@ def now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def manifest(command: Sequence[str], data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def manifest(command: Sequence[str], data: Mapping[str, Any] | None = None, mesh: str = "") -> dict[str, Any]:
     """The environment of this process as JSON can hold it.
 
     Args:
         command: the words of the command line that reproduces the run.
         data: the data set's facts; of them `fingerprint` is kept.
+        mesh: how the devices are used, "" for one of them.
 
     Returns:
         Versions, commit of the checkout (None outside one) and whether it had changes, devices, cores usable,
@@ -65,6 +66,8 @@ def manifest(command: Sequence[str], data: Mapping[str, Any] | None = None) -> d
         "cpu_count": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "device_kind": devices[0].device_kind,
         "device_count": len(devices),
+        "mesh": mesh,
+        "process_count": jax.process_count(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "settings": {name: _setting(name) for name in SETTINGS},
         "data_fingerprint": (data or {}).get("fingerprint"),
@@ -82,7 +85,7 @@ def environment_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> l
 
 
 def _said(value: Any) -> str:
-    return "unknown" if value is None else str(value)
+    return "unknown" if value is None else str(value) or "none"
 
 
 def _version(distribution: str) -> str | None:

@@ -1,11 +1,13 @@
 """A run: a recipe, its data, its folder. Trains, continues, and never loses what was sealed."""
 
 import dataclasses
+import os
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from genjax import data, recipes, rng, viz
 from genjax.errors import RunFailure, UsageError
-from genjax.train import record
+from genjax.train import distributed, mesh, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
 from genjax.train.display import Display
@@ -54,9 +56,14 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
             f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
         )
     experiment = _built(build, cfg, dataset.spec)
-    source = data.make_source(dataset.train, cfg.batch_size, experiment.transform)
+    layout = mesh.layout(options.mesh)
+    if layout is not None:
+        layout.check_batch(cfg.batch_size)
+    devices = None if layout is None else layout.mesh
+    source = data.make_source(dataset.train, cfg.batch_size, experiment.transform, devices)
     writer = _tensorboard(options)
-    folder = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed))
+    group = distributed.group()
+    folder = record.RunFolder(group.share(lambda: os.path.abspath(options.run_dir or fresh_folder(name, cfg.seed))))
     wanted = {
         "experiment": name,
         "config": dataclasses.asdict(cfg),
@@ -64,16 +71,18 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
         "data": dataclasses.asdict(dataset.spec),
     }
     run_only = {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
-    folder.check(wanted, run_only)
+    if group.leader:
+        folder.check(wanted, run_only)
     _say(f"run folder: {folder.path}")
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(_say))
-        stack.enter_context(folder)
-        new = folder.claim(wanted, run_only)
+        if group.leader:
+            stack.enter_context(folder)
+        new = group.share(lambda: folder.claim(wanted, run_only))
         checkpoints = stack.enter_context(
             Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=_say)
         )
-        this = _Run(name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer)
+        this = _Run(name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group)
         try:
             return this.go(new)
         except RunFailure as e:
@@ -99,12 +108,17 @@ class _Run:
     signals: Signals
     best: tuple[Literal["min", "max"], str] | None
     writer: Callable[[Path, int], Any] | None
+    layout: mesh.Layout | None
+    group: distributed.Group
+    stopped: int = 0
+    """The signal that any process received and all have agreed to stop for."""
     row: dict[str, float | int] = dataclasses.field(default_factory=dict)
 
     def go(self, new: bool) -> int:
         """From the newest sealed step to the last one, or to a signal; the exit code."""
         key = jax.random.key(self.cfg.seed)
-        state = self.experiment.step.init(self.experiment.model, key)
+        init = self.experiment.step.init if self.layout is None else partial(self.layout.init, self.experiment.step)
+        state = init(self.experiment.model, key)
         restored = self.checkpoints.restore(state)
         extra: dict[str, Any] = {"pending": [], "seconds": 0.0}
         if restored is not None:
@@ -113,24 +127,28 @@ class _Run:
         if at >= self.cfg.steps:
             _say(f"finished: the run is at step {at} of {self.cfg.steps}. A larger --steps continues it.")
             return 0
-        self._manifest(new, at)
+        if self.group.leader:
+            self._manifest(new, at)
         pending = [{k: NUMBERS.get(v, v) for k, v in row.items()} for row in extra["pending"]]
         with ExitStack() as stack:
-            log = stack.enter_context(MetricsLog(self.folder.path / record.METRICS))
-            log.truncate_to(lambda s: s <= at - len(pending))
-            self.row = (record.read_rows(log.path) or [{}])[-1]
+            log = stack.enter_context(MetricsLog(self.folder.path / record.METRICS)) if self.group.leader else None
+            if log is not None:
+                log.truncate_to(lambda s: s <= at - len(pending))
+                self.row = (record.read_rows(log.path) or [{}])[-1]
             display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet))
-            board = self.writer(self.folder.path / "tensorboard", at) if self.writer else None
+            board = self.writer(self.folder.path / "tensorboard", at) if self.writer and log is not None else None
             if board is not None:
                 stack.callback(board.close)
             last = self._train(state, key, pending, extra["seconds"], log, display, board)
         return self._leave(last)
 
-    def _train(self, state, key, pending, seconds, log: MetricsLog, display: Display, board) -> Progress:
+    def _train(self, state, key, pending, seconds, log: MetricsLog | None, display: Display, board) -> Progress:
         """Trains and saves. What belongs to a step, rows and grid, is on the disk before its checkpoint is begun."""
         grid, steps, sample_every = self._grid(key), self.cfg.steps, self.options.sample_every
 
         def on_row(row):
+            if log is None:  # another process's to write
+                return
             if not self.row and self.best is not None and self.best[1] not in row:
                 _say(f"keep_best: there is no metric {self.best[1]!r} at step {row['step']}, only {', '.join(row)}.")
             self.row = row
@@ -143,7 +161,8 @@ class _Run:
         def save(progress: Progress):
             if progress.step == steps and steps % sample_every:
                 grid(progress)
-            log.sync()
+            if log is not None:
+                log.sync()
             extra = {"pending": record.to_json(progress.pending), "seconds": progress.seconds}
             self.checkpoints.save(progress.step, progress.state, extra, self._metric())
 
@@ -152,7 +171,8 @@ class _Run:
         fitted = fit(
             self.experiment.step, state, self.source, key, steps=steps, log_every=self.options.log_every,
             on_row=on_row, every=(Every(sample_every, grid), Every(self.options.save_every, save)),
-            stop=lambda: self.signals.received is not None, pending=pending, seconds=seconds,
+            stop=lambda: self.signals.received or 0, layout=self.layout, agree=self._agree, pending=pending,
+            seconds=seconds,
         )  # fmt: skip
         last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds)
         if last.step < steps or steps % self.options.save_every:
@@ -160,12 +180,16 @@ class _Run:
         self.checkpoints.wait()
         return last
 
+    def _agree(self, n: int, signal: int) -> tuple[int, int]:
+        n, self.stopped = self.group.agree(n, int(signal))
+        return n, self.stopped
+
     def _leave(self, last: Progress) -> int:
         steps, where = self.cfg.steps, _shell(self.folder.path)
         if last.step < steps:
             again = command(self.name, self.cfg, self.options)
             _say(f"saved at step {last.step} of {steps}. To continue: {again} --run-dir {where}")
-            return self.signals.exit_code or 1
+            return 128 + self.stopped
         _say(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
         return 0
 
@@ -186,7 +210,8 @@ class _Run:
         """Writes where the run runs; on continuing elsewhere says what may keep it from being the same to the bit."""
         path = self.folder.path / record.MANIFEST
         words = [*shlex.split(command(self.name, self.cfg, self.options)), "--run-dir", str(self.folder.path)]
-        here = record.manifest(words, record.read_json(self.folder.path / record.CONFIG)["data"])
+        about = record.read_json(self.folder.path / record.CONFIG)["data"]
+        here = record.manifest(words, about, str(self.layout or ""))
         there = None if new else record.read_json(path)
         if there is None:
             record.write_json(path, here)
@@ -203,10 +228,16 @@ class _Run:
         """Writes `samples/<step>.png`: what the same latents look like now."""
         model, inverse = self.experiment.model, self.experiment.transform.inverse
         latents = jax.random.normal(rng.named(key, "samples"), (N_SAMPLES, model.z_dim))
-        draw = jax.jit(lambda params, state, z: inverse(model.generate(params, state, z)))
+        gather = lambda x: x  # noqa: E731
+        if self.layout is not None:
+            latents, gather = self.layout.place(latents, self.layout.everywhere), self.layout.gather
+        draw = jax.jit(lambda params, state, z: gather(inverse(model.generate(params, state, z))))
 
         def grid(progress: Progress):
-            png = viz.encode(viz.grid(viz.to_uint8(np.asarray(draw(*evaluation(progress.state), latents))))).data
+            images = np.asarray(draw(*evaluation(progress.state), latents))
+            if not self.group.leader:
+                return
+            png = viz.encode(viz.grid(viz.to_uint8(images))).data
             path = self.folder.path / "samples" / f"{progress.step:08d}.png"
             try:
                 path.parent.mkdir(exist_ok=True)
@@ -281,7 +312,7 @@ def command(name: str, cfg: Any, options: Options | None = None) -> str:
         for part in (cfg, options)
         if part is not None
         for f in dataclasses.fields(part)
-        if getattr(part, f.name) != f.default and f.name != "run_dir"
+        if getattr(part, f.name) != f.default and f.name not in ("run_dir", *distributed.FLAGS)
     ]
     return " ".join(["genjax train", _shell(name), *flags])
 
@@ -291,7 +322,8 @@ def _shell(value: Any) -> str:
 
 
 def _say(text: str):
-    print(text, file=sys.stderr, flush=True)
+    if distributed.group().leader:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _built(build: Callable[..., Experiment], cfg: Any, spec: data.Spec) -> Experiment:

@@ -1,0 +1,198 @@
+"""Many devices: how a run's state and its batches lie on a mesh.
+
+Two axes, `data` and `fsdp`. A batch is split over both; parameters, optimizer states and averages over `fsdp` alone
+(ZeRO stage 3, fully sharded data parallelism). Everything else follows from `jit` on global arrays: a batch statistic
+is the global batch's, a gradient is summed over all devices, and no loss or net knows of devices.
+
+Sharding is said at the boundary of the compiled chunk, and where an array is born or used that says nothing by
+itself: draws, gathered batches, and parameters, which are gathered whole just before a loss reads them, because the
+partitioner left alone may move activations instead, which are larger.
+
+Source:
+    Rajbhandari et al. 2020, ZeRO: Memory Optimizations Toward Training Trillion Parameter Models; Xu et al. 2021,
+    GSPMD: General and Scalable Parallelization for ML Computation Graphs.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from genjax.errors import UsageError
+from genjax.train.step import Step
+from genjax.types import Batch, Key
+
+AXES = ("data", "fsdp")
+SMALL = 1024
+"""Leaves with fewer elements (biases, scales, counters) are kept whole on every device: gathering them costs more."""
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the arrays of a run are on a mesh with the axes `AXES`."""
+
+    mesh: Mesh
+
+    @property
+    def n_devices(self) -> int:
+        """Devices of the mesh, of all processes."""
+        return self.mesh.size
+
+    @property
+    def everywhere(self) -> NamedSharding:
+        """A copy on every device."""
+        return NamedSharding(self.mesh, P())
+
+    def examples(self, axis: int = 0) -> NamedSharding:
+        """Examples along `axis`, split over all devices."""
+        return NamedSharding(self.mesh, P(*[None] * axis, AXES))
+
+    def leaf(self, shape: Sequence[int]) -> NamedSharding:
+        """A leaf of the state: its largest axis that `fsdp` divides is split, a small leaf is whole everywhere.
+
+        It depends on the shape alone, so that a parameter, its gradient, its moments and its average lie alike.
+        """
+        n = self.mesh.shape["fsdp"]
+        best = max((size for size in shape if size % n == 0), default=0)
+        if n == 1 or best == 0 or np.prod(shape) < SMALL:
+            return self.everywhere
+        return NamedSharding(self.mesh, P(*[None] * list(shape).index(best), "fsdp"))
+
+    def leaves(self, tree: Any) -> Any:
+        """The sharding of every leaf of a state."""
+        return jax.tree.map(lambda x: self.leaf(np.shape(x)), tree)
+
+    def place(self, x: Any, sharding: NamedSharding) -> jax.Array:
+        """A host array that is the same in every process, as one array over the mesh."""
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            words = self.place(jax.random.key_data(x), sharding)
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(x))
+        host = np.asarray(x)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+    def init(self, step: Step, model: Any, key: Key) -> Any:
+        """`step.init(model, key)`, made in place: no device ever holds more than its share."""
+
+        def init(key):
+            return step.init(model, key)
+
+        shardings = self.leaves(jax.eval_shape(init, key))
+        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+        return jax.jit(init, out_shardings=shardings, compiler_options=quick)(self.place(key, self.everywhere))
+
+    def spread(self, step: Step) -> Step:
+        """The same step, told where its parameters and its draws lie."""
+        moves = tuple(dataclasses.replace(m, loss=self._gathering(m.loss)) for m in step.moves)
+        return dataclasses.replace(step, moves=moves, draw=step.draw and self._drawing(step.draw))
+
+    def _gathering(self, loss: Callable) -> Callable:
+        """Parameters whole before the loss reads them; their gradients split again as they are summed."""
+
+        @jax.custom_vjp
+        def gathered(params):
+            return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, self.everywhere), params)
+
+        def scattered(_, grads):
+            return (jax.tree.map(lambda g: jax.lax.with_sharding_constraint(g, self.leaf(g.shape)), grads),)
+
+        gathered.defvjp(lambda params: (gathered(params), None), scattered)
+        return lambda params, batch, ctx: loss(gathered(params), batch, ctx)
+
+    def _drawing(self, draw: Callable[[Key, Batch], Any]) -> Callable[[Key, Batch], Any]:
+        """Draws of an example are made where the example is."""
+
+        def placed(key, batch):
+            n = jax.tree.leaves(batch.x)[0].shape[0]
+            drawn = draw(key, batch)
+            return jax.tree.map(lambda x: self.split(x) if x.ndim and x.shape[0] == n else x, drawn)
+
+        return placed
+
+    def split(self, x: jax.Array, axis: int = 0) -> jax.Array:
+        """Inside a compiled function: `x` with its examples along `axis` on their devices."""
+        return jax.lax.with_sharding_constraint(x, self.examples(axis))
+
+    def gather(self, x: jax.Array) -> jax.Array:
+        """Inside a compiled function: `x` whole on every device."""
+        return jax.lax.with_sharding_constraint(x, self.everywhere)
+
+    def check_batch(self, batch_size: int) -> None:
+        """Refuse a batch that the devices do not divide.
+
+        Raises:
+            UsageError: naming the nearest sizes that they do.
+        """
+        n = self.n_devices
+        if batch_size % n:
+            near = [size for size in (batch_size // n * n, -(-batch_size // n) * n) if size]
+            raise UsageError(
+                f"batch_size={batch_size} does not divide among the {n} devices of mesh {self}. "
+                f"Try batch_size={' or '.join(map(str, near))}, or fewer devices."
+            )
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={size}" for name, size in self.mesh.shape.items())
+
+
+def layout(text: str) -> Layout | None:
+    """The layout that `--mesh` asks for, on this run's devices.
+
+    Args:
+        text: `data=4,fsdp=2` (either axis alone will do), `auto` for all devices on `data`, or empty: one device, and
+            all of them where there are several processes.
+
+    Returns:
+        None for one device, without any mesh.
+
+    Raises:
+        UsageError: it is not of that form, or asks for more devices than there are.
+    """
+    devices = jax.devices()
+    if not text and jax.process_count() == 1:
+        return None
+    sizes = {"data": len(devices)} if text in ("", AUTO) else parse(text)
+    shape = tuple(sizes.get(axis, 1) for axis in AXES)
+    n = int(np.prod(shape))
+    if n > len(devices):
+        raise UsageError(f"mesh={text!r} needs {n} devices, {len(devices)} are here. `genjax doctor` lists them.")
+    if n < len(devices) and jax.process_count() > 1:
+        raise UsageError(
+            f"mesh={text!r}: {n} devices, but the {jax.process_count()} processes have {len(devices)}, and each must "
+            f"take part. Try --mesh data={len(devices)}."
+        )
+    return Layout(Mesh(_arranged(devices[:n], shape), AXES))
+
+
+def parse(text: str) -> dict[str, int]:
+    """`data=4,fsdp=2` as a dict.
+
+    Raises:
+        UsageError: it is not of that form.
+
+    Example:
+        >>> parse("data=4,fsdp=2")
+        {'data': 4, 'fsdp': 2}
+    """
+    sizes: dict[str, int] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\w+)\s*=\s*([1-9][0-9]*)\s*", part)
+        if not found or found[1] not in AXES or found[1] in sizes:
+            raise UsageError(f"mesh={text!r}: must be {AUTO}, or sizes of data and fsdp, for example data=4,fsdp=2.")
+        sizes[found[1]] = int(found[2])
+    return sizes
+
+
+def _arranged(devices: Sequence[jax.Device], shape: tuple[int, ...]) -> np.ndarray:
+    """Devices in the mesh's shape; where all are used, neighbours on the network are neighbours in the mesh."""
+    if len(devices) == len(jax.devices()) and devices[0].platform != "cpu":
+        from jax.experimental import mesh_utils
+
+        return mesh_utils.create_device_mesh(shape, devices)
+    return np.array(devices).reshape(shape)
