@@ -99,7 +99,8 @@ class Checkpoints:
         self._failure: tuple[_Save, Exception] | None = None
         self._saves = 0
         self._in_block = False
-        self._quiet = Quiet(None if read_only or not seal.is_local(self.folder) else self.folder / LOG)
+        kept = not read_only and self._group.leader and seal.is_local(self.folder)
+        self._quiet = Quiet(self.folder / LOG if kept else None)
         if not read_only:
             self._group.share(self._shelf.open)  # the others come when it is there
 

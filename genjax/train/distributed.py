@@ -31,7 +31,9 @@ JOIN_SECONDS = 300
 KEPT = 1000
 """Decisions that stay readable. The leader is never that far ahead: each chunk needs all processes."""
 FLAGS = ("coordinator", "num_processes", "process_id")
-"""Fields of `Options` that differ between the processes of one run."""
+"""Fields of `Options` by which one process finds the others."""
+OWN = (*FLAGS, "run_dir", "data_dir", "compile_cache", "quiet")
+"""Fields that may differ between the processes of one run."""
 FOREVER_MS = 2**31 - 1
 
 
@@ -72,6 +74,20 @@ class Group:
             self.post(f"signal/{self.rank}", signal)
         n, signal = self.share(lambda: [n, max(self.posted("signal").values(), default=0)])
         return n, signal
+
+    def require_same(self, facts: Mapping[str, Any]) -> None:
+        """Refuse to go on where a field differs from the leader's, but those that may (`OWN`).
+
+        Raises:
+            UsageError: naming the fields, there and here.
+        """
+        facts = json.loads(json.dumps({k: v for k, v in facts.items() if k not in OWN}))
+        there = self.share(lambda: facts)
+        if differ := [f"{k}: {there.get(k)} there, {v} here" for k, v in facts.items() if there.get(k) != v]:
+            raise UsageError(
+                f"process {self.rank} of {self.size} differs from process 0: {'; '.join(differ[:5])}. "
+                "All processes take the same command and the same data."
+            )
 
     def post(self, name: str, value: Any) -> None:
         """Make a JSON value known to all processes."""

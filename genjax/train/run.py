@@ -1,7 +1,6 @@
 """A run: a recipe, its data, its folder. Trains, continues, and never loses what was sealed."""
 
 import dataclasses
-import os
 import shlex
 import sys
 import time
@@ -20,6 +19,7 @@ from genjax.train import distributed, mesh, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
 from genjax.train.display import Display
+from genjax.train.exit_guard import say
 from genjax.train.experiment import Experiment
 from genjax.train.jsonfile import failed_write, write_atomically
 from genjax.train.loop import Every, Progress, fit
@@ -63,7 +63,8 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
     source = data.make_source(dataset.train, cfg.batch_size, experiment.transform, devices)
     writer = _tensorboard(options)
     group = distributed.group()
-    folder = record.RunFolder(group.share(lambda: os.path.abspath(options.run_dir or fresh_folder(name, cfg.seed))))
+    here = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed))
+    folder = record.RunFolder(group.share(lambda: str(here.path)))
     wanted = {
         "experiment": name,
         "config": dataclasses.asdict(cfg),
@@ -71,11 +72,12 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
         "data": dataclasses.asdict(dataset.spec),
     }
     run_only = {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
+    group.require_same({**wanted["config"], **wanted["data"], **wanted["options"]})
     if group.leader:
         folder.check(wanted, run_only)
     _say(f"run folder: {folder.path}")
     with ExitStack() as stack:
-        signals = stack.enter_context(Signals(_say))
+        signals = stack.enter_context(Signals(say))
         if group.leader:
             stack.enter_context(folder)
         new = group.share(lambda: folder.claim(wanted, run_only))
@@ -188,7 +190,8 @@ class _Run:
         steps, where = self.cfg.steps, _shell(self.folder.path)
         if last.step < steps:
             again = command(self.name, self.cfg, self.options)
-            _say(f"saved at step {last.step} of {steps}. To continue: {again} --run-dir {where}")
+            each = f" in each of {self.group.size} processes" if self.group.size > 1 else ""
+            _say(f"saved at step {last.step} of {steps}. To continue{each}: {again} --run-dir {where}")
             return 128 + self.stopped
         _say(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
         return 0

@@ -141,7 +141,7 @@ def files(folder: Path) -> list[str]:
 
 def saved_step(err: str) -> int:
     """The step that an interrupted session says it saved."""
-    found = re.search(r"saved at step (\d+) of \d+\. To continue: genjax train (\S+) .*--run-dir (\S+)", err)
+    found = re.search(r"saved at step (\d+) of \d+\. To continue[^:]*: genjax train (\S+) .*--run-dir (\S+)", err)
     assert found, err
     assert os.path.isdir(found[3])
     return int(found[1])

@@ -1,0 +1,190 @@
+"""Layouts: where leaves lie, what is refused, and what the compiled program says between devices."""
+
+import importlib.util
+from collections import Counter
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from genjax import data, recipes, train
+from genjax.errors import UsageError
+from genjax.train import checkpoint, mesh
+
+
+@pytest.fixture(scope="module")
+def bench(root):
+    """`experiments/bench/collectives.py` as a module."""
+    spec = importlib.util.spec_from_file_location("collectives", root / "experiments" / "bench" / "collectives.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def built(name, layout, **changes):
+    recipe = recipes.load(name)
+    cfg = recipe.Config(data="digits", batch_size=16, z_dim=8, **changes)
+    dataset = data.load("digits", image_size=cfg.image_size or None)
+    experiment = recipe.build(cfg, dataset.spec)
+    return experiment, data.make_source(dataset.train, cfg.batch_size, experiment.transform, layout.mesh)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data", "sizes of data and fsdp, for example data=4,fsdp=2"),
+        ("data=0", "sizes of data and fsdp"),
+        ("model=2", "sizes of data and fsdp"),
+        ("data=2,data=2", "sizes of data and fsdp"),
+        ("data=4,fsdp=4", "needs 16 devices, 8 are here"),
+    ],
+)
+def test_a_mesh_that_cannot_be_is_refused(text, said):
+    with pytest.raises(UsageError, match=said):
+        mesh.layout(text)
+
+
+def test_what_a_mesh_is():
+    assert mesh.layout("") is None
+    assert str(mesh.layout("auto")) == "data=8,fsdp=1"
+    assert str(mesh.layout("fsdp=2")) == "data=1,fsdp=2"
+    assert mesh.layout("fsdp=2").n_devices == 2
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused():
+    layout = mesh.layout("data=4,fsdp=2")
+    layout.check_batch(16)
+    with pytest.raises(UsageError, match=r"batch_size=20 .* 8 devices of mesh data=4,fsdp=2. Try batch_size=16 or 24"):
+        layout.check_batch(20)
+    with pytest.raises(UsageError, match=r"Try batch_size=8, or fewer"):
+        layout.check_batch(4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spec"),
+    [
+        ((), P()),
+        ((1000,), P()),  # small
+        ((4096,), P("fsdp")),
+        ((64, 128), P(None, "fsdp")),
+        ((128, 64), P("fsdp")),
+        ((3, 3, 64, 99), P(None, None, "fsdp")),  # 99 is larger but does not divide
+        ((33, 99), P()),
+    ],
+)
+def test_the_largest_axis_that_divides_is_split(shape, spec):
+    assert mesh.layout("data=2,fsdp=4").leaf(shape).spec == spec
+
+
+@pytest.mark.parametrize("fsdp", [2, 8])
+def test_bytes_of_a_device_fall_as_one_over_fsdp(fsdp):
+    """Parameters, optimizer states and averages; small leaves are whole."""
+    layout = mesh.layout(f"data={8 // fsdp},fsdp={fsdp}")
+    experiment, _ = built("gan_digits", layout)
+    state = layout.init(experiment.step, experiment.model, jax.random.key(0))
+    averages = [p.ema for p in state.players.values() if p.ema is not None]
+    assert averages
+    for tree in ([p.params for p in state.players.values()], state.opt, averages):
+        leaves = jax.tree.leaves(tree)
+        total = sum(x.nbytes for x in leaves)
+        small = sum(x.nbytes for x in leaves if x.size < mesh.SMALL)
+        assert small < 0.02 * total
+        for i in range(8):
+            here = sum(x.addressable_shards[i].data.nbytes for x in leaves)
+            assert here == (total - small) / fsdp + small
+
+
+def test_initial_states_are_the_single_device_s():
+    layout = mesh.layout("data=2,fsdp=4")
+    experiment, _ = built("gan_digits", layout)
+    one = experiment.step.init(experiment.model, jax.random.key(3))
+    many = layout.init(experiment.step, experiment.model, jax.random.key(3))
+    assert jax.tree.structure(one) == jax.tree.structure(many)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("gan_digits", "data=8"),
+        ("vae_digits", "fsdp=8"),
+        ("gan_digits", "data=4,fsdp=2"),
+        pytest.param("vae_digits", "data=8", marks=pytest.mark.slow),
+        pytest.param("gan_fashion_mnist", "data=8", marks=pytest.mark.slow),
+        pytest.param("gan_fashion_mnist", "fsdp=8", marks=pytest.mark.slow),
+        pytest.param("vae_mnist", "data=4,fsdp=2", marks=pytest.mark.slow),
+    ],
+)
+def test_collectives_of_a_step(name, text, bench):
+    """Between devices go gradients, split parameters before they are read, batch statistics and scalars; no examples.
+
+    One reduction per move where no batch statistics are between a gradient and the next.
+    """
+    layout = mesh.layout(text)
+    experiment, source = built(name, layout, **({} if name.endswith("digits") else {"image_size": 16}))
+    program, state = bench.compiled(experiment, source, layout)
+    found = bench.collectives(program.as_text())
+    params = {n: jax.tree.leaves(p.params) for n, p in state.players.items()}
+    leaves = [x for n in params for x in params[n]]
+    split = Counter(x.shape for x in leaves if not x.sharding.is_fully_replicated)
+    assert {c.kind for c in found} == ({"all-reduce", "all-gather"} if split else {"all-reduce"})
+    gathered = Counter(sorted_shape(shape) for c in found if c.kind == "all-gather" for _, shape in c.parts)
+    wanted = Counter(sorted_shape(shape) for shape in split.elements())
+    assert set(gathered) == set(wanted)
+    moves = experiment.step.moves
+    assert all(gathered[shape] <= len(moves) * wanted[shape] for shape in gathered)  # once a move, at most
+    reduced = Counter(int(np.prod(shape)) for c in found if c.kind == "all-reduce" for _, shape in c.parts)
+    fsdp = layout.mesh.shape["fsdp"]
+    sizes = {1, *(x.size for x in leaves), *(x.size // fsdp for x in leaves)}
+    assert set(reduced) <= sizes  # of leaves, their statistics, and scalars
+    gradients = Counter(x.size for m in moves for n in m.players for x in params[n])
+    assert all(reduced[n] >= gradients[n] for n in gradients)
+    if text == "data=8" and not any(p.state for p in state.players.values()):
+        assert len(found) == len(moves)
+
+
+def sorted_shape(shape):
+    """XLA may gather a transposed array."""
+    return tuple(sorted(shape))
+
+
+def test_no_work_is_done_twice(bench):
+    """Each of eight devices does an eighth of the step's arithmetic, and little more for what is not split."""
+    flops = []
+    for text in ("data=1", "data=8"):
+        layout = mesh.layout(text)
+        experiment, source = built("gan_digits", layout)
+        flops.append(bench.compiled(experiment, source, layout)[0].cost_analysis()["flops"])
+    assert flops[1] < 0.6 * flops[0]
+
+
+def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
+    """8 -> 1 -> 8: the restored state is the saved one to the bit, and the change is told."""
+    recipe = recipes.load("gan_digits")
+
+    def session(steps, text):
+        options = train.Options(run_dir=str(tmp_path / "run"), log_every=1, quiet=True, mesh=text)
+        cfg = recipe.Config(data="digits", batch_size=8, z_dim=4, width=16, steps=steps)
+        assert recipe.main(cfg, options) == 0
+        return checkpoint.read_leaves(tmp_path / "run" / "checkpoints")[1], capsys.readouterr().err
+
+    session(2, "data=2,fsdp=4")
+    _, err = session(4, "")
+    assert "continuing from step 2" in err
+    assert "bit-exact resumption is not promised" in err
+    assert "mesh: was data=2,fsdp=4, is none" in err
+    saved, err = session(5, "fsdp=8")
+    assert "mesh: was data=2,fsdp=4, is data=1,fsdp=8" in err
+    layout = mesh.layout("data=4,fsdp=2")
+    experiment = recipe.build(recipe.Config(data="digits", z_dim=4, width=16), data.load("digits").spec)
+    like = layout.init(experiment.step, experiment.model, jax.random.key(0))
+    with checkpoint.Checkpoints(tmp_path / "run" / "checkpoints", read_only=True) as checkpoints:
+        back = checkpoints.restore(like)
+    assert back.step == 5
+    assert checkpoint.tree_digest(back.tree) == checkpoint.digest(saved)
+    assert all(
+        a.sharding == b.sharding for a, b in zip(jax.tree.leaves(back.tree), jax.tree.leaves(like), strict=True)
+    )
+    assert not all(x.sharding.is_fully_replicated for x in jax.tree.leaves(back.tree))
