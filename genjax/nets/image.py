@@ -30,7 +30,7 @@ from genjax.nets.blocks import (
     projection,
 )
 from genjax.nets.functional import functional
-from genjax.nets.mlp import Shape
+from genjax.nets.mlp import Shape, is_batch
 from genjax.types import Net
 
 Images = Float[Array, "batch h w c"]
@@ -75,7 +75,7 @@ def dcgan_generator(z_dim: int, shape: Shape, width: int = 64, norm: str = "batc
     Source:
         Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs, section 3.
     """
-    batch_norm = _is_batch(norm)
+    batch_norm = is_batch(norm)
     return functional(
         lambda rngs: DcganGenerator(z_dim, shape, width, batch_norm, n_classes, rngs=rngs), couples_examples=batch_norm
     )
@@ -95,17 +95,11 @@ def dcgan_discriminator(shape: Shape, width: int = 64, norm: str = "batch", n_cl
     Source:
         Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs, section 3.
     """
-    batch_norm = _is_batch(norm)
+    batch_norm = is_batch(norm)
     return functional(
         lambda rngs: DcganDiscriminator(shape, width, batch_norm, n_classes, rngs=rngs),
         couples_examples=batch_norm and Pyramid(shape, width).n_stages > 1,
     )
-
-
-def _is_batch(norm: str) -> bool:
-    if norm not in ("batch", "none"):
-        raise ValueError(f'norm={norm!r} must be "batch" or "none".')
-    return norm == "batch"
 
 
 @dataclass(frozen=True)
