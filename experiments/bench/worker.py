@@ -73,10 +73,62 @@ def w1_iwae(k: int) -> Workload:
     )  # fmt: skip
 
 
+def w2_conv(size: int, channels: int, z_dim: int, batch_size: int) -> Workload:
+    """Convolutional VAE, 4x4 of stride 2, channels 32, 64, 128 (, 256)."""
+    s = (size, size, channels)
+    return vae(lambda n: nets.plain_encoder(s, n, 32), lambda z: nets.plain_decoder(z, s, 32), z_dim, s, batch_size)
+
+
+def w3_ptgan() -> Workload:
+    """PyTorch-GAN's dcgan.py, 32x32x1, batch 64: upsampling generator, discriminator with dropout and batch norm."""
+    s = (32, 32, 1)
+    g = nets.upsampling_generator(100, s, 64, eps=0.8)
+    return gan(g, nets.dropout_discriminator(s, 16, eps=0.8), 100, s, 64)
+
+
+def w3_dcgan() -> Workload:
+    """The DCGAN of pytorch/examples at 32x32x3, channels 64, 128, 256, batch 128."""
+    s = (32, 32, 3)
+    return gan(nets.dcgan_generator(100, s, 64), nets.dcgan_discriminator(s, 64), 100, s, 128)
+
+
+def w4_ptgan() -> Workload:
+    """PyTorch-GAN's wgan_gp.py, MLPs at 28x28x1, batch 64, five critic steps."""
+    s = (28, 28, 1)
+    g = nets.mlp_generator(100, s, (128, 256, 512, 1024), norm="batch", eps=0.8)
+    return wgan_gp(g, nets.mlp_discriminator(s, (512, 256)), s)
+
+
+def w4_conv() -> Workload:
+    """WGAN-GP on the nets of w3_dcgan, no batch norm in the critic, batch 64, five critic steps."""
+    s = (32, 32, 3)
+    return wgan_gp(nets.dcgan_generator(100, s, 64), nets.dcgan_discriminator(s, 64, "none"), s)
+
+
+def wgan_gp(generator, discriminator, shape) -> Workload:
+    """Wasserstein loss with gradient penalty of weight 10."""
+    penalties = (losses.gradient_penalty(10.0),)
+    return gan(generator, discriminator, 100, shape, 64, losses.wasserstein, penalties, critic_steps=5)
+
+
+def w5_sngan() -> Workload:
+    """Residual nets of 64 channels with spectral norm at 32x32x3, hinge loss, batch 64."""
+    s = (32, 32, 3)
+    g, d = nets.resnet_generator(128, s, 64), nets.resnet_discriminator(s, 64)
+    return gan(g, d, 128, s, 64, losses.hinge, b1=0.0, b2=0.9)
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "w1_vae": w1_vae,
     "w1_iwae1": lambda: w1_iwae(1),
     "w1_iwae50": lambda: w1_iwae(50),
+    "w2_conv32": lambda: w2_conv(32, 1, 32, 128),
+    "w2_conv64": lambda: w2_conv(64, 3, 64, 64),
+    "w3_ptgan": w3_ptgan,
+    "w3_dcgan": w3_dcgan,
+    "w4_ptgan": w4_ptgan,
+    "w4_conv": w4_conv,
+    "w5_sngan": w5_sngan,
 }
 
 

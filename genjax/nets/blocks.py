@@ -15,6 +15,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from genjax.nets.conv import Padding, conv, conv_transpose
+from genjax.nets.resample import conv_pool, upsample_conv
+from genjax.types import Key
 
 Init = Callable[..., Array]
 
@@ -100,6 +102,28 @@ class ConvTranspose(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
         return _biased(conv_transpose(x, self.kernel[...], self.stride, "SAME"), self.bias)
+
+
+class UpConv(nnx.Module):
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution of padding 1."""
+
+    def __init__(self, n_in: int, n_out: int, *, init: Init = lecun, bias: bool = True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(init(rngs.params(), (3, 3, n_in, n_out)))
+        self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
+        return _biased(upsample_conv(x, self.kernel[...]), self.bias)
+
+
+class ConvPool(nnx.Module):
+    """A 3x3 convolution of padding 1, then the mean over 2x2 places."""
+
+    def __init__(self, n_in: int, n_out: int, *, init: Init = lecun, bias: bool = True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(init(rngs.params(), (3, 3, n_in, n_out)))
+        self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
+        return _biased(conv_pool(x, self.kernel[...]), self.bias)
 
 
 def _biased(x, bias: nnx.Param | None):
@@ -212,6 +236,23 @@ class ResBlock(nnx.Module):
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
         h = self.conv1(jax.nn.silu(self.norm1(x)))
         return x + self.conv2(jax.nn.silu(self.norm2(h)))
+
+
+def drop_channels(h: Float[Array, "batch h w c"], rate: float, key: Key | None, train: bool) -> Float[Array, "batch h w c"]:
+    """Sets whole channels of each example to zero with probability `rate` and scales the others up; in training only.
+
+    Raises:
+        ValueError: training without a key.
+
+    Source:
+        Tompson et al. 2015, Efficient Object Localization Using Convolutional Networks (SpatialDropout).
+    """
+    if not train or rate == 0.0:
+        return h
+    if key is None:
+        raise ValueError("This net has dropout: in training call it with key=.")
+    kept = jax.random.bernoulli(key, 1.0 - rate, (h.shape[0], 1, 1, h.shape[3]))
+    return h * (kept / (1.0 - rate)).astype(h.dtype)
 
 
 def leaky(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

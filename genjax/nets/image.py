@@ -104,10 +104,14 @@ def dcgan_discriminator(shape: Shape, width: int = 64, norm: str = "batch", n_cl
 
 @dataclass(frozen=True)
 class Pyramid:
-    """The sizes of a net's stages for images of `shape`, with `width` channels in the first one."""
+    """The sizes of a net's stages for images of `shape`, with `width` channels in the first one.
+
+    The smaller side of the smallest map is from `least` to 2 * `least` - 1, unless one stage alone goes below it.
+    """
 
     shape: Shape
     width: int
+    least: int = 4
 
     def __post_init__(self):
         if min(*self.shape, self.width) < 1:
@@ -116,7 +120,7 @@ class Pyramid:
     @property
     def n_stages(self) -> int:
         """Halvings of height and width."""
-        return max(int(math.log2(min(self.shape[:2]) / 4)), 1)
+        return max(int(math.log2(min(self.shape[:2]) / self.least)), 1)
 
     @property
     def base(self) -> tuple[int, int]:
@@ -259,10 +263,10 @@ def _dcgan_inits(batch_norm: bool) -> tuple[Init, Init]:
 
 
 def _batch_norm(n: int, rngs: nnx.Rngs) -> BatchNorm:
-    return BatchNorm(n, scale_init=_around_one, rngs=rngs)
+    return BatchNorm(n, scale_init=around_one, rngs=rngs)
 
 
-def _around_one(key, shape) -> Float[Array, " n"]:
+def around_one(key, shape) -> Float[Array, " n"]:
     """DCGAN's scales: normal(1, 0.02)."""
     return 1.0 + 0.02 * jax.random.normal(key, shape)
 

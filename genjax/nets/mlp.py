@@ -1,7 +1,7 @@
 """Multi-layer perceptrons on flattened images of any height, width and channels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,12 @@ def mlp_decoder(
 
 
 def mlp_generator(
-    z_dim: int, shape: Shape, hidden: tuple[int, ...] = (256, 512), n_classes: int = 0, norm: str = "none"
+    z_dim: int,
+    shape: Shape,
+    hidden: tuple[int, ...] = (256, 512),
+    n_classes: int = 0,
+    norm: str = "none",
+    eps: float = 1e-5,
 ) -> Net:
     """z [batch, z_dim] -> images [batch, *shape] in (-1, 1): leaky ReLU layers, then tanh.
 
@@ -64,15 +69,15 @@ def mlp_generator(
         hidden: sizes of the hidden layers.
         n_classes: with more than 0, `apply` needs labels `y` [batch].
         norm: "none", or "batch": batch norm on every hidden layer but the first.
+        eps: added to the variances of batch norm.
     """
-    batch_norm = is_batch(norm)
-    sizes = (z_dim, *hidden, math.prod(shape))
-    return functional(
-        lambda rngs: Mlp(
-            sizes, n_classes, leaky, init=he(0.2), shape=shape, squash=jnp.tanh, batch_norm=batch_norm, rngs=rngs
-        ),
-        couples_examples=batch_norm and len(hidden) > 1,
-    )
+    sizes, normed = (z_dim, *hidden, math.prod(shape)), hidden[1:] if is_batch(norm) else ()
+
+    def make(rngs: nnx.Rngs) -> Mlp:
+        norms = [BatchNorm(n, eps=eps, rngs=rngs) for n in normed]
+        return Mlp(sizes, n_classes, leaky, init=he(0.2), shape=shape, squash=jnp.tanh, norms=norms, rngs=rngs)
+
+    return functional(make, couples_examples=bool(normed))
 
 
 def mlp_discriminator(shape: Shape, hidden: tuple[int, ...] = (512, 256), n_classes: int = 0) -> Net:
@@ -96,13 +101,15 @@ class Mlp(nnx.Module):
         init: Init,
         shape: Shape | None = None,
         squash: Callable | None = None,
-        batch_norm: bool = False,
+        norms: Sequence[BatchNorm] = (),
         rngs: nnx.Rngs,
     ):
-        """`shape` is the image to fold the output into, `squash` the last activation; None for neither."""
-        normed = sizes[2:-1] if batch_norm else ()
-        self.norms = nnx.List([BatchNorm(n, rngs=rngs) for n in normed])
-        self.layers = nnx.List(_dense_layers(sizes, init, lecun, rngs, biased=lambda i: not 1 <= i <= len(normed)))
+        """`shape` is the image to fold the output into, `squash` the last activation; None for neither.
+
+        `norms` stand before the activations of the hidden layers after the first.
+        """
+        self.norms = nnx.List(norms)
+        self.layers = nnx.List(_dense_layers(sizes, init, lecun, rngs, biased=lambda i: not 1 <= i <= len(norms)))
         self.label = embed(n_classes, sizes[1], rngs=rngs)
         self.activation, self.shape, self.squash = activation, shape, squash
 
