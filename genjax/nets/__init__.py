@@ -11,3 +11,7 @@ from genjax.nets.mlp import mlp_decoder as mlp_decoder
 from genjax.nets.mlp import mlp_discriminator as mlp_discriminator
 from genjax.nets.mlp import mlp_encoder as mlp_encoder
 from genjax.nets.mlp import mlp_generator as mlp_generator
+from genjax.nets.resample import conv_pool as conv_pool
+from genjax.nets.resample import mean_pool as mean_pool
+from genjax.nets.resample import upsample as upsample
+from genjax.nets.resample import upsample_conv as upsample_conv
