@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from genjax.nets.conv import Padding, conv, conv_transpose
-from genjax.nets.resample import conv_pool, upsample_conv
+from genjax.nets.resample import Method, conv_pool, upsample_conv
 from genjax.types import Key
 
 Init = Callable[..., Array]
@@ -105,21 +105,32 @@ class ConvTranspose(nnx.Module):
 
 
 class UpConv(nnx.Module):
-    """Nearest-neighbour upsampling by 2, then a 3x3 convolution of padding 1."""
+    """Upsampling by 2, then a convolution of odd `size` and stride 1; see `resample.upsample_conv`."""
 
-    def __init__(self, n_in: int, n_out: int, *, init: Init = lecun, bias: bool = True, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(init(rngs.params(), (3, 3, n_in, n_out)))
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        size: int = 3,
+        method: Method = "nearest",
+        *,
+        init: Init = lecun,
+        bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        self.method: Method = method
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, n_in, n_out)))
         self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
-        return _biased(upsample_conv(x, self.kernel[...]), self.bias)
+        return _biased(upsample_conv(x, self.kernel[...], self.method), self.bias)
 
 
 class ConvPool(nnx.Module):
-    """A 3x3 convolution of padding 1, then the mean over 2x2 places."""
+    """A convolution of odd `size` and stride 1, then the mean over 2x2 places; see `resample.conv_pool`."""
 
-    def __init__(self, n_in: int, n_out: int, *, init: Init = lecun, bias: bool = True, rngs: nnx.Rngs):
-        self.kernel = nnx.Param(init(rngs.params(), (3, 3, n_in, n_out)))
+    def __init__(self, n_in: int, n_out: int, size: int = 3, *, init: Init = lecun, bias: bool = True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, n_in, n_out)))
         self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
@@ -238,7 +249,9 @@ class ResBlock(nnx.Module):
         return x + self.conv2(jax.nn.silu(self.norm2(h)))
 
 
-def drop_channels(h: Float[Array, "batch h w c"], rate: float, key: Key | None, train: bool) -> Float[Array, "batch h w c"]:
+def drop_channels(
+    h: Float[Array, "batch h w c"], rate: float, key: Key | None, train: bool
+) -> Float[Array, "batch h w c"]:
     """Sets whole channels of each example to zero with probability `rate` and scales the others up; in training only.
 
     Raises:

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from genjax.nets.blocks import BatchNorm, Conv, ConvPool, Dense, Init, embed, projection
+from genjax.nets.blocks import BatchNorm, Conv, ConvPool, Dense, Init, UpConv, embed, projection
 from genjax.nets.functional import functional
 from genjax.nets.image import Images, Labels, Pyramid
 from genjax.nets.mlp import Shape
-from genjax.nets.resample import mean_pool, upsample
 from genjax.nets.spectral import spectral_norm
 from genjax.types import Net
 
@@ -79,21 +78,21 @@ class ResnetGenerator(nnx.Module):
 
 
 class UpBlock(nnx.Module):
-    """up(shortcut x) + conv(relu(norm(conv(up(relu(norm x)))))), up bilinear by 2.
+    """shortcut(up x) + conv(relu(norm(conv(up(relu(norm x)))))), up bilinear by 2.
 
-    The 1x1 shortcut commutes with the upsampling, whose taps sum to 1, and is done on the smaller map. No convolution
-    has a bias: batch norm, at the latest the generator's last one, would take it away.
+    No convolution has a bias: batch norm, at the latest the generator's last one, would take it away.
     """
 
     def __init__(self, n: int, *, rngs: nnx.Rngs):
         self.norm1, self.norm2 = BatchNorm(n, rngs=rngs), BatchNorm(n, rngs=rngs)
-        self.conv1, self.conv2 = (Conv(n, n, init=INIT, bias=False, rngs=rngs) for _ in range(2))
-        self.shortcut = Conv(n, n, 1, init=SHORTCUT, bias=False, rngs=rngs)
+        self.conv1 = UpConv(n, n, 3, "bilinear", init=INIT, bias=False, rngs=rngs)
+        self.conv2 = Conv(n, n, init=INIT, bias=False, rngs=rngs)
+        self.shortcut = UpConv(n, n, 1, "bilinear", init=SHORTCUT, bias=False, rngs=rngs)
 
     def __call__(self, x: Images, train: bool) -> Images:
-        h = self.conv1(upsample(jax.nn.relu(self.norm1(x, train=train)), "bilinear"))
+        h = self.conv1(jax.nn.relu(self.norm1(x, train=train)))
         h = self.conv2(jax.nn.relu(self.norm2(h, train=train)))
-        return h + upsample(self.shortcut(x), "bilinear")
+        return h + self.shortcut(x)
 
 
 class ResnetDiscriminator(nnx.Module):
@@ -123,11 +122,11 @@ class DownBlock(nnx.Module):
         self.first = first
         self.conv1 = Conv(n_in, n_out, init=INIT, rngs=rngs)
         self.conv2 = ConvPool(n_out, n_out, init=INIT, rngs=rngs)
-        self.shortcut = Conv(n_in, n_out, 1, init=SHORTCUT, rngs=rngs)
+        self.shortcut = ConvPool(n_in, n_out, 1, init=SHORTCUT, rngs=rngs)
 
     def __call__(self, x: Images) -> Images:
         h = self.conv1(x if self.first else jax.nn.relu(x))
-        return self.conv2(jax.nn.relu(h)) + self.shortcut(mean_pool(x))
+        return self.conv2(jax.nn.relu(h)) + self.shortcut(x)
 
 
 class FlatBlock(nnx.Module):
