@@ -1,8 +1,8 @@
 """genjax's side of the paired benchmark: one training workload behind a one-line protocol.
 
 Command:  python experiments/bench/worker.py WORKLOAD
-Prints:   {"ready": ...} once compiled; then, for each line `go SECONDS` on standard input, trains about that long and
-          prints {"worker", "images_per_s", "cpu_us_per_image", "calls", "images"}. README.md beside this file tells more.
+Prints:   {"ready": ...} once compiled; then for each line `go SECONDS` on standard input trains about that long and
+          prints {"worker", "images_per_s", "cpu_us_per_image", "calls", "images"}; see README.md here.
 
 Every workload is built from the public API as a recipe is, and trained by the compiled chunk that `train.fit` runs.
 Data are random pixels on the device. An image is one real image seen by the discriminator, or by the VAE.

@@ -26,7 +26,7 @@ def elbo(distortion: PerExample, rate: PerExample) -> PerExample:
 
 
 def iwae(log_weights: Float[Array, "k batch"]) -> PerExample:
-    """Importance-weighted bound on log p(x) per example, in nats: log of the mean of k weights; grows with k on average.
+    """Importance-weighted bound on log p(x) per example, in nats: log of the mean of k weights.
 
     Args:
         log_weights: log p(x, z_k) - log q(z_k | x) of k independent samples z_k of q(z | x), in nats.

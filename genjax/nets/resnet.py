@@ -89,7 +89,7 @@ class UpBlock(nnx.Module):
         self.conv2 = Conv(n, n, init=INIT, bias=False, rngs=rngs)
         self.shortcut = UpConv(n, n, 1, "bilinear", init=SHORTCUT, bias=False, rngs=rngs)
 
-    def __call__(self, x: Images, train: bool) -> Images:
+    def __call__(self, x: Images, train: bool) -> Float[Array, "batch h2 w2 c"]:
         h = self.conv1(jax.nn.relu(self.norm1(x, train=train)))
         h = self.conv2(jax.nn.relu(self.norm2(h, train=train)))
         return h + self.shortcut(x)
@@ -124,7 +124,7 @@ class DownBlock(nnx.Module):
         self.conv2 = ConvPool(n_out, n_out, init=INIT, rngs=rngs)
         self.shortcut = ConvPool(n_in, n_out, 1, init=SHORTCUT, rngs=rngs)
 
-    def __call__(self, x: Images) -> Images:
+    def __call__(self, x: Images) -> Float[Array, "batch h2 w2 c2"]:
         h = self.conv1(x if self.first else jax.nn.relu(x))
         return self.conv2(jax.nn.relu(h)) + self.shortcut(x)
 

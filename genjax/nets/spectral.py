@@ -18,10 +18,10 @@ def spectral_norm(
 ) -> Net:
     """`net` with every kernel W divided by an estimate of its largest singular value, so that no layer stretches.
 
-    A kernel is read as a matrix, its last axis against all others: (in, out) of a dense layer, (height * width * in,
-    out) of a convolution. The estimate is by power iteration from a vector u that the state carries from call to call:
-    v = W u / |W u|, u = W' v / |W' v|, sigma = v' W u. Calls with train=True iterate, others use the last u. u and v are
-    constants to the gradient, which flows through sigma by W alone.
+    A kernel is read as a matrix W, its last axis against all others: (in, out) of a dense layer, (height * width * in,
+    out) of a convolution. Power iteration starts at a vector u that the state carries from call to call: with
+    v = W u / |W u|, each iteration sets u = W' v / |W' v|; sigma = v' W u in the end. Calls with train=True iterate,
+    others use the last u. Both u and v are constants to the gradient, which flows through sigma by W alone.
 
     Parameters are those of `net`; the state is {"net": that of `net`, "u": a vector for each kernel, by its path}.
 
@@ -68,7 +68,7 @@ def largest_singular_value(
 ) -> tuple[Float[Array, ""], Float[Array, " out"]]:
     """(sigma, u): the estimate after power iterations from u, and the vector they end with; differentiable by w.
 
-    Without an iteration sigma is |W u|. At most the singular value, which it approaches as (second / first) ** (2 n).
+    Without an iteration sigma is |W u|. Never above the singular value.
     """
     matrix = at_least_float32(w).reshape(math.prod(w.shape[:-1]), w.shape[-1])
     fixed = lax.stop_gradient(matrix)

@@ -17,7 +17,7 @@ INIT = normal(0.02)
 
 
 def upsampling_generator(z_dim: int, shape: Shape, width: int = 64, n_classes: int = 0, eps: float = 1e-5) -> Net:
-    """z [batch, z_dim] -> images [batch, *shape] in (-1, 1), by nearest upsampling and 3x3 convolutions with batch norm.
+    """z [batch, z_dim] -> images [batch, *shape] in (-1, 1), by nearest upsampling, 3x3 convolutions and batch norm.
 
     Neighbouring pixels see equal numbers of taps, so no checkerboard is built in.
 
