@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from genjax.dist.numerics import at_least_float32, sum_event
+from genjax.dist.numerics import at_least_float32, flat_event, softplus, sum_event
 from genjax.types import Key
 
 
@@ -44,8 +44,8 @@ class Bernoulli(NamedTuple):
         For x strictly between 0 and 1 (grey values) this is the usual cross-entropy, minimal where the mean equals x,
         but not the logarithm of a normalised density: binarise the data where the number itself matters.
         """
-        logits, x = at_least_float32(self.logits), at_least_float32(x)
-        return sum_event(x * logits - jax.nn.softplus(logits))
+        logits, x = (flat_event(at_least_float32(a)) for a in (self.logits, x))
+        return sum_event(x * logits - softplus(logits))
 
     def kl(self, other: "Bernoulli") -> Float[Array, " batch"]:
         """KL(self || other) per example in nats, summed over the event; at least 0."""

@@ -19,6 +19,30 @@ def sum_event(values: Float[Array, "batch *event"]) -> Float[Array, " batch"]:
     return values.sum(axis=tuple(range(1, values.ndim)))
 
 
+@jax.custom_jvp
+def softplus(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """log(1 + e^x), finite for any finite x; `jax.nn.softplus` with its derivative, sigmoid(x), computed from x alone.
+
+    One fused pass forward and one backward, where the library's derivative evaluates the function again.
+
+    Example:
+        >>> softplus(jnp.array([-1e4, 0.0, 1e4])).round(4).tolist()
+        [0.0, 0.6931, 10000.0]
+    """
+    return jnp.maximum(x, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+softplus.defjvps(lambda dx, _, x: dx * jax.nn.sigmoid(x))
+
+
+def flat_event(x: Shaped[Array, "batch *event"]) -> Shaped[Array, "batch n"]:
+    """The event's axes as one.
+
+    On CPU, XLA runs elementwise loops over a last axis of one channel without vector instructions, five times slower.
+    """
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
+
+
 def softclamp(x: Float[Array, "*s"], low: float, high: float) -> Float[Array, "*s"]:
     """A smooth, strictly increasing stand-in for `clip(x, low, high)`.
 

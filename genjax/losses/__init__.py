@@ -10,7 +10,7 @@ from genjax.losses.adversarial import (
     relativistic,
     wasserstein,
 )
-from genjax.losses.bound import elbo, free_bits
+from genjax.losses.bound import elbo, free_bits, iwae
 from genjax.losses.divergence import kl_normal, kl_std_normal
 from genjax.losses.penalty import check_critic, gradient_penalty, r1, r2
 
@@ -21,6 +21,7 @@ __all__ = [
     "free_bits",
     "gradient_penalty",
     "hinge",
+    "iwae",
     "kl_normal",
     "kl_std_normal",
     "least_squares",

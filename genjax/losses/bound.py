@@ -1,5 +1,7 @@
 """Bounds on the log evidence."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, ScalarLike
@@ -21,6 +23,23 @@ def elbo(distortion: PerExample, rate: PerExample) -> PerExample:
         [-105.0]
     """
     return -(at_least_float32(distortion) + at_least_float32(rate))
+
+
+def iwae(log_weights: Float[Array, "k batch"]) -> PerExample:
+    """Importance-weighted bound on log p(x) per example, in nats: log of the mean of k weights.
+
+    Args:
+        log_weights: log p(x, z_k) - log q(z_k | x) of k independent samples z_k of q(z | x), in nats.
+
+    Source:
+        Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, eq. 8.
+
+    Example:
+        >>> iwae(jnp.log(jnp.array([[1.0], [3.0]]))).round(4).tolist()  # log 2
+        [0.6931]
+    """
+    log_weights = at_least_float32(log_weights)
+    return jax.nn.logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])
 
 
 def free_bits(kl: Float[Array, "batch groups"], lam: ScalarLike, mask: reduce.Mask | None = None) -> Scalar:

@@ -15,6 +15,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from genjax.nets.conv import Padding, conv, conv_transpose
+from genjax.nets.resample import Method, conv_pool, upsample_conv
+from genjax.types import Key
 
 Init = Callable[..., Array]
 
@@ -100,6 +102,39 @@ class ConvTranspose(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
         return _biased(conv_transpose(x, self.kernel[...], self.stride, "SAME"), self.bias)
+
+
+class UpConv(nnx.Module):
+    """Upsampling by 2, then a convolution of odd `size` and stride 1; see `resample.upsample_conv`."""
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        size: int = 3,
+        method: Method = "nearest",
+        *,
+        init: Init = lecun,
+        bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        self.method: Method = method
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, n_in, n_out)))
+        self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
+        return _biased(upsample_conv(x, self.kernel[...], self.method), self.bias)
+
+
+class ConvPool(nnx.Module):
+    """A convolution of odd `size` and stride 1, then the mean over 2x2 places; see `resample.conv_pool`."""
+
+    def __init__(self, n_in: int, n_out: int, size: int = 3, *, init: Init = lecun, bias: bool = True, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(init(rngs.params(), (size, size, n_in, n_out)))
+        self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
+
+    def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
+        return _biased(conv_pool(x, self.kernel[...]), self.bias)
 
 
 def _biased(x, bias: nnx.Param | None):
@@ -212,6 +247,25 @@ class ResBlock(nnx.Module):
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
         h = self.conv1(jax.nn.silu(self.norm1(x)))
         return x + self.conv2(jax.nn.silu(self.norm2(h)))
+
+
+def drop_channels(
+    h: Float[Array, "batch h w c"], rate: float, key: Key | None, train: bool
+) -> Float[Array, "batch h w c"]:
+    """Sets whole channels of each example to zero with probability `rate` and scales the others up; in training only.
+
+    Raises:
+        ValueError: training without a key.
+
+    Source:
+        Tompson et al. 2015, Efficient Object Localization Using Convolutional Networks (SpatialDropout).
+    """
+    if not train or rate == 0.0:
+        return h
+    if key is None:
+        raise ValueError("This net has dropout: in training call it with key=.")
+    kept = jax.random.bernoulli(key, 1.0 - rate, (h.shape[0], 1, 1, h.shape[3]))
+    return h * (kept / (1.0 - rate)).astype(h.dtype)
 
 
 def leaky(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

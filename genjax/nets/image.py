@@ -30,7 +30,7 @@ from genjax.nets.blocks import (
     projection,
 )
 from genjax.nets.functional import functional
-from genjax.nets.mlp import Shape
+from genjax.nets.mlp import Shape, is_batch
 from genjax.types import Net
 
 Images = Float[Array, "batch h w c"]
@@ -75,7 +75,7 @@ def dcgan_generator(z_dim: int, shape: Shape, width: int = 64, norm: str = "batc
     Source:
         Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs, section 3.
     """
-    batch_norm = _is_batch(norm)
+    batch_norm = is_batch(norm)
     return functional(
         lambda rngs: DcganGenerator(z_dim, shape, width, batch_norm, n_classes, rngs=rngs), couples_examples=batch_norm
     )
@@ -95,25 +95,23 @@ def dcgan_discriminator(shape: Shape, width: int = 64, norm: str = "batch", n_cl
     Source:
         Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs, section 3.
     """
-    batch_norm = _is_batch(norm)
+    batch_norm = is_batch(norm)
     return functional(
         lambda rngs: DcganDiscriminator(shape, width, batch_norm, n_classes, rngs=rngs),
         couples_examples=batch_norm and Pyramid(shape, width).n_stages > 1,
     )
 
 
-def _is_batch(norm: str) -> bool:
-    if norm not in ("batch", "none"):
-        raise ValueError(f'norm={norm!r} must be "batch" or "none".')
-    return norm == "batch"
-
-
 @dataclass(frozen=True)
 class Pyramid:
-    """The sizes of a net's stages for images of `shape`, with `width` channels in the first one."""
+    """The sizes of a net's stages for images of `shape`, with `width` channels in the first one.
+
+    The smaller side of the smallest map is from `least` to 2 * `least` - 1, unless one stage alone goes below it.
+    """
 
     shape: Shape
     width: int
+    least: int = 4
 
     def __post_init__(self):
         if min(*self.shape, self.width) < 1:
@@ -122,7 +120,7 @@ class Pyramid:
     @property
     def n_stages(self) -> int:
         """Halvings of height and width."""
-        return max(int(math.log2(min(self.shape[:2]) / 4)), 1)
+        return max(int(math.log2(min(self.shape[:2]) / self.least)), 1)
 
     @property
     def base(self) -> tuple[int, int]:
@@ -265,10 +263,10 @@ def _dcgan_inits(batch_norm: bool) -> tuple[Init, Init]:
 
 
 def _batch_norm(n: int, rngs: nnx.Rngs) -> BatchNorm:
-    return BatchNorm(n, scale_init=_around_one, rngs=rngs)
+    return BatchNorm(n, scale_init=around_one, rngs=rngs)
 
 
-def _around_one(key, shape) -> Float[Array, " n"]:
+def around_one(key, shape) -> Float[Array, " n"]:
     """DCGAN's scales: normal(1, 0.02)."""
     return 1.0 + 0.02 * jax.random.normal(key, shape)
 

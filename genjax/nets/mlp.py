@@ -1,14 +1,14 @@
 """Multi-layer perceptrons on flattened images of any height, width and channels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from genjax.nets.blocks import Dense, Embed, Init, embed, he, leaky, lecun, normal, projection
+from genjax.nets.blocks import BatchNorm, Dense, Embed, Init, embed, he, leaky, lecun, normal, projection
 from genjax.nets.functional import functional
 from genjax.types import Net
 
@@ -16,9 +16,16 @@ Shape = tuple[int, int, int]
 """(height, width, channels)."""
 
 
-def mlp_encoder(shape: Shape, n_out: int, hidden: tuple[int, ...] = (400,), n_classes: int = 0) -> Net:
-    """x [batch, *shape] -> [batch, n_out]: ReLU layers of the given sizes, then a linear one.
+def mlp_encoder(
+    shape: Shape,
+    n_out: int,
+    hidden: tuple[int, ...] = (400,),
+    n_classes: int = 0,
+    activation: Callable = jax.nn.relu,
+) -> Net:
+    """x [batch, *shape] -> [batch, n_out]: hidden layers of the given sizes, then a linear one.
 
+    Hidden kernels begin with He's initialisation under ReLU, LeCun's under any other activation (tanh).
     With n_classes > 0, `apply` needs labels `y` [batch].
 
     Example:
@@ -28,19 +35,49 @@ def mlp_encoder(shape: Shape, n_out: int, hidden: tuple[int, ...] = (400,), n_cl
         (2, 4)
     """
     sizes = (math.prod(shape), *hidden, n_out)
-    return functional(lambda rngs: Mlp(sizes, n_classes, jax.nn.relu, init=he(), rngs=rngs))
+    return functional(lambda rngs: Mlp(sizes, n_classes, activation, init=_init_for(activation), rngs=rngs))
 
 
-def mlp_decoder(z_dim: int, shape: Shape, hidden: tuple[int, ...] = (400,), n_classes: int = 0) -> Net:
-    """z [batch, z_dim] -> [batch, *shape], the likelihood's raw parameters; `shape`'s channels are its `n_out`."""
-    sizes = (z_dim, *hidden, math.prod(shape))
-    return functional(lambda rngs: Mlp(sizes, n_classes, jax.nn.relu, init=he(), shape=shape, rngs=rngs))
+def mlp_decoder(
+    z_dim: int,
+    shape: Shape,
+    hidden: tuple[int, ...] = (400,),
+    n_classes: int = 0,
+    activation: Callable = jax.nn.relu,
+) -> Net:
+    """z [batch, z_dim] -> [batch, *shape], the likelihood's raw parameters; `shape`'s channels are its `n_out`.
+
+    Activation and initialisation as in `mlp_encoder`.
+    """
+    sizes, init = (z_dim, *hidden, math.prod(shape)), _init_for(activation)
+    return functional(lambda rngs: Mlp(sizes, n_classes, activation, init=init, shape=shape, rngs=rngs))
 
 
-def mlp_generator(z_dim: int, shape: Shape, hidden: tuple[int, ...] = (256, 512), n_classes: int = 0) -> Net:
-    """z [batch, z_dim] -> images [batch, *shape] in (-1, 1): leaky ReLU layers, then tanh. No normalisation."""
-    sizes = (z_dim, *hidden, math.prod(shape))
-    return functional(lambda rngs: Mlp(sizes, n_classes, leaky, init=he(0.2), shape=shape, squash=jnp.tanh, rngs=rngs))
+def mlp_generator(
+    z_dim: int,
+    shape: Shape,
+    hidden: tuple[int, ...] = (256, 512),
+    n_classes: int = 0,
+    norm: str = "none",
+    eps: float = 1e-5,
+) -> Net:
+    """z [batch, z_dim] -> images [batch, *shape] in (-1, 1): leaky ReLU layers, then tanh.
+
+    Args:
+        z_dim: latent dimensions.
+        shape: of an image, (height, width, channels).
+        hidden: sizes of the hidden layers.
+        n_classes: with more than 0, `apply` needs labels `y` [batch].
+        norm: "none", or "batch": batch norm on every hidden layer but the first.
+        eps: added to the variances of batch norm.
+    """
+    sizes, normed = (z_dim, *hidden, math.prod(shape)), hidden[1:] if is_batch(norm) else ()
+
+    def make(rngs: nnx.Rngs) -> Mlp:
+        norms = [BatchNorm(n, eps=eps, rngs=rngs) for n in normed]
+        return Mlp(sizes, n_classes, leaky, init=he(0.2), shape=shape, squash=jnp.tanh, norms=norms, rngs=rngs)
+
+    return functional(make, couples_examples=bool(normed))
 
 
 def mlp_discriminator(shape: Shape, hidden: tuple[int, ...] = (512, 256), n_classes: int = 0) -> Net:
@@ -64,10 +101,15 @@ class Mlp(nnx.Module):
         init: Init,
         shape: Shape | None = None,
         squash: Callable | None = None,
+        norms: Sequence[BatchNorm] = (),
         rngs: nnx.Rngs,
     ):
-        """`shape` is the image to fold the output into, `squash` the last activation; None for neither."""
-        self.layers = nnx.List(_dense_layers(sizes, init, lecun, rngs))
+        """`shape` is the image to fold the output into, `squash` the last activation; None for neither.
+
+        `norms` stand before the activations of the hidden layers after the first.
+        """
+        self.norms = nnx.List(norms)
+        self.layers = nnx.List(_dense_layers(sizes, init, lecun, rngs, biased=lambda i: not 1 <= i <= len(norms)))
         self.label = embed(n_classes, sizes[1], rngs=rngs)
         self.activation, self.shape, self.squash = activation, shape, squash
 
@@ -75,8 +117,9 @@ class Mlp(nnx.Module):
         h = self.layers[0](x.reshape(x.shape[0], -1))
         if self.label is not None:
             h = h + self.label(y)
-        for layer in list(self.layers)[1:]:
+        for i, layer in enumerate(list(self.layers)[1:]):
             h = layer(self.activation(h))
+            h = self.norms[i](h, train=train) if i < len(self.norms) else h
         h = h if self.squash is None else self.squash(h)
         return h if self.shape is None else h.reshape(-1, *self.shape)
 
@@ -96,6 +139,20 @@ class MlpDiscriminator(nnx.Module):
         return self.logit(h)[:, 0] + projection(h, self.label, y)
 
 
-def _dense_layers(sizes: tuple[int, ...], init: Init, last: Init, rngs: nnx.Rngs) -> list[Dense]:
+def _dense_layers(
+    sizes: tuple[int, ...], init: Init, last: Init, rngs: nnx.Rngs, biased: Callable[[int], bool] = lambda i: True
+) -> list[Dense]:
     n = len(sizes) - 1
-    return [Dense(sizes[i], sizes[i + 1], init=init if i < n - 1 else last, rngs=rngs) for i in range(n)]
+    inits = [init] * (n - 1) + [last]
+    return [Dense(sizes[i], sizes[i + 1], init=inits[i], bias=biased(i), rngs=rngs) for i in range(n)]
+
+
+def _init_for(activation: Callable) -> Init:
+    return he() if activation is jax.nn.relu else lecun
+
+
+def is_batch(norm: str) -> bool:
+    """Whether `norm` is "batch"; it may also be "none"."""
+    if norm not in ("batch", "none"):
+        raise ValueError(f'norm={norm!r} must be "batch" or "none".')
+    return norm == "batch"

@@ -1,0 +1,216 @@
+"""genjax's side of the paired benchmark: one training workload behind a one-line protocol.
+
+Command:  python experiments/bench/worker.py WORKLOAD
+Prints:   {"ready": ...} once compiled; then for each line `go SECONDS` on standard input trains about that long and
+          prints {"worker", "images_per_s", "cpu_us_per_image", "calls", "images"}; see README.md here.
+
+Every workload is built from the public API as a recipe is, and trained by the compiled chunk that `train.fit` runs.
+Data are random pixels on the device. An image is one real image seen by the discriminator, or by the VAE.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from genjax import data, losses, models, nets, objectives, train
+from genjax.train.loop import make_chunk
+
+SECONDS_A_CALL = 0.25
+"""What one call of the compiled chunk should take, so that a slice of a few seconds ends in time."""
+
+
+class Workload(NamedTuple):
+    """A model, its step, and the images it is fed."""
+
+    model: Any
+    step: train.Step
+    transform: data.Transform
+    shape: tuple[int, int, int]
+    batch_size: int
+
+
+def vae(encoder, decoder, z_dim: int, shape, batch_size: int, objective: Callable = objectives.vae) -> Workload:
+    """A VAE of Bernoulli pixels under Adam; `encoder(n_out)` and `decoder(z_dim)` give its nets."""
+    model = models.VAE(encoder(2 * z_dim), decoder(z_dim), z_dim, channels=shape[2])
+    step = train.make_step(train.Move("vae", objective(model), optax.adam(1e-3)))
+    return Workload(model, step, data.to_unit(), shape, batch_size)
+
+
+def gan(
+    generator, discriminator, z_dim: int, shape, batch_size: int,
+    pair=losses.nonsaturating, penalties=(), critic_steps: int = 1, b1: float = 0.5, b2: float = 0.999,
+) -> Workload:  # fmt: skip
+    """A GAN under Adam; both moves share the step's latents, and so the generator's forward pass."""
+    model = models.GAN(generator, discriminator, z_dim)
+    obj, adam = objectives.gan(model, pair, penalties), optax.adam(2e-4, b1=b1, b2=b2)
+    step = train.make_step(
+        train.Move("d", obj.d, adam, repeat=critic_steps), train.Move("g", obj.g, adam), draw=obj.draw
+    )
+    return Workload(model, step, data.to_signed(), shape, batch_size)
+
+
+def w1_vae() -> Workload:
+    """pytorch/examples vae: 784-400-20, batch 128."""
+    s = (28, 28, 1)
+    return vae(lambda n: nets.mlp_encoder(s, n, (400,)), lambda z: nets.mlp_decoder(z, s, (400,)), 20, s, 128)
+
+
+def w1_iwae(k: int) -> Workload:
+    """784-200-200-50, tanh, k samples, batch 128."""
+    s, hidden = (28, 28, 1), (200, 200)
+    return vae(
+        lambda n: nets.mlp_encoder(s, n, hidden, activation=jnp.tanh),
+        lambda z: nets.mlp_decoder(z, s, hidden, activation=jnp.tanh),
+        50, s, 128, lambda model: objectives.iwae(model, k),
+    )  # fmt: skip
+
+
+def w2_conv(size: int, channels: int, z_dim: int, batch_size: int) -> Workload:
+    """Convolutional VAE, 4x4 of stride 2, channels 32, 64, 128 (, 256)."""
+    s = (size, size, channels)
+    return vae(lambda n: nets.plain_encoder(s, n, 32), lambda z: nets.plain_decoder(z, s, 32), z_dim, s, batch_size)
+
+
+def w3_ptgan() -> Workload:
+    """PyTorch-GAN's dcgan.py, 32x32x1, batch 64: upsampling generator, discriminator with dropout and batch norm."""
+    s = (32, 32, 1)
+    g = nets.upsampling_generator(100, s, 64, eps=0.8)
+    return gan(g, nets.dropout_discriminator(s, 16, eps=0.8), 100, s, 64)
+
+
+def w3_dcgan() -> Workload:
+    """The DCGAN of pytorch/examples at 32x32x3, channels 64, 128, 256, batch 128."""
+    s = (32, 32, 3)
+    return gan(nets.dcgan_generator(100, s, 64), nets.dcgan_discriminator(s, 64), 100, s, 128)
+
+
+def w4_ptgan() -> Workload:
+    """PyTorch-GAN's wgan_gp.py, MLPs at 28x28x1, batch 64, five critic steps."""
+    s = (28, 28, 1)
+    g = nets.mlp_generator(100, s, (128, 256, 512, 1024), norm="batch", eps=0.8)
+    return wgan_gp(g, nets.mlp_discriminator(s, (512, 256)), s)
+
+
+def w4_conv() -> Workload:
+    """WGAN-GP on the nets of w3_dcgan, no batch norm in the critic, batch 64, five critic steps."""
+    s = (32, 32, 3)
+    return wgan_gp(nets.dcgan_generator(100, s, 64), nets.dcgan_discriminator(s, 64, "none"), s)
+
+
+def wgan_gp(generator, discriminator, shape) -> Workload:
+    """Wasserstein loss with gradient penalty of weight 10."""
+    penalties = (losses.gradient_penalty(10.0),)
+    return gan(generator, discriminator, 100, shape, 64, losses.wasserstein, penalties, critic_steps=5)
+
+
+def w5_sngan() -> Workload:
+    """Residual nets of 64 channels with spectral norm at 32x32x3, hinge loss, batch 64."""
+    s = (32, 32, 3)
+    g, d = nets.resnet_generator(128, s, 64), nets.resnet_discriminator(s, 64)
+    return gan(g, d, 128, s, 64, losses.hinge, b1=0.0, b2=0.9)
+
+
+WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "w1_vae": w1_vae,
+    "w1_iwae1": lambda: w1_iwae(1),
+    "w1_iwae50": lambda: w1_iwae(50),
+    "w2_conv32": lambda: w2_conv(32, 1, 32, 128),
+    "w2_conv64": lambda: w2_conv(64, 3, 64, 64),
+    "w3_ptgan": w3_ptgan,
+    "w3_dcgan": w3_dcgan,
+    "w4_ptgan": w4_ptgan,
+    "w4_conv": w4_conv,
+    "w5_sngan": w5_sngan,
+}
+
+
+class Trainer:
+    """A workload on its data, ready to train."""
+
+    def __init__(self, w: Workload):
+        self.n_batches = w.step.n_batches
+        self.images_per_step = w.batch_size * self.n_batches
+        n = max(4096, self.images_per_step)
+        pixels = np.random.default_rng(0).integers(0, 256, (n, *w.shape), np.uint8)
+        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform)
+        self.key, self.done, self.steps = jax.random.key(0), 0, 1
+        self.state = w.step.init(w.model, self.key)
+        self.chunk = make_chunk(w.step, self.source, train.loop.CAPACITY)
+        self.flight: Any = None
+
+    def call(self) -> int:
+        """Trains `steps` steps, at most one call ahead of the device; the images seen."""
+        window = self.source.window(self.key, self.done, self.steps, self.n_batches)
+        self.state, metrics = self.chunk(self.state, window, self.key, np.int32(self.steps))
+        self.done += self.steps
+        jax.block_until_ready(self.flight)
+        self.flight = metrics
+        return self.steps * self.images_per_step
+
+    def sync(self) -> None:
+        """Waits for the device.
+
+        Raises:
+            AssertionError: a metric of the last step is not finite.
+        """
+        last = {k: float(v[self.steps - 1]) for k, v in self.flight.items()}
+        assert all(np.isfinite(v) for v in last.values()), f"not finite: {last}"
+
+
+def main(name: str) -> None:
+    """Speaks the protocol until standard input ends."""
+    trainer = Trainer(WORKLOADS[name]())
+    start = time.perf_counter()
+    trainer.call()
+    trainer.sync()
+    first = time.perf_counter() - start
+    start = time.perf_counter()
+    trainer.call()
+    trainer.sync()
+    once = time.perf_counter() - start
+    trainer.steps = max(1, min(train.loop.CAPACITY, round(SECONDS_A_CALL / once)))
+    trainer.call()
+    trainer.sync()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    say({"ready": name, "first_call_s": round(first, 3), "peak_mib": round(peak, 1), "jax": jax.__version__})
+    for line in sys.stdin:
+        word = line.split()
+        if not word or word[0] != "go":
+            break
+        say({"worker": name, **train_for(trainer, float(word[1]))})
+
+
+def train_for(trainer: Trainer, seconds: float) -> dict[str, float | int]:
+    """Trains about so long; the rates."""
+    calls, images = 0, 0
+    cpu, wall = time.process_time(), time.perf_counter()
+    while calls == 0 or time.perf_counter() - wall < seconds:
+        images += trainer.call()
+        calls += 1
+    trainer.sync()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "images_per_s": round(images / wall, 2),
+        "cpu_us_per_image": round(cpu / images * 1e6, 3),
+        "calls": calls,
+        "images": images,
+    }
+
+
+def say(message: dict[str, Any]) -> None:
+    """One JSON object on one line."""
+    print(json.dumps(message), flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in WORKLOADS:
+        raise SystemExit(f"usage: worker.py WORKLOAD, one of {' '.join(WORKLOADS)}")
+    main(sys.argv[1])
