@@ -1,10 +1,11 @@
-"""Commands that use finished or unfinished runs: `sample`, `score`, `report`, `digest`."""
+"""Commands that use finished or unfinished runs: `sample`, `score`, `report`, `digest`, `extract`."""
 
 import csv
 import io
 import json
 import math
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class Sample:
     n: int = flag(64, help="how many images, at least 1")
     seed: int = flag(0, help="same seed, same images")
     label: int | None = flag(None, help="class to draw, for class-conditional runs; all in turn without it")
+    member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
 
 
 def sample(argv: Sequence[str]) -> None:
@@ -39,7 +41,7 @@ def sample(argv: Sequence[str]) -> None:
 
     from genjax import train, viz
 
-    run = train.open_run(args.run)
+    run = train.open_run(args.run, member=args.member)
     cache.enable()
     image, label = draw(run, args.n, args.seed, args.label)
     if suffix == ".png":
@@ -49,7 +51,7 @@ def sample(argv: Sequence[str]) -> None:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         _writing(args.out, lambda path: _replace(path, buffer.getvalue()))
-    print(f"{args.n} images of {run.name} at step {run.step}: {args.out}")
+    print(f"{args.n} images of {_named(run)} at step {run.step}: {args.out}")
 
 
 def draw(run: Any, n: int, seed: int = 0, label: int | None = None) -> tuple[Any, Any]:
@@ -97,6 +99,7 @@ class Score:
     data_dir: str | None = flag(None, help="TFDS folder, where IMAGES is the name of a TFDS set")
     image_size: int | None = flag(None, help="resize and crop the images of a folder to this size first")
     seed: int = flag(0, help="for the random part of a score (a VAE's latent sample)")
+    member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
 
 
 def score(argv: Sequence[str]) -> None:
@@ -106,7 +109,7 @@ def score(argv: Sequence[str]) -> None:
     _in_range("seed", args.seed, 0)
     from genjax import train
 
-    run = train.open_run(args.run)
+    run = train.open_run(args.run, member=args.member)
     parts = _load(run, args.images, args.data_dir, args.image_size)
     cache.enable()
     rows = [row for part in parts for row in score_rows(run, part, args.seed)]
@@ -114,7 +117,7 @@ def score(argv: Sequence[str]) -> None:
     _writing(args.out, lambda path: _replace(path, text.encode()))
     bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
     said = f" ({bad} with a score that is not finite)" if bad else ""
-    print(f"{len(rows)} images scored by {run.name} at step {run.step}{said}: {args.out}")
+    print(f"{len(rows)} images scored by {_named(run)} at step {run.step}{said}: {args.out}")
 
 
 class Part(NamedTuple):
@@ -232,6 +235,7 @@ class Report:
 
     run: tuple[str, ...] = flag(help="folders of one or more runs", positional=True)
     out: str | None = flag(None, help="file to write; without it report.html in the run, or beside several runs")
+    member: int | None = flag(None, help="a page of this member alone, of a run of several (--seeds, --sweep)")
 
 
 def report(argv: Sequence[str]) -> None:
@@ -246,7 +250,7 @@ def report(argv: Sequence[str]) -> None:
     beside = runs[0].parent if len(parents) == 1 else Path()
     out = Path(args.out) if args.out else (runs[0] if len(runs) == 1 else beside) / "report.html"
     cache.enable()
-    write([str(r) for r in runs], out)
+    write([str(r) for r in runs], out, args.member)
     print(out)
 
 
@@ -255,16 +259,43 @@ class Digest:
     """SHA-256 over every leaf of the last checkpoint's state, on the last line."""
 
     run: str = flag(help="a run's folder", positional=True)
+    member: int | None = flag(None, help="this member's state, of a run of several (--seeds, --sweep)")
 
 
 def digest(argv: Sequence[str]) -> None:
-    """`genjax digest RUN`: no model is built, only the checkpoint is read."""
+    """`genjax digest RUN [--member I]`: no model is built, only the checkpoint is read."""
     args = parse(Digest, argv, "genjax digest")
     from genjax.train import checkpoint, leaves
+    from genjax.train.extract import leaves_of
 
     step, named, _ = checkpoint.read_leaves(f"{args.run.rstrip('/')}/checkpoints")
+    if args.member is not None:
+        named = leaves_of(named, args.member, args.run)
     print(f"step {step}, {len(named)} leaves")
     print(leaves.digest(named))
+
+
+def _named(run: Any) -> str:
+    return run.name if run.member is None else f"{run.name}, {run.members.name(run.member)},"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Make a run of its own of one member of a run of several, as if it had been trained alone."""
+
+    run: str = flag(help="the folder of a run of several", positional=True)
+    out: str = flag(help="the new run's folder, which must be new or empty")
+    member: int | None = flag(None, help="which member")
+
+
+def extract(argv: Sequence[str]) -> None:
+    """`genjax extract RUN --member I --out DIR`."""
+    args = parse(Extract, argv, "genjax extract")
+    from genjax import train
+
+    made = train.extract(args.run, args.member, args.out)
+    print(f"{made.what} at step {made.step}: {args.out}")
+    print(f"To continue it: {made.command} --run-dir {shlex.quote(args.out)}")
 
 
 def _suffix(out: str, allowed: Sequence[str]) -> str:

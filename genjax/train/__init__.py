@@ -2,7 +2,11 @@
 
 from genjax.train.config import Options, check, run_only, structure, value
 from genjax.train.experiment import Experiment
+from genjax.train.extract import extract
+from genjax.train.interval import interval
 from genjax.train.loop import Every, Fitted, Progress, fit
+from genjax.train.members import Members, members_of
+from genjax.train.population import Population, Roots, Shares, member_of, population, shares
 from genjax.train.record import read_metrics
 from genjax.train.run import Run, load, open_run, run
 from genjax.train.state import Average, Ema, Player, TrainState, evaluation
@@ -14,22 +18,32 @@ __all__ = [
     "Every",
     "Experiment",
     "Fitted",
+    "Members",
     "Move",
     "Options",
     "Player",
+    "Population",
     "Progress",
+    "Roots",
     "Run",
+    "Shares",
     "Step",
     "TrainState",
     "check",
     "evaluation",
+    "extract",
     "fit",
+    "interval",
     "load",
     "make_step",
+    "member_of",
+    "members_of",
     "open_run",
+    "population",
     "read_metrics",
     "run",
     "run_only",
+    "shares",
     "structure",
     "value",
 ]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from genjax.data import Transform
-from genjax.train.step import Step
 from genjax.types import Array, Batch, Key, Params, State
 
 
@@ -15,12 +14,12 @@ class Experiment:
 
     Attributes:
         model: a bundle of pure functions with `init`, `sample` and `generate`.
-        step: from `make_step`.
+        step: from `make_step`; the `Population` of all members where several are trained as one.
         transform: raw pixels -> what the model sees; its inverse makes pictures of what the model gives.
         score: `score(params, state, batch, key) -> {column: value per example}` for `genjax score`.
     """
 
     model: Any
-    step: Step
+    step: Any
     transform: Transform
     score: Callable[[Params, State, Batch, Key], dict[str, Array]]

@@ -2,27 +2,27 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from genjax.train.chunk import advance
 from genjax.train.mesh import Layout
+from genjax.train.population import Population, Roots, advance_all
 from genjax.train.state import TrainState
 from genjax.train.step import Step
-from genjax.types import Key, RunFailure
+from genjax.train.watch import Watch
+from genjax.types import Key
 
 CAPACITY = 1024
 """Rows of the metrics buffer, and so the most steps in one chunk."""
 TARGET_SECONDS = 1.0
 """A chunk aims at this wall time, so that signals, logs and checkpoints are prompt."""
-PATIENCE = 100
-"""Steps in a row that a guard may skip before the run is given up."""
 
-Row = dict[str, float | int]
+Row = dict[str, Any]
+"""Numbers, or a list over members for each metric of a population."""
 
 
 class Progress(NamedTuple):
@@ -34,6 +34,8 @@ class Progress(NamedTuple):
     """Per-step metrics since the last logged row: with them a resumed run logs the rows it would have logged."""
     seconds: float
     """Wall-clock time spent on the run so far."""
+    failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    """Of a population, why members failed."""
 
 
 class Every(NamedTuple):
@@ -51,40 +53,24 @@ class Fitted(NamedTuple):
     """Logged rows: step, seconds, images_per_s, and the mean of each metric since the row before."""
     pending: list[Row]
     seconds: float
+    failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
 
 
-def make_chunk(step: Step, source, capacity: int, **placed):
-    """`chunk(state, data, key, n) -> (state, buffer)`: n <= capacity steps, n traced, in one compiled loop.
+def make_chunk(step: Step | Population, source, capacity: int, **placed):
+    """`advance` compiled once, of a single run or of a population; `state` is donated.
 
-    The step always runs inside this loop, even a single one: a run's bits depend on no chunk length, log interval
-    or resume point, and one compilation serves them all. `state` is donated. `placed` is for `jax.jit`: where its
-    results lie.
+    `placed` is for `jax.jit`: where its results lie.
     """
-
-    def chunk(state: TrainState, data, key: Key, n):
-        def one(i, state):
-            return step(state, source.batches(data, key, state.step, i, step.n_batches), key)
-
-        names = sorted(jax.eval_shape(one, 0, state)[1])
-
-        def body(i, carry):
-            state, buffer = carry
-            state, metrics = one(i, state)
-            row = jnp.stack([metrics[k].astype(jnp.float32) for k in names])
-            return state, lax.dynamic_update_index_in_dim(buffer, row, i, 0)
-
-        buffer = jnp.zeros((capacity, len(names)), jnp.float32)
-        state, buffer = lax.fori_loop(0, n, body, (state, buffer))
-        return state, {k: buffer[:, j] for j, k in enumerate(names)}
-
+    several = isinstance(step, Population)
+    chunk = advance_all(step, source, capacity) if several else advance(step, source, capacity)
     return jax.jit(chunk, donate_argnums=0, **placed)
 
 
 def fit(
-    step: Step,
+    step: Step | Population,
     state: TrainState,
     source,
-    key: Key,
+    key: Key | Roots,
     *,
     steps: int,
     log_every: int = 100,
@@ -95,11 +81,12 @@ def fit(
     agree: Callable[[int, int], tuple[int, int]] = lambda n, stop: (n, stop),
     pending: Sequence[Row] = (),
     seconds: float | int = 0.0,
+    failed: Mapping[int, str] | None = None,
 ) -> Fitted:
     """Trains from `state.step` to `steps`.
 
     Args:
-        step: from `make_step`.
+        step: from `make_step`; or a `Population`, with `Shares` as its source and `Roots` as its key.
         state: where to begin; donated: use the one that comes back.
         source: gives the batches of a step as a function of (key, step).
         key: the run's root key.
@@ -112,20 +99,25 @@ def fit(
         agree: makes one of many processes' chunk lengths and stops, see `distributed.Group`.
         pending: `Progress.pending` of the checkpoint that `state` comes from.
         seconds: wall-clock time already spent on the run.
+        failed: `Progress.failed` of that checkpoint.
 
     Raises:
         RunFailure: a loss or a parameter is not finite and no guard skipped it, or a guard skipped `PATIENCE`
-            steps in a row. It names the metric or the leaf, and the step.
+            steps in a row. It names the metric or the leaf, and the step. A population goes on without the members
+            that failed, until all have.
     """
     done = int(state.step)
     capacity = min(CAPACITY, source.capacity or CAPACITY)
     if layout is None:
         chunk, root = make_chunk(step, source, capacity), key
     else:
+        assert not isinstance(step, Population)
+        assert not isinstance(key, Roots)
         placed = (layout.leaves(state), layout.everywhere)
         chunk = make_chunk(layout.spread(step), source, capacity, out_shardings=placed)
         root = layout.place(key, layout.everywhere)
-    log = _Log(step, log_every, source.batch_size * step.accumulate, on_row, list(pending), seconds)
+    watch = Watch(step, failed)
+    log = _Log(watch, log_every, source.batch_size * step.accumulate, on_row, list(pending), seconds)
     flight, per_step, n = None, math.inf, 1
 
     def land():
@@ -154,69 +146,45 @@ def fit(
         done += n
         if done == edge:
             land()
-            check_finite(state, done)
+            watch.state(state, done)
             if done == steps:
                 log.finish(done)  # a checkpoint of the last step has its row on the disk before it
             for e in (e for e in every if done % e.steps == 0):
-                e.do(Progress(done, state, list(log.pending), log.seconds))
+                e.do(Progress(done, state, list(log.pending), log.seconds, dict(watch.failed)))
             log.landed = time.perf_counter()
     land()
-    check_finite(state, done)
-    return Fitted(state, log.rows, log.pending, log.seconds)
+    watch.state(state, done)
+    return Fitted(state, log.rows, log.pending, log.seconds, watch.failed)
 
 
 class _Log:
-    """Turns per-step metrics into logged rows, and watches them."""
+    """Turns per-step metrics into logged rows, and has them watched."""
 
-    def __init__(self, step: Step, every: int, examples: int, on_row, pending: list[Row], seconds: float):
-        self.every, self.examples, self.on_row, self.pending = every, examples, on_row, pending
+    def __init__(self, watch: Watch, every: int, examples: int, on_row, pending: list[Row], seconds: float):
+        self.watch, self.every, self.examples, self.on_row, self.pending = watch, every, examples, on_row, pending
         self.rows: list[Row] = []
-        self.single = len(step.moves) == 1
-        self.moves = dict(zip(step.labels, step.moves, strict=True))
-        self.skipped = dict.fromkeys(step.labels, 0)
         self.seconds, self.landed = seconds, time.perf_counter()
         self.since, self.count = 0.0, 0
-
-    def move_of(self, metric: str) -> str:
-        return next(iter(self.moves)) if self.single else metric.split("/")[0]
 
     def add(self, first: int, values: dict[str, np.ndarray], now: float):
         count = len(next(iter(values.values())))
         dt, self.landed = (now - self.landed) / count, now
         for i in range(count):
             at = first + i  # the step's number, from 0
-            row = {k: float(v[i]) for k, v in values.items() if at % self.moves[self.move_of(k)].every == 0}
-            self.watch(at, row)
+            row = {k: v[i].tolist() for k, v in values.items() if self.watch.due(k, at)}
+            self.watch.row(at, row)
             self.pending.append(row)
             self.seconds, self.since, self.count = self.seconds + dt, self.since + dt, self.count + 1
             if (at + 1) % self.every == 0:
                 self.emit(at + 1)
 
-    def watch(self, at: int, row: Row):
-        for label, move in self.moves.items():
-            name = "loss" if self.single else f"{label}/loss"
-            if name not in row:
-                continue
-            if not move.guarded:
-                if not math.isfinite(row[name]):
-                    raise RunFailure(
-                        f"{name} is {row[name]} at step {at + 1}. Try a smaller learning rate, clip=..., or "
-                        f"Move({move.name!r}, ..., skip_nonfinite=True)."
-                    )
-                continue
-            skipped = row[name.removesuffix("loss") + "skipped"]
-            self.skipped[label] = self.skipped[label] + 1 if skipped == 1.0 else 0  # a mean over repeats
-            if self.skipped[label] >= PATIENCE:
-                raise RunFailure(
-                    f"{self.skipped[label]} updates of {move.name!r} in a row were skipped (non-finite or above "
-                    f"skip_above={move.skip_above}), the last at step {at + 1} with {name}={row[name]}."
-                )
-
     def emit(self, step: int):
         names = sorted({k for row in self.pending for k in row})
-        mean = {k: float(np.mean([r[k] for r in self.pending if k in r], dtype=np.float64)) for k in names}
+        mean = {k: np.mean([r[k] for r in self.pending if k in r], axis=0, dtype=np.float64).tolist() for k in names}
         speed = self.examples * self.count / max(self.since, 1e-9)
         row = {"step": step, "seconds": round(self.seconds, 3), "images_per_s": round(speed, 1), **mean}
+        if self.watch.failed:
+            row["failed"] = [float(i in self.watch.failed) for i in range(self.watch.n or 0)]
         self.pending, self.since, self.count = [], 0.0, 0
         self.rows.append(row)
         if self.on_row is not None:
@@ -228,20 +196,3 @@ class _Log:
             kept = self.pending
             self.emit(step)
             self.pending = kept
-
-
-@jax.jit
-def _finite_leaves(tree: Any):
-    return jax.tree.map(lambda v: jnp.isfinite(v).all() if jnp.issubdtype(v.dtype, jnp.floating) else True, tree)
-
-
-def check_finite(state: TrainState, step: int):
-    """Raises `RunFailure` naming the first leaf of the players that holds NaN or infinity.
-
-    A state that is not finite is never saved, so never becomes a "last good" one.
-    """
-    ok, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(_finite_leaves(state.players)))
-    for path, good in ok:
-        if not good:
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
-            raise RunFailure(f"{name} is not finite after step {step}.")

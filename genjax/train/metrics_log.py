@@ -95,22 +95,52 @@ def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     Raises:
         RunFailure: a line before the last is not a row.
     """
-    return [
-        {k: NUMBERS.get(v, v) if isinstance(v, str) else v for k, v in row.items()} for _, row in _lines(Path(path))
-    ]
+    return [numbers(row) for _, row in _lines(Path(path))]
+
+
+def numbers(value: Any) -> Any:
+    """What `to_json` made of numbers, or of lists and dicts of them, as they were."""
+    if isinstance(value, dict):
+        return {k: numbers(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [numbers(v) for v in value]
+    return NUMBERS.get(value, value) if isinstance(value, str) else value
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with a number a name: member i's loss is `loss/i`."""
+    each = {k: {f"{k}/{i}": x for i, x in enumerate(v)} if isinstance(v, list) else {k: v} for k, v in row.items()}
+    return {k: v for part in each.values() for k, v in part.items()}
+
+
+def over_members(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the mean over the members whose number is finite, NaN where none is."""
+
+    def mean(v: Any) -> Any:
+        finite = [x for x in v if math.isfinite(x)] if isinstance(v, list) else [v]
+        return v if not isinstance(v, list) else sum(finite) / len(finite) if finite else math.nan
+
+    return {k: mean(v) for k, v in row.items()}
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """Rows as one array a name, float64 with NaN where a row has none; `step` is int64. Only numbers are taken.
 
+    Of a population's metrics, lists over members, the arrays are [rows, members].
+
     Example:
         >>> columns([{"step": 1, "loss": 0.5}, {"step": 2, "elbo": -3.0}])["loss"].tolist()
         [0.5, nan]
     """
-    names = dict.fromkeys(n for row in rows for n, v in row.items() if isinstance(v, int | float))
-    arrays: dict[str, np.ndarray] = {n: np.array([r.get(n, math.nan) for r in rows], np.float64) for n in names}
+    sizes = {n: len(v) if isinstance(v, list) else 0 for row in rows for n, v in row.items() if _numeric(v)}
+    none = {n: [math.nan] * size if size else math.nan for n, size in sizes.items()}
+    arrays: dict[str, np.ndarray] = {n: np.array([r.get(n, none[n]) for r in rows], np.float64) for n in sizes}
     arrays["step"] = np.array([r["step"] for r in rows], np.int64)
     return arrays
+
+
+def _numeric(v: Any) -> bool:
+    return all(isinstance(x, int | float) for x in (v if isinstance(v, list) else [v]))
 
 
 def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:

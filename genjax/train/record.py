@@ -104,7 +104,8 @@ class RunFolder:
         """Make the held folder that of `wanted`: write `config.json`, or find the same configuration there.
 
         Args:
-            wanted: `{"experiment", "config", "options", "data"}`; `format` is added. `options` may differ freely.
+            wanted: `{"experiment", "config", "options", "data"}`, of a population `"population"` too; `format` is
+                added. `options` may differ freely.
             run_only: names of fields of `config` that may differ; the stored file then takes the wanted values.
 
         Returns:
@@ -184,7 +185,8 @@ def read_config(run: str | os.PathLike[str]) -> dict[str, Any] | None:
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: Collection[str] = ()) -> list[str]:
     """What makes two configurations different runs: `"beta: stored 4.0, wanted 1.0"` for each such field.
 
-    Compared are the experiment, every field of `config` not in `run_only`, and every field of `data`.
+    Compared are the experiment, every field of `config` not in `run_only`, every field of `data`, and the
+    seeds and the sweep of a population.
 
     Example:
         >>> differences({"config": {"beta": 4.0, "steps": 1}}, {"config": {"beta": 1.0, "steps": 2}}, {"steps"})
@@ -194,7 +196,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: 
     found = []
     if stored.get("experiment") != wanted.get("experiment"):
         found.append(f"experiment: stored {stored.get('experiment')}, wanted {wanted.get('experiment')}")
-    for part, prefix, free in (("config", "", run_only), ("data", "data.", ())):
+    for part, prefix, free in (("config", "", run_only), ("data", "data.", ()), ("population", "", ())):
         old, new = stored.get(part) or {}, wanted.get(part) or {}
         for name in [*old, *(n for n in new if n not in old)]:
             if name not in free and (name not in old or name not in new or old[name] != new[name]):
@@ -203,21 +205,28 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: 
     return found
 
 
-def read_metrics(run: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_metrics(run: str | os.PathLike[str], member: int | None = None) -> dict[str, np.ndarray]:
     """The logged metrics of a run: each name's values in the order of rows, float64, NaN where a row has none.
 
-    `step` is int64. Values that are not numbers are left out.
+    `step` is int64. Values that are not numbers are left out. The metrics of a population are [rows, members].
 
     Args:
         run: the run's folder, also one at work.
+        member: of a population, this member's alone.
 
     Raises:
-        UsageError: it is not a run's folder.
+        UsageError: it is not a run's folder, or has no such member.
     """
     run = Path(run)
     if not (run / METRICS).exists() and read_config(run) is None:
         raise UsageError(f"{run} is not a run's folder: it has neither {CONFIG} nor {METRICS}.")
-    return columns(read_rows(run / METRICS))
+    rows = columns(read_rows(run / METRICS))
+    if member is None:
+        return rows
+    n = max((v.shape[1] for v in rows.values() if v.ndim == 2), default=0)
+    if not 0 <= member < n:
+        raise UsageError(f"member={member}: {run} has metrics of {n} members.")
+    return {k: v[:, member] if v.ndim == 2 else v for k, v in rows.items()}
 
 
 def _refuse_unwritable(path: Path) -> None:

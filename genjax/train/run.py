@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 
-from genjax import data, recipes, rng, viz
+from genjax import data, recipes
 from genjax.errors import RunFailure, UsageError
 from genjax.train import distributed, mesh, record
 from genjax.train.checkpoint import Checkpoints
@@ -21,17 +20,24 @@ from genjax.train.config import Options, kinds
 from genjax.train.display import Display
 from genjax.train.exit_guard import say
 from genjax.train.experiment import Experiment
-from genjax.train.jsonfile import failed_write, write_atomically
 from genjax.train.loop import Every, Progress, fit
-from genjax.train.metrics_log import NUMBERS, MetricsLog
+from genjax.train.members import Members, read_members
+from genjax.train.metrics_log import MetricsLog, flat, numbers, over_members
+from genjax.train.populated import like_all, populated, roots_of
+from genjax.train.population import member_of, shares
+from genjax.train.samples import grids
 from genjax.train.signals import Signals
-from genjax.train.state import TrainState, evaluation
-
-N_SAMPLES = 64
-"""Images of the grid drawn from the same latents throughout training."""
+from genjax.train.state import TrainState
+from genjax.train.watch import said
 
 
-def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options | None = None) -> int:
+def run(
+    file: str,
+    build: Callable[..., Experiment],
+    cfg: Any,
+    options: Options | None = None,
+    members: Members | None = None,
+) -> int:
     """Trains a recipe in a folder, or continues the run that is there.
 
     Args:
@@ -39,6 +45,7 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
         build: its `build(cfg, spec) -> Experiment`.
         cfg: its `Config`.
         options: how the run is carried out.
+        members: a population to train as one program, instead of `cfg` alone.
 
     Returns:
         0 when the run is at its last step; 130 or 143 when a signal stopped it, with its state saved.
@@ -55,21 +62,29 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
         raise UsageError(
             f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
         )
+    cfg = cfg if members is None else members.configs[0]
     experiment = _built(build, cfg, dataset.spec)
     layout = mesh.layout(options.mesh)
     if layout is not None:
+        if members is not None:
+            raise UsageError(f"mesh={layout}: a population of {members.n} trains on one device. Leave --mesh out.")
         layout.check_batch(cfg.batch_size)
-    devices = None if layout is None else layout.mesh
-    source = data.make_source(dataset.train, cfg.batch_size, experiment.transform, devices)
+    if members is None:
+        devices = None if layout is None else layout.mesh
+        source = data.make_source(dataset.train, cfg.batch_size, experiment.transform, devices)
+    else:
+        experiment = populated(experiment, members, lambda c: _built(build, c, dataset.spec))
+        source = shares(dataset.train, cfg.batch_size, experiment.transform, members.n)
     writer = _tensorboard(options)
     group = distributed.group()
-    here = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed))
+    here = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed, members))
     folder = record.RunFolder(group.share(lambda: str(here.path)))
-    wanted = {
+    wanted: dict[str, Any] = {
         "experiment": name,
         "config": dataclasses.asdict(cfg),
         "options": dataclasses.asdict(options),
         "data": dataclasses.asdict(dataset.spec),
+        **({} if members is None else {"population": members.stored()}),
     }
     run_only = {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
     group.require_same({**wanted["config"], **wanted["data"], **wanted["options"]})
@@ -84,7 +99,9 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
         checkpoints = stack.enter_context(
             Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=_say)
         )
-        this = _Run(name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group)
+        this = _Run(
+            name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group, members
+        )
         try:
             return this.go(new)
         except RunFailure as e:
@@ -112,14 +129,17 @@ class _Run:
     writer: Callable[[Path, int], Any] | None
     layout: mesh.Layout | None
     group: distributed.Group
+    members: Members | None = None
     stopped: int = 0
     """The signal that any process received and all have agreed to stop for."""
-    row: dict[str, float | int] = dataclasses.field(default_factory=dict)
+    row: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def go(self, new: bool) -> int:
         """From the newest sealed step to the last one, or to a signal; the exit code."""
-        key = jax.random.key(self.cfg.seed)
-        init = self.experiment.step.init if self.layout is None else partial(self.layout.init, self.experiment.step)
+        key = jax.random.key(self.cfg.seed) if self.members is None else roots_of(self.members)
+        init: Callable[..., TrainState] = self.experiment.step.init
+        if self.layout is not None:
+            init = partial(self.layout.init, self.experiment.step)
         state = init(self.experiment.model, key)
         restored = self.checkpoints.restore(state)
         extra: dict[str, Any] = {"pending": [], "seconds": 0.0}
@@ -131,7 +151,8 @@ class _Run:
             return 0
         if self.group.leader:
             self._manifest(new, at)
-        pending = [{k: NUMBERS.get(v, v) for k, v in row.items()} for row in extra["pending"]]
+        pending = numbers(extra["pending"])
+        failed = {int(i): why for i, why in extra.get("failed", {}).items()}
         with ExitStack() as stack:
             log = stack.enter_context(MetricsLog(self.folder.path / record.METRICS)) if self.group.leader else None
             if log is not None:
@@ -141,12 +162,13 @@ class _Run:
             board = self.writer(self.folder.path / "tensorboard", at) if self.writer and log is not None else None
             if board is not None:
                 stack.callback(board.close)
-            last = self._train(state, key, pending, extra["seconds"], log, display, board)
+            last = self._train(state, key, pending, extra["seconds"], failed, log, display, board)
         return self._leave(last)
 
-    def _train(self, state, key, pending, seconds, log: MetricsLog | None, display: Display, board) -> Progress:
+    def _train(self, state, key, pending, seconds, failed, log: MetricsLog | None, display: Display, board) -> Progress:
         """Trains and saves. What belongs to a step, rows and grid, is on the disk before its checkpoint is begun."""
-        grid, steps, sample_every = self._grid(key), self.cfg.steps, self.options.sample_every
+        grid = grids(self.experiment, key, self.folder.path, self.layout, self.group.leader)
+        steps, sample_every = self.cfg.steps, self.options.sample_every
 
         def on_row(row):
             if log is None:  # another process's to write
@@ -155,9 +177,9 @@ class _Run:
                 _say(f"keep_best: there is no metric {self.best[1]!r} at step {row['step']}, only {', '.join(row)}.")
             self.row = row
             log.append(row)
-            display.update(row)
+            display.update(over_members(row))
             if board is not None:
-                for k, v in row.items():
+                for k, v in flat(row).items():
                     board.add_scalar(k, v, row["step"])
 
         def save(progress: Progress):
@@ -166,6 +188,7 @@ class _Run:
             if log is not None:
                 log.sync()
             extra = {"pending": record.to_json(progress.pending), "seconds": progress.seconds}
+            extra |= {"failed": record.to_json(progress.failed)} if progress.failed else {}
             self.checkpoints.save(progress.step, progress.state, extra, self._metric())
 
         if int(state.step) == 0:
@@ -174,9 +197,9 @@ class _Run:
             self.experiment.step, state, self.source, key, steps=steps, log_every=self.options.log_every,
             on_row=on_row, every=(Every(sample_every, grid), Every(self.options.save_every, save)),
             stop=lambda: self.signals.received or 0, layout=self.layout, agree=self._agree, pending=pending,
-            seconds=seconds,
+            seconds=seconds, failed=failed,
         )  # fmt: skip
-        last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds)
+        last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds, fitted.failed)
         if last.step < steps or steps % self.options.save_every:
             save(last)
         self.checkpoints.wait()
@@ -189,15 +212,17 @@ class _Run:
     def _leave(self, last: Progress) -> int:
         steps, where = self.cfg.steps, _shell(self.folder.path)
         if last.step < steps:
-            again = command(self.name, self.cfg, self.options)
+            again = command(self.name, self.cfg, self.options, self.members)
             each = f" in each of {self.group.size} processes" if self.group.size > 1 else ""
             _say(f"saved at step {last.step} of {steps}. To continue{each}: {again} --run-dir {where}")
             return 128 + self.stopped
+        if last.failed:
+            _say(f"{len(last.failed)} of {self.experiment.step.n} members have failed: {said(last.failed)}")
         _say(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
         return 0
 
     def _metric(self) -> float | None:
-        return None if self.best is None else self.row.get(self.best[1])
+        return None if self.best is None else over_members(self.row).get(self.best[1])
 
     def last_good(self, e: RunFailure) -> str:
         """A line that names the last good checkpoint, empty where the failure tells of it already."""
@@ -212,7 +237,8 @@ class _Run:
     def _manifest(self, new: bool, at: int):
         """Writes where the run runs; on continuing elsewhere says what may keep it from being the same to the bit."""
         path = self.folder.path / record.MANIFEST
-        words = [*shlex.split(command(self.name, self.cfg, self.options)), "--run-dir", str(self.folder.path)]
+        again = command(self.name, self.cfg, self.options, self.members)
+        words = [*shlex.split(again), "--run-dir", str(self.folder.path)]
         about = record.read_json(self.folder.path / record.CONFIG)["data"]
         here = record.manifest(words, about, str(self.layout or ""))
         there = None if new else record.read_json(path)
@@ -227,29 +253,6 @@ class _Run:
         sessions = [*there.get("continued", []), {"started": here["started"], "step": at, "changed": changed}]
         record.write_json(path, {**there, "continued": sessions})
 
-    def _grid(self, key):
-        """Writes `samples/<step>.png`: what the same latents look like now."""
-        model, inverse = self.experiment.model, self.experiment.transform.inverse
-        latents = jax.random.normal(rng.named(key, "samples"), (N_SAMPLES, model.z_dim))
-        gather = lambda x: x  # noqa: E731
-        if self.layout is not None:
-            latents, gather = self.layout.place(latents, self.layout.everywhere), self.layout.gather
-        draw = jax.jit(lambda params, state, z: gather(inverse(model.generate(params, state, z))))
-
-        def grid(progress: Progress):
-            images = np.asarray(draw(*evaluation(progress.state), latents))
-            if not self.group.leader:
-                return
-            png = viz.encode(viz.grid(viz.to_uint8(images))).data
-            path = self.folder.path / "samples" / f"{progress.step:08d}.png"
-            try:
-                path.parent.mkdir(exist_ok=True)
-            except OSError as e:
-                raise failed_write(path.parent, len(png), e) from e
-            write_atomically(path, png)
-
-        return grid
-
 
 class Run(NamedTuple):
     """A run's folder, opened for use."""
@@ -261,13 +264,24 @@ class Run(NamedTuple):
     state: TrainState
     spec: data.Spec
     step: int
+    members: Members | None = None
+    """The population that this member is of."""
+    member: int | None = None
+    extra: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    """What the checkpoint holds besides the state."""
 
 
-def open_run(path: str | Path, step: int | None = None) -> Run:
+def open_run(path: str | Path, step: int | None = None, member: int | None = None) -> Run:
     """Opens a run at its newest sealed checkpoint, or at `step`; needs the recipe, but neither data nor lock.
 
+    Args:
+        path: the run's folder.
+        step: this checkpoint and no other.
+        member: which member of a population; it comes as the run of its own that it equals.
+
     Raises:
-        UsageError: no run is there, it has no checkpoint yet, or its recipe has changed shape.
+        UsageError: no run is there, it has no checkpoint yet, or its recipe has changed shape; or it is a population
+            and no member of it was named, or one that has failed.
     """
     path = Path(path)
     if not path.is_dir():
@@ -277,21 +291,34 @@ def open_run(path: str | Path, step: int | None = None) -> Run:
         raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
     recipe = recipes.load(stored["experiment"])
     cfg = _config(recipe.Config, stored["config"], path)
+    members = read_members(cfg, stored.get("population"))
+    i = 0 if members is None else members.check(member, path)
+    if members is not None:
+        cfg = members.configs[i]
+    elif member is not None:
+        raise UsageError(f"--member={member}: {path} is a single run; leave --member out.")
     about: dict[str, Any] = stored["data"]
     height, width, channels = about.pop("shape")
     spec = data.Spec(shape=(height, width, channels), **about)
     experiment = _built(recipe.build, cfg, spec)
     like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
+    if members is not None:
+        like = like_all(like, members.n)
     with Checkpoints(path / "checkpoints", read_only=True, on_message=_say) as checkpoints:
         restored = checkpoints.restore(like, step)
     if restored is None:
         raise UsageError(f"RUN={path}: it has no finished checkpoint yet. Train it first, or a little longer.")
-    return Run(path, stored["experiment"], cfg, experiment, restored.tree, spec, restored.step)
+    name, step, state, extra = stored["experiment"], restored.step, restored.tree, restored.extra
+    if members is not None:
+        if why := extra.get("failed", {}).get(str(i)):
+            raise UsageError(f"--member={i}: {members.name(i)} of {path} has failed: {why}")
+        state = member_of(state, i)
+    return Run(path, name, cfg, experiment, state, spec, step, members, member, extra)
 
 
-def load(path: str | Path) -> tuple[Any, TrainState, Any]:
+def load(path: str | Path, member: int | None = None) -> tuple[Any, TrainState, Any]:
     """`(model, state, config)` of a run, for notebooks; see `open_run`."""
-    opened = open_run(path)
+    opened = open_run(path, member=member)
     return opened.experiment.model, opened.state, opened.config
 
 
@@ -301,23 +328,25 @@ def experiment_name(file: str) -> str:
     return path.stem if path.parent == recipes.folder().resolve() else str(path)
 
 
-def fresh_folder(name: str, seed: int) -> Path:
-    """A new folder's path under `runs/`, named after recipe, seed and time."""
-    base = Path("runs") / f"{Path(name).stem}-seed{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+def fresh_folder(name: str, seed: int, members: Members | None = None) -> Path:
+    """A new folder's path under `runs/`, named after recipe, seed or number of members, and time."""
+    who = f"seed{seed}" if members is None else f"{members.n}members"
+    base = Path("runs") / f"{Path(name).stem}-{who}-{time.strftime('%Y%m%d-%H%M%S')}"
     tries = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 100))]
     return next(p for p in tries if not p.exists())
 
 
-def command(name: str, cfg: Any, options: Options | None = None) -> str:
+def command(name: str, cfg: Any, options: Options | None = None, members: Members | None = None) -> str:
     """The command line that trains this configuration, without its folder: the fields that differ from the defaults."""
+    swept = {} if members is None else members.sweep
     flags = [
         f"--{f.name.replace('_', '-')} {_shell(getattr(part, f.name))}"
         for part in (cfg, options)
         if part is not None
         for f in dataclasses.fields(part)
-        if getattr(part, f.name) != f.default and f.name not in ("run_dir", *distributed.FLAGS)
+        if getattr(part, f.name) != f.default and f.name not in ("run_dir", *distributed.FLAGS, *swept)
     ]
-    return " ".join(["genjax train", _shell(name), *flags])
+    return " ".join(["genjax train", _shell(name), *flags, *([] if members is None else [members.flags()])])
 
 
 def _shell(value: Any) -> str:

@@ -98,7 +98,7 @@ class Step:
             model: `model.init(key) -> (params, net_state)`, both over players.
             key: the run's root key.
         """
-        once = (lambda f: f) if isinstance(key, jax.core.Tracer) else _jit_once
+        once = (lambda f: f) if isinstance(key, jax.core.Tracer) else jit_once
         params, net = once(model.init)(rng.named(key, "init"))
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):
@@ -220,7 +220,7 @@ class Step:
         return net, jax.tree.map(lambda t: t / jnp.maximum(count, 1.0), total)
 
 
-def _jit_once(function):
+def jit_once(function):
     """`jit` of what runs once. The CPU compiler without its optimisations is five times quicker; plain elsewhere."""
     quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=quick)

@@ -9,9 +9,10 @@ import optax
 import pytest
 from train_toys import ArraySource, Game, Linear, game_loss, squared_error
 
-from genjax.train import loop
-from genjax.train.loop import Every, check_finite, fit
+from genjax.train import loop, watch
+from genjax.train.loop import Every, fit
 from genjax.train.step import Move, make_step
+from genjax.train.watch import Watch
 from genjax.types import Aux, RunFailure
 
 ROOT = jax.random.key(1)
@@ -156,7 +157,7 @@ def test_a_non_finite_state_is_never_handed_out():
 
 
 def test_a_guard_gives_up_after_its_patience(monkeypatch):
-    monkeypatch.setattr(loop, "PATIENCE", 8)
+    monkeypatch.setattr(watch, "PATIENCE", 8)
 
     def always(params, batch, ctx):
         return jnp.nan * params["p"]["b"], Aux({})
@@ -167,7 +168,7 @@ def test_a_guard_gives_up_after_its_patience(monkeypatch):
 
 
 def test_a_step_that_skips_some_of_its_repeats_is_not_given_up(monkeypatch):
-    monkeypatch.setattr(loop, "PATIENCE", 8)
+    monkeypatch.setattr(watch, "PATIENCE", 8)
 
     def sometimes(params, batch, ctx):
         bad = (batch.x[0, 0] == ArraySource().x[0, 0]) & jnp.isfinite(params["p"]["b"])  # the first of four minibatches
@@ -178,14 +179,14 @@ def test_a_step_that_skips_some_of_its_repeats_is_not_given_up(monkeypatch):
     assert [r["skipped"] for r in done.rows] == pytest.approx([1 / 8] * len(done.rows))
 
 
-def test_check_finite_names_the_leaf():
+def test_a_watched_state_names_the_leaf():
     step, model = vae_like()
     state = step.init(model, ROOT)
     p = state.players["p"]
     bad = state._replace(players={"p": p._replace(params={**p.params, "w": p.params["w"].at[1].set(jnp.nan)})})
     with pytest.raises(RunFailure, match="p/params/w is not finite after step 3"):
-        check_finite(bad, 3)
-    check_finite(state, 3)
+        Watch(step).state(bad, 3)
+    Watch(step).state(state, 3)
 
 
 def test_nothing_happens_at_the_goal():

@@ -1,0 +1,88 @@
+"""One member of a population as a run of its own."""
+
+import dataclasses
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genjax.errors import UsageError
+from genjax.train import record
+from genjax.train.checkpoint import Checkpoints
+from genjax.train.metrics_log import numbers
+from genjax.train.run import command, open_run
+from genjax.train.samples import member_folder
+
+
+class Extracted(NamedTuple):
+    """What `extract` made."""
+
+    step: int
+    what: str
+    """The member in words."""
+    command: str
+    """What continues it, without its folder."""
+
+
+def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
+    """Writes the folder of a member: the one that training it alone makes, as far as this population has come.
+
+    `config.json` is that of the single run, so that `genjax train` continues it with the member's seed and values.
+    Its newest checkpoint, log and pictures are the member's share; `manifest.json` says where it comes from.
+
+    Raises:
+        UsageError: `run` is no population, or has no such member or no checkpoint, or this member has failed; `out` is
+            not empty.
+    """
+    run, out = Path(run), Path(out)
+    opened = open_run(run, member=member)
+    if opened.members is None or opened.member is None:
+        raise UsageError(f"RUN={run} is a single run already: there is nothing to extract.")
+    i, config = opened.member, opened.config
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out={out}: is there already and not an empty folder. Name a new one.")
+    stored, again, name = record.read_config(run) or {}, command(opened.name, config), opened.members.name(i)
+    wanted = {k: stored[k] for k in ("experiment", "config", "options", "data")}
+    wanted |= {"config": dataclasses.asdict(config), "options": {**stored["options"], "run_dir": str(out)}}
+    extra = {k: v for k, v in opened.extra.items() if k != "failed"}
+    extra["pending"] = record.to_json([_share(numbers(row), i, opened.members.n) for row in extra["pending"]])
+    with record.RunFolder(out) as folder:
+        folder.claim(wanted)
+        manifest = record.read_json(run / record.MANIFEST) or {}
+        source = {"run": str(run.resolve()), "member": i, "of": opened.members.n, "step": opened.step}
+        words = [*shlex.split(again), "--run-dir", str(out)]
+        record.write_json(folder.path / record.MANIFEST, {**manifest, "command": words, "extracted": source})
+        with record.MetricsLog(folder.path / record.METRICS) as log:
+            for row in record.read_rows(run / record.METRICS):
+                if row["step"] <= opened.step:
+                    log.append(_share(row, i, opened.members.n))
+            log.sync()
+        if (where := run / "samples" / member_folder(i)).is_dir():
+            shutil.copytree(where, folder.path / "samples")
+        with Checkpoints(folder.path / "checkpoints") as checkpoints:
+            checkpoints.save(opened.step, opened.state, extra)
+    return Extracted(opened.step, f"{opened.name}, {name}", again)
+
+
+def _share(row: Mapping[str, Any], i: int, n: int) -> dict[str, Any]:
+    """Member i's part of a logged row of n members."""
+    mine = {k: v[i] if isinstance(v, list) else v for k, v in row.items() if k != "failed"}
+    return mine | ({"images_per_s": round(row["images_per_s"] / n, 1)} if "images_per_s" in row else {})
+
+
+def leaves_of(named: Mapping[str, Any], member: int, run: object) -> dict[str, Any]:
+    """A member's named leaves: all have a member axis but the step.
+
+    Raises:
+        UsageError: `run` is no population, or has no such member.
+    """
+    stored = record.read_config(str(run))
+    if stored is None or not stored.get("population"):
+        raise UsageError(f"--member={member}: {run} is a single run; leave --member out.")
+    n = min(v.shape[0] if v.ndim else 0 for k, v in named.items() if k != "step")
+    if not 0 <= member < n:
+        raise UsageError(f"--member={member}: {run} has members 0 to {n - 1}.")
+    return {k: v if k == "step" else np.asarray(v[member]) for k, v in named.items()}
