@@ -1,0 +1,252 @@
+"""A step on many devices, on paper: from the traced program of one device's share of it.
+
+With a batch split over n devices each runs the same program on the n-th part of the batch: that program is traced, its
+kernels are timed on the device's figures, and collectives are added. Nothing is allocated, and nothing is compiled but
+for the CPU, whose compiler says what memory the program takes.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from genjax import data
+from genjax.data.door import RESIDENT_BYTES
+from genjax.errors import UsageError
+from genjax.train.experiment import Experiment
+from genjax.train.plan import collectives
+from genjax.train.plan.collectives import Traffic
+from genjax.train.plan.cost import Work, work
+from genjax.train.plan.devices import Device
+from genjax.train.plan.kernels import peak_memory
+from genjax.train.plan.program import Program, flatten, walk
+from genjax.train.plan.roofline import Estimate, estimate
+from genjax.train.state import TrainState
+from genjax.train.step import Step
+
+MOST_DEVICES = 2**20
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device at the worst moment of a step."""
+
+    peak: float
+    state: float
+    """Parameters, optimizer states, averages and net states of one device; part of `peak`."""
+    data: float
+    """The training set, where it is held on the device; part of `peak`."""
+    how: str
+    """"compiled": the compiler's own figure; "derived": the largest set of values alive at once."""
+
+
+class Sent(NamedTuple):
+    """A collective of a step on a mesh."""
+
+    traffic: Traffic
+    bytes: float
+    """That one device sends."""
+    bound: float
+    """Seconds by the bandwidth of the links alone."""
+    seconds: float
+    """With latency."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one step costs; of one device where nothing else is said."""
+
+    device: Device
+    mesh: Mapping[str, int]
+    images: int
+    """Of a step, all devices together."""
+    batch: int
+    """Of one device."""
+    parameters: int
+    """All players', each counted once."""
+    work: Work
+    """Counted from the model, the same for every device."""
+    estimate: Estimate
+    memory: Memory
+    traffic: tuple[Sent, ...]
+    weak: int | None
+    """Devices from which on communication takes longer than computation, each with the batch of this plan."""
+    strong: int | None
+    """The same with all devices sharing the images of this plan."""
+    efficiency: float
+    remarks: tuple[str, ...]
+    compiled_flops: float | None = None
+    """The compiler's own count, where there is one."""
+
+    @property
+    def devices(self) -> int:
+        """Devices of the mesh."""
+        return math.prod(self.mesh.values())
+
+    @property
+    def communication(self) -> float:
+        """Seconds of a step's collectives, latency included."""
+        return sum(t.seconds for t in self.traffic)
+
+    @property
+    def bound(self) -> float:
+        """Seconds a step takes at least: computation, and at the same time communication without latency."""
+        return max(self.estimate.bound, sum(t.bound for t in self.traffic))
+
+    @property
+    def predicted(self) -> float:
+        """Seconds a step takes: computation, then communication."""
+        return self.estimate.predicted + self.communication
+
+
+def plan(
+    experiment: Experiment,
+    spec: data.Spec,
+    batch_size: int,
+    device: Device,
+    mesh: Mapping[str, int] | None = None,
+    efficiency: float = 1.0,
+) -> Plan:
+    """Plans a step.
+
+    Args:
+        experiment: from a recipe's `build`.
+        spec: of the data; only its sizes matter.
+        batch_size: of all devices together.
+        device: from `devices.find`, or `calibrate.cpu()`.
+        mesh: sizes of the axes `data` and `fsdp`; one device by default.
+        efficiency: share of the device's peak and bandwidth that kernels reach, for the prediction.
+
+    Raises:
+        UsageError: the mesh does not divide the batch, or a CPU is to be several devices.
+    """
+    mesh = dict(mesh or {"data": 1, "fsdp": 1})
+    n = math.prod(mesh.values())
+    if batch_size % n:
+        near = max(n, round(batch_size / n) * n)
+        raise UsageError(f"batch_size={batch_size} does not divide over {n} devices. Try batch_size={near}.")
+    if device.platform == "cpu" and n > 1:
+        raise UsageError("mesh: the plan of a CPU is for one device, which has all its cores. Leave --mesh out.")
+    step, batch = experiment.step, batch_size // n
+    paper = _Paper(experiment, spec, device, efficiency)
+    one = paper.times(batch, mesh["fsdp"])
+    compiled = _compiled(*paper.call(batch)) if device.platform == "cpu" else None
+    sent = [
+        Sent(t, collectives.wire_bytes(t, mesh), *collectives.seconds(t, mesh, device)) for t in paper.traffic(mesh)
+    ]
+    slope = (paper.times(2 * batch, mesh["fsdp"]).predicted - one.predicted) / batch
+
+    def dominates(compute: Callable[[int], float], most: int) -> int | None:
+        for exponent in range(1, MOST_DEVICES.bit_length()):
+            m = 2**exponent
+            if m > most:
+                return None
+            grown = {"data": max(1, m // mesh["fsdp"]), "fsdp": min(m, mesh["fsdp"])}
+            talk = sum(collectives.seconds(t, grown, device)[1] for t in paper.traffic(grown))
+            if talk > compute(m):
+                return m
+        return None
+
+    return Plan(
+        device, mesh, batch_size * step.accumulate, batch, _count(paper.state), paper.model(batch), one,
+        paper.memory(batch, mesh["fsdp"], compiled), tuple(sent),
+        None if n == 1 and device.platform == "cpu" else dominates(lambda m: one.predicted, MOST_DEVICES),
+        None if n == 1 and device.platform == "cpu"
+        else dominates(lambda m: max(one.predicted + slope * (batch_size / m - batch), 0.0), batch_size),
+        efficiency, paper.program(batch).remarks, compiled and compiled[1],
+    )  # fmt: skip
+
+
+def _count(state: TrainState) -> int:
+    return sum(math.prod(v.shape) for p in state.players.values() for v in jax.tree.leaves(p.params))
+
+
+class _Paper:
+    """Programs of a step, by the batch of a device, traced once each."""
+
+    def __init__(self, experiment: Experiment, spec: data.Spec, device: Device, efficiency: float):
+        self.experiment, self.spec, self.device, self.efficiency = experiment, spec, device, efficiency
+        self.step: Step = experiment.step
+        self.key = jax.eval_shape(lambda: jax.random.key(0))
+        self.state: TrainState = jax.eval_shape(lambda k: self.step.init(experiment.model, k), self.key)
+        self.jaxprs: dict[int, Any] = {}
+        self.programs: dict[tuple[int, str], Program] = {}
+        self.epilogues = device.platform != "cpu"
+
+    def call(self, batch: int) -> tuple[Callable, tuple]:
+        """The step with its data pipeline, and the shapes of its arguments."""
+        step, spec = self.step, self.spec
+        labels = np.zeros(batch, np.int32) if spec.n_classes else None
+        images = data.Images(np.zeros((batch, *spec.shape), np.uint8), labels)
+        source = data.resident(images, batch, self.experiment.transform)
+        held = jax.eval_shape(lambda: source.window(jax.random.key(0), 0, 1, step.n_batches))
+
+        def one(state, held, key):
+            return step(state, source.batches(held, key, state.step, 0, step.n_batches), key)
+
+        return one, (self.state, held, self.key)
+
+    def program(self, batch: int, platform: str | None = None) -> Program:
+        platform = platform or self.device.platform
+        if (batch, platform) not in self.programs:
+            if batch not in self.jaxprs:
+                one, args = self.call(batch)
+                self.jaxprs[batch] = jax.make_jaxpr(one)(*args)
+            period = math.lcm(*(m.every for m in self.step.moves))
+            self.programs[batch, platform] = flatten(self.jaxprs[batch], platform, period, step=0)
+        return self.programs[batch, platform]
+
+    def model(self, batch: int) -> Work:
+        """What the model computes, in the form it has where no platform is preferred."""
+        total = Work()
+        for program, op, times in walk(self.program(batch, "default")):
+            total = total.plus(work(op, program.values), times)
+        return total
+
+    def times(self, batch: int, fsdp: int) -> Estimate:
+        """One device's step; of the parameters' updates it does the `fsdp`-th part."""
+        whole = estimate(self.program(batch), self.device, self.efficiency, self.epilogues)
+        if fsdp == 1:
+            return whole
+        for move in self.step.moves:
+            moved = {p: self.state.players[p].params for p in move.players}
+            share = 1 - collectives.size_of(moved, fsdp) / collectives.size_of(moved)
+            program = _update(move.tx, moved, self.state.opt[move.name], self.device.platform)
+            once = estimate(program, self.device, self.efficiency, self.epilogues)
+            once = once._replace(kernels=0.0, predicted=once.predicted - once.kernels * self.device.overhead)
+            whole = whole.plus(once, -share * move.repeat / move.every)
+        return whole
+
+    def traffic(self, mesh: Mapping[str, int]) -> list[Traffic]:
+        return collectives.traffic(self.step, self.state, mesh)
+
+    def memory(self, batch: int, fsdp: int, compiled: tuple[float, float] | None) -> Memory:
+        program = self.program(batch)
+        donated = frozenset(program.inputs[: len(jax.tree.leaves(self.state))])
+        peak = compiled[0] if compiled else peak_memory(program, donated, epilogues=False)
+        state, mine = collectives.size_of(self.state), collectives.size_of(self.state, fsdp)
+        if fsdp > 1:
+            peak += mine - state + sum(collectives.size_of(p.params) for p in self.state.players.values())
+        held = math.prod(self.spec.shape) * float(self.spec.n_train)
+        held = held if held <= RESIDENT_BYTES else 0.0
+        return Memory(peak + held, mine, held, "compiled" if compiled else "derived")
+
+
+def _update(tx: optax.GradientTransformation, params: Any, opt: Any, platform: str) -> Program:
+    def update(grads, opt, params):
+        updates, opt = tx.update(grads, opt, params)
+        return optax.apply_updates(params, updates), opt
+
+    return flatten(jax.make_jaxpr(update)(params, opt, params), platform)
+
+
+def _compiled(one: Callable, args: tuple) -> tuple[float, float]:
+    """(bytes at the worst moment, floating-point operations) that the compiler of this machine reports."""
+    made = jax.jit(one, donate_argnums=0).lower(*args).compile()
+    m = made.memory_analysis()
+    peak = m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
+    return float(peak), float((made.cost_analysis() or {}).get("flops", math.nan))
