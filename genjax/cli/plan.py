@@ -41,7 +41,8 @@ def plan(argv: Sequence[str]) -> None:
     if not argv or argv[0].startswith("-"):
         if argv and argv[0] in ("-h", "--help"):
             print("usage: genjax plan EXPERIMENT [--FIELD VALUE ...] [--device h100] [--mesh data=8,fsdp=4]")
-            print("\n`genjax plan EXPERIMENT --help` lists the flags. EXPERIMENT is one of: " + ", ".join(recipes.names()))
+            print(f"\nEXPERIMENT is a path, or one of: {', '.join(recipes.names())}.")
+            print("`genjax plan EXPERIMENT --help` lists its flags.")
             return
         raise UsageError("plan: name an experiment first: genjax plan EXPERIMENT [--device h100] [--mesh data=8].")
     recipes.find(argv[0])  # an unknown name answers before jax is imported
@@ -161,7 +162,7 @@ def text(name: str, p: "Plan") -> str:
             (t.traffic.what, f"{t.traffic.kind} over {t.traffic.axis}: {si(t.bytes)}B sent, {si(t.seconds)}s")
             for t in p.traffic
         ],
-        *([("communication", f"{si(sum(t.bytes for t in p.traffic))}B sent, {si(p.communication)}s")] if p.traffic else []),
+        *[("all of them", f"{si(sum(t.bytes for t in p.traffic))}B sent, {si(p.communication)}s")][: len(p.traffic)],
         ("", ""),
         ("bound", f"{si(p.bound)}s a step, {p.images / p.bound:,.0f} images/s: {side}"),
         ("predicted", f"{si(p.predicted)}s a step, {p.images / p.predicted:,.0f} images/s ({_how(p)})"),
@@ -182,7 +183,7 @@ def _side(p: "Plan") -> str:
 def _how(p: "Plan") -> str:
     if p.device.platform == "cpu":
         return "at the rates measured here"
-    return f"{p.efficiency:.0%} of peak and bandwidth, time of kernels, no overlap with communication; never measured"
+    return f"at {p.efficiency:.0%} of peak and bandwidth, nothing overlapped; never measured"
 
 
 def _dominance(p: "Plan") -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from genjax import nets
+from genjax.train.plan.cost import THREEFRY
 from genjax.train.plan.devices import Device
 
 TRIALS = 5
@@ -133,10 +134,8 @@ def _transcendental(clock: Callable[[], float]) -> float:
 
 def _random(clock: Callable[[], float]) -> float:
     """Operations a second of the random number generator, as `cost.THREEFRY` counts them."""
-    from genjax.train.plan.cost import THREEFRY
-
     n = 1 << 15
-    return THREEFRY * n / best(clock, jax.jit(lambda key: jax.random.bits(key, (n,))), jax.random.key(0))
+    return THREEFRY * n / best(clock, jax.jit(lambda seed: jax.random.bits(jax.random.key(seed), (n,))), 0)
 
 
 def _overhead(clock: Callable[[], float]) -> float:

@@ -110,7 +110,8 @@ def _gathers(step: Step, params: Mapping[str, Any], fsdp: int) -> list[Traffic]:
         for i, move in enumerate(step.moves):
             if name in move.players:
                 calls += (move.repeat - (i == n_moves - 1)) / move.every
-        found.append(Traffic(f"parameters {name}", "all-gather", "fsdp", size_of(_divisible(tree, fsdp)) * calls, calls))
+        gathered = size_of(_divisible(tree, fsdp)) * calls
+        found.append(Traffic(f"parameters {name}", "all-gather", "fsdp", gathered, calls))
     return found
 
 

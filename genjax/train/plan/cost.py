@@ -1,8 +1,9 @@
 """What one operation computes: floating-point operations counted from shapes, the same on every device.
 
 A product and a sum are 2 operations. Of a convolution only the products with a value count, not those with the zeros
-of padding or dilation: so a transposed convolution costs what the convolution it transposes costs. Elementwise operations count 1 an element, transcendental ones 1 in a count of their own
-(as in XLA's cost analysis), reductions 1 an element that goes in.
+of padding or dilation: so a transposed convolution costs what the convolution it transposes costs. Elementwise
+operations count 1 an element, transcendental ones 1 in a count of their own (as in XLA's cost analysis), reductions 1
+an element that goes in.
 """
 
 import math
@@ -10,33 +11,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genjax.train.plan.program import Op, Value
+from genjax.train.plan.program import Op, Value, names
 
 MATRIX = frozenset({"dot_general", "conv_general_dilated"})
 """What a matrix unit computes."""
-REDUCTIONS = frozenset(
-    "reduce_sum reduce_max reduce_min reduce_prod reduce_and reduce_or reduce_xor argmax argmin".split()
-)
-OPAQUE = frozenset(
-    "sort scatter scatter-add scatter_add scatter_mul scatter_min scatter_max cumsum cumprod cummax cummin cumlogsumexp "
-    "reduce_window reduce_window_max reduce_window_sum select_and_scatter_add fft cholesky triangular_solve "
-    "random_bits dynamic_update_slice top_k loop branch".split()
+REDUCTIONS = names("reduce_sum reduce_max reduce_min reduce_prod reduce_and reduce_or reduce_xor argmax argmin")
+OPAQUE = names(
+    "sort scatter scatter-add scatter_add scatter_mul scatter_min scatter_max cumsum cumprod cummax cummin "
+    "cumlogsumexp reduce_window reduce_window_max reduce_window_sum select_and_scatter_add fft cholesky "
+    "triangular_solve random_bits dynamic_update_slice top_k loop branch"
 )
 """Neither fused into others nor others into them."""
-TRANSCENDENTAL = frozenset(
+TRANSCENDENTAL = names(
     "exp exp2 expm1 log log1p tanh logistic sin cos tan asin acos atan atan2 sinh cosh asinh acosh atanh pow erf erfc "
-    "erf_inv lgamma digamma cbrt bessel_i0e bessel_i1e igamma".split()
+    "erf_inv lgamma digamma cbrt bessel_i0e bessel_i1e igamma"
 )
-MOVES = frozenset(
-    "broadcast_in_dim transpose slice dynamic_slice dynamic_update_slice gather pad concatenate stack unstack split rev "
-    "iota convert_element_type select_and_gather_add empty2 empty random_fold_in random_split random_seed branch".split()
+MOVES = names(
+    "broadcast_in_dim transpose slice dynamic_slice dynamic_update_slice gather pad concatenate stack unstack split "
+    "rev iota convert_element_type select_and_gather_add empty2 empty random_fold_in random_split random_seed branch"
 )
 """Moves data or prepares a few words; computes nothing worth counting."""
-PARTIAL = frozenset("slice dynamic_slice gather split unstack".split())
+PARTIAL = names("slice dynamic_slice gather split unstack")
 """Reads no more of its operand than it gives."""
 THREEFRY = 117 / 2
-"""Integer operations for a 32-bit word: 20 rounds of an addition, a rotation (3) and an xor, 5 injections of 3, 2 first
-additions, for two words. Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3 (threefry2x32-20)."""
+"""Integer operations for a 32-bit word: for two, 20 rounds of an addition, a rotation (3) and an xor, 5 injections of
+3, and 2 first additions. Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3 (threefry2x32-20)."""
 
 
 class Work(NamedTuple):

@@ -94,11 +94,11 @@ def _tpu(name: str, tflops: float, memory: float, gbps: float, ici: float, pod: 
     )  # fmt: skip
 
 
-def _gpu(name: str, tflops: tuple[float, ...], gb: float, gbps: float, nvlink: float, nic: float, *sources: str) -> Device:
+def _gpu(name: str, tflops: tuple, gb: float, gbps: float, link: float, nic: float, *sources: str) -> Device:
     bf16, tf32, f32 = (x * T for x in tflops)
     matrix = {"bfloat16": bf16, "float16": bf16, "float32": tf32, "float32:highest": f32}
     return Device(
-        name, "cuda", matrix, gb * G, ((0.0, gbps * G),), nvlink * G, 8, nic * G, (3e-6, 1e-5), 3e-6, sources=sources,
+        name, "cuda", matrix, gb * G, ((0.0, gbps * G),), link * G, 8, nic * G, (3e-6, 1e-5), 3e-6, sources=sources,
         assumed=(
             _LAUNCH + " (3 us)",
             "latency of a hop inside the node (3 us), beyond it (10 us)",

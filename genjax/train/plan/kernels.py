@@ -8,6 +8,7 @@ written. Nothing stays in a cache from one kernel to the next.
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from genjax.train.plan.cost import MATRIX, OPAQUE, PARTIAL, REDUCTIONS, Work, work
@@ -138,7 +139,7 @@ def _kernel(program: Program, ids: list[int], groups: _Groups) -> Kernel:
     name = matrix.name if matrix else ("fused" if _fusible(last) or last.name in REDUCTIONS else last.name)
     writes = tuple(values[v].bytes for v in outs)
     if last.name == "dynamic_update_slice":  # in place: the update alone is written
-        reads, writes = {v: last.shapes[1].bytes for v in last.ins[:1]}, (last.shapes[1].bytes,)
+        reads, writes = dict.fromkeys(last.ins[:1], last.shapes[1].bytes), (last.shapes[1].bytes,)
     shuffled = sum(ops[i].shapes[0].bytes for i in ids if ops[i].name == "transpose" and _permutes(ops[i]))
     return Kernel(
         name, tuple(ids), total, tuple(reads), tuple(reads.values()), tuple(outs), writes, shuffled,
@@ -172,8 +173,10 @@ def _rate(op: Op | None) -> str:
     return f"{op.shapes[0].dtype}{how}"
 
 
-def peak_memory(program: Program, donated: frozenset[int] = frozenset(), epilogues: bool = True) -> int:
-    """Largest number of bytes alive at once, kernels run in program order.
+def peak_memory(
+    program: Program, donated: frozenset[int] = frozenset(), order: Sequence[Kernel] | None = None
+) -> int:
+    """Largest number of bytes alive at once, kernels run in program order (by default without epilogues).
 
     Inputs are there from the start and stay, but for the `donated` ones, which go with their last reader. A fused
     kernel may write over an operand that nobody reads later, if one is as large.
@@ -184,7 +187,7 @@ def peak_memory(program: Program, donated: frozenset[int] = frozenset(), epilogu
         >>> peak_memory(trace(lambda x, w: (x @ w) @ w, jnp.ones((4, 4)), jnp.ones((4, 4))))  # x, w, two products
         256
     """
-    order = kernels(program, epilogues)
+    order = kernels(program, epilogues=False) if order is None else order
     values = program.values
     last = {v: n for n, k in enumerate(order) for v in k.ins}
     kept = frozenset(program.outputs) | (frozenset(program.inputs) - donated)
@@ -205,7 +208,7 @@ def peak_memory(program: Program, donated: frozenset[int] = frozenset(), epilogu
         if k.loop is not None and k.loop.body is not None:
             body = k.loop.body
             outside = sum(body.values[v].bytes for v in body.inputs)
-            inner = max(0, peak_memory(body, frozenset(), epilogues) - outside)
+            inner = max(0, peak_memory(body) - outside)
         peak = max(peak, live + new + inner)
         live += sum(values[v].bytes for v in k.outs) - sum(free)
     return peak

@@ -24,7 +24,7 @@ from genjax.train.plan.cost import Work, work
 from genjax.train.plan.devices import Device
 from genjax.train.plan.kernels import peak_memory
 from genjax.train.plan.program import Program, flatten, walk
-from genjax.train.plan.roofline import Estimate, estimate
+from genjax.train.plan.roofline import NOTHING, Estimate, estimate
 from genjax.train.state import TrainState
 from genjax.train.step import Step
 
@@ -110,6 +110,7 @@ def plan(
     device: Device,
     mesh: Mapping[str, int] | None = None,
     efficiency: float = 1.0,
+    paper: "Paper | None" = None,
 ) -> Plan:
     """Plans a step.
 
@@ -120,62 +121,80 @@ def plan(
         device: from `devices.find`, or `calibrate.cpu()`.
         mesh: sizes of the axes `data` and `fsdp`; one device by default.
         efficiency: share of the device's peak and bandwidth that kernels reach, for the prediction.
+        paper: the traced programs of this experiment and spec, to plan it for several devices.
 
     Raises:
         UsageError: the mesh does not divide the batch, or a CPU is to be several devices.
     """
     mesh = dict(mesh or {"data": 1, "fsdp": 1})
-    n = math.prod(mesh.values())
+    n, fsdp = math.prod(mesh.values()), mesh["fsdp"]
     if batch_size % n:
         near = max(n, round(batch_size / n) * n)
         raise UsageError(f"batch_size={batch_size} does not divide over {n} devices. Try batch_size={near}.")
-    if device.platform == "cpu" and n > 1:
+    cpu = device.platform == "cpu"
+    if cpu and n > 1:
         raise UsageError("mesh: the plan of a CPU is for one device, which has all its cores. Leave --mesh out.")
-    step, batch = experiment.step, batch_size // n
-    paper = _Paper(experiment, spec, device, efficiency)
-    one = paper.times(batch, mesh["fsdp"])
-    compiled = _compiled(*paper.call(batch)) if device.platform == "cpu" else None
-    sent = [
-        Sent(t, collectives.wire_bytes(t, mesh), *collectives.seconds(t, mesh, device)) for t in paper.traffic(mesh)
-    ]
-    slope = (paper.times(2 * batch, mesh["fsdp"]).predicted - one.predicted) / batch
+    paper, batch = paper or Paper(experiment, spec), batch_size // n
+    program = paper.program(batch, device.platform)
+    updates = paper.updates(device, efficiency, fsdp)
+    split = paper.updates(device, efficiency, 1).plus(updates, -1.0)  # what other devices do of them
+    one = estimate(program, device, efficiency, epilogues=not cpu).plus(split, -1.0)
+    compiled = _compiled(*paper.call(batch)) if cpu else None
+    # What does not shrink with the batch: kernels that do nothing, and the optimizers.
+    fixed = min(one.predicted, one.kernels * device.overhead + updates.predicted)
 
-    def dominates(compute: Callable[[int], float], most: int) -> int | None:
-        for exponent in range(1, MOST_DEVICES.bit_length()):
-            m = 2**exponent
-            if m > most:
-                return None
-            grown = {"data": max(1, m // mesh["fsdp"]), "fsdp": min(m, mesh["fsdp"])}
-            talk = sum(collectives.seconds(t, grown, device)[1] for t in paper.traffic(grown))
-            if talk > compute(m):
+    def communicating(compute: Callable[[int], float], most: int) -> int | None:
+        """The smallest power of two of devices, at most `most`, whose collectives take longer than `compute`."""
+        for m in (2**i for i in range(1, most.bit_length())):
+            grown = {"data": max(1, m // fsdp), "fsdp": min(m, fsdp)}
+            if sum(s.seconds for s in sent(paper, grown, device)) > compute(m):
                 return m
         return None
 
     return Plan(
-        device, mesh, batch_size * step.accumulate, batch, _count(paper.state), paper.model(batch), one,
-        paper.memory(batch, mesh["fsdp"], compiled), tuple(sent),
-        None if n == 1 and device.platform == "cpu" else dominates(lambda m: one.predicted, MOST_DEVICES),
-        None if n == 1 and device.platform == "cpu"
-        else dominates(lambda m: max(one.predicted + slope * (batch_size / m - batch), 0.0), batch_size),
-        efficiency, paper.program(batch).remarks, compiled and compiled[1],
+        device=device,
+        mesh=mesh,
+        images=batch_size * experiment.step.accumulate,
+        batch=batch,
+        parameters=sum(math.prod(v.shape) for p in paper.state.players.values() for v in jax.tree.leaves(p.params)),
+        work=paper.model(batch),
+        estimate=one,
+        memory=paper.memory(program, fsdp, compiled and compiled[0]),
+        traffic=tuple(sent(paper, mesh, device)),
+        weak=None if cpu else communicating(lambda m: one.predicted, MOST_DEVICES),
+        strong=None if cpu
+        else communicating(lambda m: fixed + (one.predicted - fixed) * batch_size / m / batch, batch_size),
+        efficiency=efficiency,
+        remarks=program.remarks,
+        compiled_flops=compiled and compiled[1],
     )  # fmt: skip
 
 
-def _count(state: TrainState) -> int:
-    return sum(math.prod(v.shape) for p in state.players.values() for v in jax.tree.leaves(p.params))
+def sent(paper: "Paper", mesh: Mapping[str, int], device: Device) -> list[Sent]:
+    """The collectives of a step on a mesh."""
+    return [
+        Sent(t, collectives.wire_bytes(t, mesh), *collectives.seconds(t, mesh, device)) for t in paper.traffic(mesh)
+    ]
 
 
-class _Paper:
-    """Programs of a step, by the batch of a device, traced once each."""
+class Paper:
+    """The programs of an experiment's step, by the batch of a device and its platform, traced once each."""
 
-    def __init__(self, experiment: Experiment, spec: data.Spec, device: Device, efficiency: float):
-        self.experiment, self.spec, self.device, self.efficiency = experiment, spec, device, efficiency
+    def __init__(self, experiment: Experiment, spec: data.Spec):
+        self.experiment, self.spec = experiment, spec
         self.step: Step = experiment.step
         self.key = jax.eval_shape(lambda: jax.random.key(0))
         self.state: TrainState = jax.eval_shape(lambda k: self.step.init(experiment.model, k), self.key)
         self.jaxprs: dict[int, Any] = {}
         self.programs: dict[tuple[int, str], Program] = {}
-        self.epilogues = device.platform != "cpu"
+        self.talks: dict[tuple[int, bool], list[Traffic]] = {}
+
+    def traffic(self, mesh: Mapping[str, int]) -> list[Traffic]:
+        """The collectives of a step; how many devices share the data changes only how long they take."""
+        of = mesh["fsdp"], mesh["data"] > 1
+        if of not in self.talks:
+            self.talks[of] = collectives.traffic(self.step, self.state, mesh)
+        return self.talks[of]
 
     def call(self, batch: int) -> tuple[Callable, tuple]:
         """The step with its data pipeline, and the shapes of its arguments."""
@@ -190,12 +209,12 @@ class _Paper:
 
         return one, (self.state, held, self.key)
 
-    def program(self, batch: int, platform: str | None = None) -> Program:
-        platform = platform or self.device.platform
+    def program(self, batch: int, platform: str) -> Program:
+        """The step of a device with so many examples of each minibatch."""
+        if batch not in self.jaxprs:
+            one, args = self.call(batch)
+            self.jaxprs[batch] = jax.make_jaxpr(one)(*args)
         if (batch, platform) not in self.programs:
-            if batch not in self.jaxprs:
-                one, args = self.call(batch)
-                self.jaxprs[batch] = jax.make_jaxpr(one)(*args)
             period = math.lcm(*(m.every for m in self.step.moves))
             self.programs[batch, platform] = flatten(self.jaxprs[batch], platform, period, step=0)
         return self.programs[batch, platform]
@@ -207,33 +226,27 @@ class _Paper:
             total = total.plus(work(op, program.values), times)
         return total
 
-    def times(self, batch: int, fsdp: int) -> Estimate:
-        """One device's step; of the parameters' updates it does the `fsdp`-th part."""
-        whole = estimate(self.program(batch), self.device, self.efficiency, self.epilogues)
-        if fsdp == 1:
-            return whole
+    def updates(self, device: Device, efficiency: float, fsdp: int) -> Estimate:
+        """The optimizers' part of a step, on a device that holds the `fsdp`-th part of what can be split."""
+        total = NOTHING
         for move in self.step.moves:
             moved = {p: self.state.players[p].params for p in move.players}
-            share = 1 - collectives.size_of(moved, fsdp) / collectives.size_of(moved)
-            program = _update(move.tx, moved, self.state.opt[move.name], self.device.platform)
-            once = estimate(program, self.device, self.efficiency, self.epilogues)
-            once = once._replace(kernels=0.0, predicted=once.predicted - once.kernels * self.device.overhead)
-            whole = whole.plus(once, -share * move.repeat / move.every)
-        return whole
+            share = collectives.size_of(moved, fsdp) / collectives.size_of(moved)
+            once = estimate(_update(move.tx, moved, self.state.opt[move.name], device.platform), device, efficiency)
+            once = once._replace(predicted=once.predicted - once.kernels * device.overhead, kernels=0.0)
+            total = total.plus(once, share * move.repeat / move.every)
+        return total
 
-    def traffic(self, mesh: Mapping[str, int]) -> list[Traffic]:
-        return collectives.traffic(self.step, self.state, mesh)
-
-    def memory(self, batch: int, fsdp: int, compiled: tuple[float, float] | None) -> Memory:
-        program = self.program(batch)
+    def memory(self, program: Program, fsdp: int, compiled: float | None) -> Memory:
+        """What a device holds, the training set included where it fits there."""
         donated = frozenset(program.inputs[: len(jax.tree.leaves(self.state))])
-        peak = compiled[0] if compiled else peak_memory(program, donated, epilogues=False)
+        peak = peak_memory(program, donated) if compiled is None else compiled
         state, mine = collectives.size_of(self.state), collectives.size_of(self.state, fsdp)
-        if fsdp > 1:
+        if fsdp > 1:  # its part of the state, and all parameters gathered
             peak += mine - state + sum(collectives.size_of(p.params) for p in self.state.players.values())
         held = math.prod(self.spec.shape) * float(self.spec.n_train)
         held = held if held <= RESIDENT_BYTES else 0.0
-        return Memory(peak + held, mine, held, "compiled" if compiled else "derived")
+        return Memory(peak + held, mine, held, "derived" if compiled is None else "compiled")
 
 
 def _update(tx: optax.GradientTransformation, params: Any, opt: Any, platform: str) -> Program:
@@ -248,5 +261,6 @@ def _compiled(one: Callable, args: tuple) -> tuple[float, float]:
     """(bytes at the worst moment, floating-point operations) that the compiler of this machine reports."""
     made = jax.jit(one, donate_argnums=0).lower(*args).compile()
     m = made.memory_analysis()
+    assert m is not None  # the CPU's compiler always says
     peak = m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes
     return float(peak), float((made.cost_analysis() or {}).get("flops", math.nan))

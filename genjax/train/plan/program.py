@@ -13,9 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-ALIASES = frozenset(
+
+def names(text: str) -> frozenset[str]:
+    """Words as a set."""
+    return frozenset(text.split())
+
+
+ALIASES = names(
     "reshape squeeze expand_dims copy copy_p stop_gradient bitcast_convert_type random_wrap random_unwrap "
-    "sharding_constraint device_put optimization_barrier reduce_precision pvary".split()
+    "sharding_constraint device_put optimization_barrier reduce_precision pvary"
 )
 """Primitives that move no data: their result is their operand under another shape or name."""
 
@@ -222,7 +228,7 @@ class _Builder:
         everything = (*eqn.invars, *eqn.outvars)
         if not ins or any(isinstance(i, int) and i not in self.known for i in ins):
             return False
-        if not all(v.aval.shape == () and np.dtype(v.aval.dtype).kind in "iub" for v in everything):
+        if not all(v.aval.shape == () and _whole(v.aval.dtype) for v in everything):
             return False
         values = [i.val if isinstance(i, Literal) else self.known[i] for i in ins]
         full = [
@@ -234,6 +240,10 @@ class _Builder:
         results = results if eqn.primitive.multiple_results else [results]
         self.known |= {o: np.asarray(r) for o, r in zip(outs, results, strict=True)}
         return True
+
+
+def _whole(dtype: Any) -> bool:
+    return any(jnp.issubdtype(dtype, kind) for kind in (jnp.integer, jnp.bool_))
 
 
 def _live(ops: list[Op], outputs: Sequence[int]) -> tuple[Op, ...]:

@@ -46,7 +46,7 @@ def estimate(program: Program, device: Device, efficiency: float = 1.0, epilogue
         epilogues: see `kernels`.
     """
     order = kernels(program, epilogues)
-    clock = _Cache(device, peak_memory(program, epilogues=epilogues), sum(k.bytes for k in order))
+    clock = _Cache(device, peak_memory(program, order=order), sum(k.bytes for k in order))
     total = NOTHING
     for k in order:
         memory = clock.seconds(k)
