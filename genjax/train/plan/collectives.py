@@ -24,6 +24,8 @@ from genjax.train.state import TrainState
 from genjax.train.step import Step
 
 AXES = ("data", "fsdp")
+SMALL = 1024
+"""Leaves with fewer elements are whole on every device, as in a run."""
 
 
 def parse(text: str) -> dict[str, int]:
@@ -62,13 +64,13 @@ class Traffic(NamedTuple):
 
 
 def size_of(tree: Any, fsdp: int = 1) -> float:
-    """Bytes of a tree on one device: of each leaf with an axis that `fsdp` divides, its part; of others the whole."""
+    """Bytes of a tree on one device: of each leaf that is split its part, of others the whole; see `divides`."""
     return sum(_bytes(v) / (fsdp if divides(v.shape, fsdp) else 1) for v in jax.tree.leaves(tree))
 
 
 def divides(shape: tuple[int, ...], fsdp: int) -> bool:
-    """Whether some axis of a leaf can be split over `fsdp` devices."""
-    return any(n % fsdp == 0 and n >= fsdp for n in shape)
+    """Whether a leaf is split over `fsdp` devices: it is large, and some axis divides."""
+    return math.prod(shape) >= SMALL and any(n % fsdp == 0 for n in shape)
 
 
 def _bytes(v: Any) -> int:

@@ -153,6 +153,18 @@ def find(name: str) -> Device:
     return DEVICES[key]
 
 
+def named(kind: str) -> str | None:
+    """The name here of what JAX calls a device's kind; None where it is none of these.
+
+    Example:
+        >>> named("TPU v5 lite"), named("NVIDIA H100 80GB HBM3"), named("cpu"), named("TPU v3")
+        ('v5e', 'h100', 'cpu', None)
+    """
+    kind = kind.lower().replace(" lite", "e").removeprefix("tpu ")
+    kind = "v5p" if kind == "v5" else kind
+    return next((name for name in ("cpu", *DEVICES) if name in kind.replace("-", " ").split()), None)
+
+
 def figures(device: Device) -> dict[str, Any]:
     """The figures by name, for `--json`."""
     return {

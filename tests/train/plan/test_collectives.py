@@ -13,7 +13,8 @@ from quick import quick_jit
 
 from genjax import data, recipes, train
 from genjax.errors import UsageError
-from genjax.train.plan.collectives import Traffic, parse, seconds, size_of, traffic, wire_bytes
+from genjax.train.plan import collectives
+from genjax.train.plan.collectives import Traffic, divides, parse, seconds, size_of, traffic, wire_bytes
 from genjax.train.plan.devices import DEVICES
 
 H100 = DEVICES["h100"]
@@ -70,7 +71,8 @@ def test_one_gradient_reduction_an_update():
     assert traffic(step, state, {"data": 1, "fsdp": 1}) == []
 
 
-def test_fsdp_scatters_gradients_and_gathers_changed_parameters():
+def test_fsdp_scatters_gradients_and_gathers_changed_parameters(monkeypatch):
+    monkeypatch.setattr(collectives, "SMALL", 1)
     step, state = toy(
         train.Move("d", toys.game_loss("d", "g", 1.0), optax.sgd(0.1), repeat=3),
         train.Move("g", toys.game_loss("g", "d", -1.0), optax.sgd(0.1)),
@@ -86,7 +88,11 @@ def test_fsdp_scatters_gradients_and_gathers_changed_parameters():
     ]
 
 
-def test_what_fsdp_does_not_divide_stays_whole():
+def test_what_fsdp_does_not_divide_stays_whole(monkeypatch):
+    assert divides((32, 32), 4)
+    assert not divides((31, 33), 4)
+    assert not divides((32, 16), 4)  # small
+    monkeypatch.setattr(collectives, "SMALL", 1)
     tree = {"w": jax.ShapeDtypeStruct((6, 5), np.float32), "b": jax.ShapeDtypeStruct((5,), np.float32)}
     assert size_of(tree) == 140
     assert size_of(tree, 3) == 40 + 20

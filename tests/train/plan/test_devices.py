@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from genjax.errors import UsageError
-from genjax.train.plan.devices import DEVICES, find
+from genjax.train.plan.devices import DEVICES, find, named
 
 
 @pytest.mark.parametrize("name", list(DEVICES))
@@ -28,6 +28,17 @@ def test_names():
         find("h1000")
     with pytest.raises(UsageError, match="Known: cpu, h100"):
         find("abacus")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("TPU v4", "v4"), ("TPU v5", "v5p"), ("TPU v5p", "v5p"), ("TPU v5 lite", "v5e"), ("TPU v6 lite", "v6e"),
+        ("NVIDIA A100-SXM4-80GB", "a100"), ("NVIDIA H200", "h200"), ("cpu", "cpu"), ("NVIDIA L4", None),
+    ],
+)  # fmt: skip
+def test_kinds_as_jax_names_them(kind, name):
+    assert named(kind) == name
 
 
 def test_a_matrix_unit_is_filled_by_whole_tiles():
