@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -168,15 +169,21 @@ def text(name: str, p: "Plan") -> str:
         ("predicted", f"{si(p.predicted)}s a step, {p.images / p.predicted:,.0f} images/s ({_how(p)})"),
         *_dominance(p),
         ("", ""),
-        *[("figures", source) for source in p.device.sources],
-        *[("assumed", line) for line in p.device.assumed],
-        *[("remark", line) for line in p.remarks],
+        *_notes("figures", p.device.sources),
+        *_notes("assumed", p.device.assumed),
+        *_notes("remarks", p.remarks),
     ]
     return f"{name}, per step and device\n\n" + table(rows)
 
 
+def _notes(title: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+    """A line each, long ones folded."""
+    folded = [part for line in lines for part in textwrap.wrap(line, 100, subsequent_indent="  ")]
+    return [(title if i == 0 else "", line) for i, line in enumerate(folded)]
+
+
 def _side(p: "Plan") -> str:
-    slow = p.estimate.work.matrix / p.device.matrix_rate("float32") > p.estimate.bytes / p.device.bandwidth[-1][1]
+    slow = p.estimate.work.matrix / p.device.matrix_rate("float32") > p.estimate.bytes / p.device.fastest
     return "the matrix unit" if slow else "memory bandwidth"
 
 

@@ -65,6 +65,11 @@ class Device:
         plain = how.split(":")[0]
         return self.matrix.get(how) or self.matrix.get(plain) or self.matrix["float32"]
 
+    @property
+    def fastest(self) -> float:
+        """Bytes a second of its fastest memory."""
+        return max(rate for _, rate in self.bandwidth)
+
     def bandwidth_at(self, distance: float) -> float:
         """Bytes a second of a value last touched `distance` bytes ago."""
         return next((rate for limit, rate in self.bandwidth if distance <= limit), self.bandwidth[-1][1])

@@ -127,48 +127,60 @@ def plan(
         UsageError: the mesh does not divide the batch, or a CPU is to be several devices.
     """
     mesh = dict(mesh or {"data": 1, "fsdp": 1})
-    n, fsdp = math.prod(mesh.values()), mesh["fsdp"]
-    if batch_size % n:
-        near = max(n, round(batch_size / n) * n)
-        raise UsageError(f"batch_size={batch_size} does not divide over {n} devices. Try batch_size={near}.")
     cpu = device.platform == "cpu"
-    if cpu and n > 1:
-        raise UsageError("mesh: the plan of a CPU is for one device, which has all its cores. Leave --mesh out.")
-    paper, batch = paper or Paper(experiment, spec), batch_size // n
+    batch = _share(batch_size, math.prod(mesh.values()), cpu)
+    paper = paper or Paper(experiment, spec)
     program = paper.program(batch, device.platform)
-    updates = paper.updates(device, efficiency, fsdp)
-    split = paper.updates(device, efficiency, 1).plus(updates, -1.0)  # what other devices do of them
-    one = estimate(program, device, efficiency, epilogues=not cpu).plus(split, -1.0)
+    updates = paper.updates(device, efficiency, mesh["fsdp"])
+    others = paper.updates(device, efficiency, 1).plus(updates, -1.0)  # the part of the update that other devices do
+    one = estimate(program, device, efficiency, epilogues=not cpu).plus(others, -1.0)
     here = devices.named(jax.devices()[0].device_kind) == device.name
     compiled = _compiled(*paper.call(batch)) if here else None
     # What does not shrink with the batch: kernels that do nothing, and the optimizers.
     fixed = min(one.predicted, one.kernels * device.overhead + updates.predicted)
 
-    def communicating(compute: Callable[[int], float], most: int) -> int | None:
-        """The smallest power of two of devices, at most `most`, whose collectives take longer than `compute`."""
-        for m in (2**i for i in range(1, most.bit_length())):
-            grown = {"data": max(1, m // fsdp), "fsdp": min(m, fsdp)}
-            if sum(s.seconds for s in sent(paper, grown, device)) > compute(m):
-                return m
-        return None
+    def shared(m: int) -> float:
+        return fixed + (one.predicted - fixed) * batch_size / m / batch
 
     return Plan(
         device=device,
         mesh=mesh,
-        images=batch_size * experiment.step.accumulate,
+        images=batch_size * paper.step.accumulate,
         batch=batch,
         parameters=sum(math.prod(v.shape) for p in paper.state.players.values() for v in jax.tree.leaves(p.params)),
         work=paper.model(batch),
         estimate=one,
-        memory=paper.memory(program, fsdp, compiled and compiled[0]),
+        memory=paper.memory(program, mesh["fsdp"], compiled and compiled[0]),
         traffic=tuple(sent(paper, mesh, device)),
-        weak=None if cpu else communicating(lambda m: one.predicted, MOST_DEVICES),
-        strong=None if cpu
-        else communicating(lambda m: fixed + (one.predicted - fixed) * batch_size / m / batch, batch_size),
+        weak=None if cpu else _talking(paper, device, mesh["fsdp"], lambda m: one.predicted, MOST_DEVICES),
+        strong=None if cpu else _talking(paper, device, mesh["fsdp"], shared, batch_size),
         efficiency=efficiency,
         remarks=program.remarks,
         compiled_flops=compiled and compiled[1],
-    )  # fmt: skip
+    )
+
+
+def _share(batch_size: int, n: int, cpu: bool) -> int:
+    """Examples of one of n devices.
+
+    Raises:
+        UsageError: n does not divide the batch, or a CPU is to be several devices.
+    """
+    if batch_size % n:
+        near = max(n, round(batch_size / n) * n)
+        raise UsageError(f"batch_size={batch_size} does not divide over {n} devices. Try batch_size={near}.")
+    if cpu and n > 1:
+        raise UsageError("mesh: the plan of a CPU is for one device, which has all its cores. Leave --mesh out.")
+    return batch_size // n
+
+
+def _talking(paper: "Paper", device: Device, fsdp: int, compute: Callable[[int], float], most: int) -> int | None:
+    """The smallest power of two of devices, at most `most`, whose collectives take longer than `compute(devices)`."""
+    for m in (2**i for i in range(1, most.bit_length())):
+        mesh = {"data": max(1, m // fsdp), "fsdp": min(m, fsdp)}
+        if sum(s.seconds for s in sent(paper, mesh, device)) > compute(m):
+            return m
+    return None
 
 
 def sent(paper: "Paper", mesh: Mapping[str, int], device: Device) -> list[Sent]:

@@ -67,7 +67,8 @@ def _one(k: Kernel, device: Device, memory: float, efficiency: float) -> Estimat
         seconds += k.shuffled / device.shuffle
     for count, rate in zip(k.work[1:], (device.vector, device.transcendental, device.random), strict=True):
         seconds += count / rate if rate else 0.0
-    return Estimate(k.work, k.bytes, 1.0, max(k.work.matrix / peak, k.bytes / device.bandwidth[0][1]), seconds)
+    bound = max(k.work.matrix / max(peak, reached), k.bytes / device.fastest)
+    return Estimate(k.work, k.bytes, 1.0, bound, seconds)
 
 
 class _Cache:
