@@ -145,7 +145,7 @@ def as_json(name: str, cfg: Any, p: "Plan") -> dict[str, Any]:
 def text(name: str, p: "Plan") -> str:
     """The plan for people."""
     w, e, m = p.work, p.estimate, p.memory
-    what = "from the compiled program" if m.how == "compiled" else "derived: largest set of values alive at once"
+    what = "from the compiled program" if m.how == "compiled" else "derived, a lower estimate: values alive at once"
     of_which = f"; state {si(m.state)}B" + (f", training set {si(m.data)}B" if m.data else "")
     fits = "" if m.peak <= p.device.memory else f"; MORE than the device's {si(p.device.memory)}B"
     flops = f"{si(w.flops)} ({si(w.matrix)} in dots and convolutions), {si(w.transcendental)} transcendental"

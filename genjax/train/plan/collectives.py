@@ -78,7 +78,11 @@ def _bytes(v: Any) -> int:
 
 
 def traffic(step: Step, state: TrainState, mesh: Mapping[str, int]) -> list[Traffic]:
-    """The collectives of a step; lazy moves count with the share of steps on which they run."""
+    """The collectives of a step; lazy moves count with the share of steps on which they run.
+
+    Accumulated microbatches reduce their gradient each: so a partitioner leaves a sum that a loop carries. A weight
+    that a loss uses twice may be reduced in two parts, which is not counted.
+    """
     data, fsdp = mesh["data"], mesh["fsdp"]
     params = {n: p.params for n, p in state.players.items()}
     statistics = sum(_floats(p.state) for p in state.players.values())

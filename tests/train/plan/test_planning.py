@@ -93,6 +93,10 @@ def test_communication_dominates_where_it_is_said_to():
 def test_the_cpu_is_asked_what_it_compiles_to():
     p = planned("vae_digits", CPU, hidden=16, z_dim=2, batch_size=8)
     assert p.memory.how == "compiled"
+    sheet = paper("vae_digits", hidden=16, z_dim=2, batch_size=8)[1]
+    derived = sheet.memory(sheet.program(8, "cpu"), 1, None)
+    assert derived.how == "derived"
+    assert 0.4 < (derived.peak - derived.data) / (p.memory.peak - p.memory.data) <= 1.0
     assert 0 < p.estimate.bound < p.estimate.predicted
     assert p.compiled_flops == pytest.approx(p.work.flops, rel=0.25)
     assert (p.weak, p.strong) == (None, None)
