@@ -30,6 +30,7 @@ COMMANDS = {
     "report": Command("use", "RUN [RUN ...]", "one self-contained HTML page of a run or a comparison"),
     "digest": Command("use", "RUN", "SHA-256 of a run's last state: equal digests, equal runs"),
     "extract": Command("use", "RUN --member I --out DIR", "one member of a run of several as a run of its own"),
+    "plan": Command("plan", "EXPERIMENT [--device D] [--mesh M]", "what a step costs on devices you may not have"),
     "results": Command("show", "", "the recorded results of the shipped recipes"),
     "list": Command("show", "", "the shipped recipes"),
     "doctor": Command("show", "[--data-dir DIR]", "devices, versions, data, disk, and what is missing"),
