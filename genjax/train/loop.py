@@ -1,5 +1,6 @@
 """The training loop: chunks of steps as one compiled program."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -59,15 +60,16 @@ def make_chunk(step: Step, source, capacity: int):
     or resume point, and one compilation serves them all. `state` is donated.
     """
 
-    def chunk(state: TrainState, data, key: Key, n):
-        def one(i, state):
-            return step(state, source.batches(data, key, state.step, i, step.n_batches), key)
+    @functools.partial(jax.jit, inline=True)  # traced once, for its metrics' names and for the loop
+    def one(i, state, data, key):
+        return step(state, source.batches(data, key, state.step, i, step.n_batches), key)
 
-        names = sorted(jax.eval_shape(one, 0, state)[1])
+    def chunk(state: TrainState, data, key: Key, n):
+        names = sorted(jax.eval_shape(one, 0, state, data, key)[1])
 
         def body(i, carry):
             state, buffer = carry
-            state, metrics = one(i, state)
+            state, metrics = one(i, state, data, key)
             row = jnp.stack([metrics[k].astype(jnp.float32) for k in names])
             return state, lax.dynamic_update_index_in_dim(buffer, row, i, 0)
 
