@@ -21,10 +21,7 @@ import numpy as np
 import optax
 
 from genjax import data, losses, models, nets, objectives, train
-from genjax.train.loop import make_chunk
-
-SECONDS_A_CALL = 0.25
-"""What one call of the compiled chunk should take, so that a slice of a few seconds ends in time."""
+from genjax.train.loop import CAPACITY, TARGET_SECONDS, make_chunk
 
 
 class Workload(NamedTuple):
@@ -143,7 +140,7 @@ class Trainer:
         self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform)
         self.key, self.done, self.steps = jax.random.key(0), 0, 1
         self.state = w.step.init(w.model, self.key)
-        self.chunk = make_chunk(w.step, self.source, train.loop.CAPACITY)
+        self.chunk = make_chunk(w.step, self.source, CAPACITY)
         self.flight: Any = None
 
     def call(self) -> int:
@@ -176,7 +173,7 @@ def main(name: str) -> None:
     trainer.call()
     trainer.sync()
     once = time.perf_counter() - start
-    trainer.steps = max(1, min(train.loop.CAPACITY, round(SECONDS_A_CALL / once)))
+    trainer.steps = max(1, min(CAPACITY, round(TARGET_SECONDS / once)))
     trainer.call()
     trainer.sync()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

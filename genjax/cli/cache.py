@@ -30,7 +30,7 @@ def enable(on: bool = True) -> None:
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)  # a start compiles a dozen small programs
 
 
 def _cpu() -> str:

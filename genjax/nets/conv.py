@@ -29,8 +29,13 @@ Map: TypeAlias = Float[Array, "n h w c"]
 Kernel: TypeAlias = Float[Array, "kh kw c_in c_out"]
 
 _ORDER = ("NHWC", "HWIO", "NHWC")
-_FEW_TAPS = 4
+_FEW_TAPS = 1
 """Up to so many taps, a kernel gradient is fastest as one matrix product each."""
+_FEW_OUTPUTS = 32
+"""Output channels below which XLA's library path is not taken."""
+_KERNEL_BYTES, _PRODUCT_BYTES = 2**19, 2**20
+"""What one pass of a kernel gradient reads again and again, and what one pass of a transposed convolution writes and
+reads back: as much as stays in a core's second-level cache (1 to 2 MB on today's servers)."""
 
 
 class _Geometry(NamedTuple):
@@ -169,9 +174,23 @@ def _fit(x, pads):
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)))
 
 
+def _n_chunks(n: int, image_bytes: int, limit: int) -> int:
+    """In how few equal parts a batch of n is worked off, so that a part's images take up to `limit` bytes."""
+    return n // max((c for c in range(1, n + 1) if n % c == 0 and c * image_bytes <= limit), default=1)
+
+
+def _chunk(x, m: int, i):
+    """Every m-th image from the i-th on: a batch laid over devices stays where it is."""
+    return x if m == 1 else lax.dynamic_index_in_dim(x.reshape(-1, m, *x.shape[1:]), i, 1, keepdims=False)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _conv(geo: _Geometry, x, w):
     """x [n, *size, c], w [*kernel, c, o] -> [n, *out, o]."""
+    c, o = w.shape[2:]
+    if c % 2 and c > 1 and _FEW_OUTPUTS <= o < 2 * _FEW_OUTPUTS:
+        # The library is up to five times slower with so few outputs of an odd number of channels (3, most often).
+        x, w = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, 1))), jnp.pad(w, ((0, 0), (0, 0), (0, 1), (0, 0)))
     return _dense(x, w, geo.stride, geo.pads)
 
 
@@ -179,34 +198,55 @@ def _conv(geo: _Geometry, x, w):
 def _tconv(geo: _Geometry, g, w):
     """g [n, *out, o], w [*kernel, c, o] -> [n, *size, c], the gradient of `_conv` with respect to x.
 
-    With stride s, the result's row s*q + r - pad is the sum over j of g[q - j] w[r + s*j]: a dense convolution with one
-    group of outputs for each phase r, then interleaved. The same sums as with zeros inserted into g, without the zeros.
+    With stride s, the result's row s*q + r - pad is the sum over j of g[q - j] w[r + s*j]: one matrix product of g's
+    pixels with all the taps, then sums of its shifted parts, a phase r beside the other. No zeros are inserted.
     """
-    (kh, kw), (sh, sw) = geo.kernel, geo.stride
-    n, c, o = g.shape[0], w.shape[2], w.shape[3]
-    ph, pw = min(kh, sh), min(kw, sw)  # phases that a tap reaches at all
-    mh, mw = -(-kh // ph), -(-kw // pw)  # taps of a phase
-    w = jnp.pad(w, ((0, mh * ph - kh), (0, mw * pw - kw), (0, 0), (0, 0))).reshape(mh, ph, mw, pw, c, o)
-    w = w[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(mh, mw, o, ph * pw * c)
-    first = [lo // s for s, (lo, _) in zip(geo.stride, geo.pads, strict=True)]
-    last = [(lo + size - 1) // s for size, s, (lo, _) in zip(geo.size, geo.stride, geo.pads, strict=True)]
-    pads = [(m - 1 - f, e + 1 - k) for m, f, e, k in zip((mh, mw), first, last, g.shape[1:3], strict=True)]
-    if min(map(min, pads)) < 0:
-        g, pads = _fit(g, pads), ((0, 0), (0, 0))
-    y = _dense(g, w, pads=pads)
-    if (sh, sw) == (1, 1):
-        return y
-    qh, qw = y.shape[1:3]
-    y = y.reshape(n, qh, qw, ph, pw, c).transpose(0, 1, 3, 2, 4, 5)
-    y = jnp.pad(y, ((0, 0), (0, 0), (0, sh - ph), (0, 0), (0, sw - pw), (0, 0))).reshape(n, qh * sh, qw * sw, c)
-    a, b = (lo - f * s for f, s, (lo, _) in zip(first, geo.stride, geo.pads, strict=True))
-    return y[:, a : a + geo.size[0], b : b + geo.size[1]]
+    if geo.stride == (1, 1):
+        sides = zip(geo.kernel, geo.pads, geo.size, g.shape[1:3], strict=True)
+        pads = [(k - 1 - lo, n + lo - o) for k, (lo, _), n, o in sides]
+        if min(map(min, pads)) < 0:
+            g, pads = _fit(g, pads), ((0, 0), (0, 0))
+        return _dense(g, w[::-1, ::-1].swapaxes(2, 3), pads=pads)
+    n, (c, o) = g.shape[0], w.shape[2:]
+    phases = [min(k, s) for k, s in zip(geo.kernel, geo.stride, strict=True)]  # that a tap reaches at all
+    taps = [-(-k // p) for k, p in zip(geo.kernel, phases, strict=True)]  # of a phase
+    ends = [(0, t * p - k) for t, p, k in zip(taps, phases, geo.kernel, strict=True)]
+    w = jnp.pad(w, (*ends, (0, 0), (0, 0))).transpose(3, 0, 1, 2).reshape(o, -1)
+    spread = functools.partial(_spread, geo, taps, phases, lax.optimization_barrier(w))
+    m = _n_chunks(n, g[0].size // o * w.shape[1] * w.dtype.itemsize, _PRODUCT_BYTES)
+    if m == 1:
+        return spread(g)
+    out = jnp.zeros((n // m, m, *geo.size, c), g.dtype)
+    body = lambda i, out: lax.dynamic_update_index_in_dim(out, spread(_chunk(g, m, i)), i, 1)  # noqa: E731
+    return lax.fori_loop(0, m, body, out).reshape(n, *geo.size, c)
+
+
+def _spread(geo: _Geometry, taps, phases, w, g):
+    """g [n, *out, o], w [o, taps x phases of both axes, c] -> [n, *size, c]."""
+    n, a, b, o = g.shape
+    (th, tw), (ph, pw), (sh, sw) = taps, phases, geo.stride
+    y = lax.optimization_barrier(g.reshape(-1, o) @ w).reshape(n, a, b, th, ph, tw, pw, -1)
+    y = sum(
+        jnp.pad(y[:, :, :, i, :, j], ((0, 0), (i, th - 1 - i), (j, tw - 1 - j), (0, 0), (0, 0), (0, 0)))
+        for i in range(th)
+        for j in range(tw)
+    )
+    y = jnp.pad(y, ((0, 0), (0, 0), (0, 0), (0, sh - ph), (0, sw - pw), (0, 0))).transpose(0, 1, 3, 2, 4, 5)
+    y = y.reshape(n, (a + th - 1) * sh, (b + tw - 1) * sw, -1)
+    return _fit(y, [(-lo, k + lo - r) for (lo, _), k, r in zip(geo.pads, geo.size, y.shape[1:3], strict=True)])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _kconv(geo: _Geometry, x, g):
     """x [n, *size, c], g [n, *out, o] -> [*kernel, c, o], the gradient of `_conv` with respect to w."""
     kh, kw = geo.kernel
+    c, o = x.shape[3], g.shape[3]
+    if geo.stride == (1, 1) and o < min(c, _FEW_OUTPUTS):
+        # The kernel of the transposed convolution: the same sums with the many channels where the library wants them.
+        pads = tuple((k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(geo.kernel, geo.pads, strict=True))
+        if min(map(min, pads)) >= 0:
+            swapped = _Geometry(g.shape[1:3], geo.kernel, geo.stride, pads)
+            return _kconv(swapped, g, x)[::-1, ::-1].swapaxes(2, 3)
     reach = [(o - 1) * s + 1 for o, s in zip(g.shape[1:3], geo.stride, strict=True)]  # rows one tap reads
     # The rows that the windows cover, no more: [-lo, reach + k - 1 - lo) of x.
     pads = [(lo, r + k - 1 - lo - n) for n, k, (lo, _), r in zip(geo.size, geo.kernel, geo.pads, reach, strict=True)]
@@ -214,13 +254,25 @@ def _kconv(geo: _Geometry, x, g):
         (sh, sw), (rh, rw) = geo.stride, reach
         x = _fit(x, pads)
         taps = [x[:, i : i + rh : sh, j : j + rw : sw] for i in range(kh) for j in range(kw)]
-        return jnp.stack([jnp.einsum("nhwc,nhwo->co", t, g) for t in taps]).reshape(kh, kw, x.shape[3], g.shape[3])
+        return jnp.stack([jnp.einsum("nhwc,nhwo->co", t, g) for t in taps]).reshape(kh, kw, c, o)
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    m = _n_chunks(g.shape[0], g[0].size * g.dtype.itemsize, _KERNEL_BYTES)
+    if m == 1:
+        return _tap_products(geo, pads, x, g).transpose(1, 2, 0, 3)
+    body = lambda i, out: out + _tap_products(geo, pads, _chunk(x, m, i), _chunk(g, m, i)).astype(wide)  # noqa: E731
+    out = lax.fori_loop(0, m, body, jnp.zeros((c, kh, kw, o), wide))
+    return out.astype(x.dtype).transpose(1, 2, 0, 3)
+
+
+def _tap_products(geo: _Geometry, pads, x, g):
+    """x [n, *size, c], g [n, *out, o] -> [c, *kernel, o]: a convolution whose kernel is g and whose batch is c."""
+    reach = [(o - 1) * s + 1 for o, s in zip(g.shape[1:3], geo.stride, strict=True)]
     if any(r > n for r, n in zip(reach, geo.size, strict=True)) or min(map(min, pads)) < 0:
         # A window wider than the unpadded map (or a negative padding) would send XLA to its naive loop.
         x, pads = _fit(x, pads), ((0, 0), (0, 0))
     # The barrier keeps XLA from folding the transposes into the convolution, which would leave the library path.
     x, g = lax.optimization_barrier((x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)))
-    return _dense(x, g, pads=pads, dilation=geo.stride).transpose(1, 2, 0, 3)
+    return _dense(x, g, pads=pads, dilation=geo.stride)
 
 
 _conv.defvjp(

@@ -1,26 +1,39 @@
-"""The importance-weighted objective: a tighter bound on log p(x) from several samples of z."""
+"""Importance-weighted objectives: a tighter bound on log p(x) from several samples of z.
 
-from typing import NamedTuple
+Latents, weights and images have their example axis first here, then the samples: (batch, k, ...).
+
+The k * batch decoded images of a step outgrow a CPU's cache many times over, and every pass over them then runs at the
+speed of memory. But an example's weights need no other example: on CPU a loop decodes a few examples at a time and
+takes their gradient at once, before the next ones come (`_summed`). Elsewhere all are decoded together.
+"""
+
+import functools
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
-from genjax import losses
+from genjax import dist, losses
 from genjax.losses.reduce import mean
 from genjax.models import VAE
-from genjax.types import Aux, Batch, Context, Objective, Params, UsageError
+from genjax.types import Aux, Batch, Context, Objective, Params, PerExample, UsageError
+
+CACHE = 2**20
+"""Decoded elements that a CPU's cache is taken to hold, with what is computed from them."""
 
 
 def iwae(model: VAE, k: int = 50) -> Objective:
-    """Minus the importance-weighted bound of k samples a image, nats per example.
+    """Minus the importance-weighted bound of k samples an image, nats per example.
 
     With k = 1 it is the evidence lower bound with the rate estimated by the sample of z that the distortion uses, where
     `vae` has the closed form: equal in expectation, not draw by draw.
 
     Args:
         model: the VAE.
-        k: samples of z for each example, at least 1. Memory and time of the decoder grow with it.
+        k: samples of z for each example, at least 1. Time and, but for CPU, memory of the decoder grow with it.
 
     Reports:
         bound (of k samples), elbo (of the same samples, each by itself), rate and distortion (means over the samples),
@@ -29,65 +42,169 @@ def iwae(model: VAE, k: int = 50) -> Objective:
     Source:
         Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders.
     """
-    _check(k)
+    return _weighted(model, k, doubly=False)
+
+
+def dreg(model: VAE, k: int = 50) -> Objective:
+    """`iwae` with the doubly reparameterised gradient: the encoder's does not drown in noise as k grows.
+
+    Value, metrics and the decoder's gradient are those of `iwae`; the encoder's has the same expectation and a lower
+    variance, none at all where q is the exact posterior.
+
+    Source:
+        Tucker et al. 2019, Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives.
+    """
+    return _weighted(model, k, doubly=True)
+
+
+class _Latents(NamedTuple):
+    """Samples of q(z | x): what the encoder's gradient passes through."""
+
+    z: Float[Array, "batch k z"]
+    log_ratio: Float[Array, "batch k"]
+    """log p(z) - log q(z | x) in nats."""
+
+
+class _Data(NamedTuple):
+    """What a bound needs besides, held constant."""
+
+    x: Any
+    y: Any
+    share: PerExample
+    """Weight of each example in the mean, summing to 1."""
+
+
+class _Bound(NamedTuple):
+    """The static part of an objective."""
+
+    model: VAE
+    k: int
+    doubly: bool
+
+
+def _weighted(model: VAE, k: int, doubly: bool) -> Objective:
+    if k < 1:
+        raise UsageError(f"k={k}: the bound needs at least 1 sample. Try 50.")
+    static = _Bound(model, k, doubly)
 
     def loss(params: Params, batch: Batch, ctx: Context):
-        w, state = _weigh(model, k, params["vae"], batch, ctx)
-        bound = losses.iwae(w.log_weights)
-        total = -mean(bound, batch.mask)
-        return total, Aux(_terms(w, bound, batch), {"vae": state})
+        k_encode, k_z, k_decode = jax.random.split(ctx.key, 3)
+        vae, state = params["vae"], ctx.state["vae"]
+        q, state = model.encode(vae, state, batch.x, batch.y, train=True, key=k_encode)
+        share = jnp.ones(q.shape[0]) if batch.mask is None else batch.mask.astype(jnp.float32)
+        data = _Data(batch.x, batch.y, share / jnp.maximum(share.sum(), 1e-12))
+        latents = _sampled(q, k_z, k, doubly)
+        decoder = {name: vae[name] for name in ("decoder", "likelihood")}
+        bound, (log_likelihood, s) = _summed(static, decoder, latents, data, state["decoder"], k_decode)
+        terms = _terms(log_likelihood, latents.log_ratio, batch.mask)
+        return -bound, Aux(terms, {"vae": {**state, "decoder": s}})
 
     return loss
 
 
-class _Weighed(NamedTuple):
-    """k samples of z for each example, and what they weigh, in nats."""
-
-    log_likelihood: Float[Array, "k batch"]
-    """log p(x | z)."""
-    log_ratio: Float[Array, "k batch"]
-    """log p(z) - log q(z | x)."""
-
-    @property
-    def log_weights(self) -> Float[Array, "k batch"]:
-        return self.log_likelihood + self.log_ratio
-
-
-def _weigh(model: VAE, k: int, params: Params, batch: Batch, ctx: Context):
-    """Encodes once, decodes k * batch latents as one batch; the weights, and the net state."""
-    k_encode, k_z, k_decode = jax.random.split(ctx.key, 3)
-    q, state = model.encode(params, ctx.state["vae"], batch.x, batch.y, train=True, key=k_encode)
-    mu, scale = q.mean, q.scale
-    eps = jax.random.normal(k_z, (k, *mu.shape), mu.dtype)
-    z = mu[None] + scale[None] * eps
-    x, y = (_tiled(a, k) for a in (batch.x, batch.y))
-    p, state = model.decode(params, state, z.reshape(-1, z.shape[-1]), y, train=True, key=k_decode)
-    # log N(z; 0, I) - log N(z; mu, sigma): the constants cancel, and (z - mu) / sigma is eps
-    log_ratio = 0.5 * ((jnp.square(eps) - jnp.square(z)).sum(-1) + q.logvar.sum(-1)[None])
-    return _Weighed(p.log_prob(x).reshape(k, -1), log_ratio), state
+def _sampled(q: dist.Normal, key, k: int, doubly: bool) -> _Latents:
+    """k samples an example. `doubly`: the weights do not see that q depends on the encoder, only where z lies."""
+    mu, scale, logvar = (a[:, None] for a in (q.mean, q.scale, q.logvar))
+    eps = jax.random.normal(key, (mu.shape[0], k, mu.shape[2]), mu.dtype)
+    eps = lax.optimization_barrier(eps)  # else every use of it computes it again
+    z = mu + scale * eps
+    if doubly:
+        eps, logvar = (z - lax.stop_gradient(mu)) / lax.stop_gradient(scale), lax.stop_gradient(logvar)
+    # log N(z; 0, I) - log N(z; mu, scale^2): the constants cancel
+    return _Latents(z, 0.5 * ((jnp.square(eps) - jnp.square(z)).sum(2) + logvar.sum(2)))
 
 
-def _terms(w: _Weighed, bound, batch: Batch):
+def _terms(log_likelihood, log_ratio, mask):
     """Metrics of weighted samples."""
-
-    def over_samples(values):
-        return mean(values.mean(0), batch.mask)
-
-    share = jax.nn.softmax(w.log_weights, axis=0)
+    log_weights = lax.stop_gradient(log_likelihood + log_ratio)
     return {
-        "bound": mean(bound, batch.mask),
-        "elbo": over_samples(w.log_weights),
-        "rate": over_samples(-w.log_ratio),
-        "distortion": over_samples(-w.log_likelihood),
-        "ess": mean(1.0 / jnp.square(share).sum(0), batch.mask),
+        "bound": mean(losses.iwae(log_weights.T), mask),
+        "elbo": mean(log_weights.mean(1), mask),
+        "rate": mean(-log_ratio.mean(1), mask),
+        "distortion": mean(-log_likelihood.mean(1), mask),
+        "ess": mean(1.0 / jnp.square(jax.nn.softmax(log_weights, axis=1)).sum(1), mask),
     }
 
 
-def _tiled(a, k: int):
-    """k copies along the example axis, the copies of one draw side by side."""
-    return None if a is None else jnp.broadcast_to(a[None], (k, *a.shape)).reshape(-1, *a.shape[1:])
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _summed(static: _Bound, decoder: Params, latents: _Latents, data: _Data, state, key):
+    """(bound, (log p(x | z), state)): the mean bound, its gradient for decoder and latents taken as examples pass by.
+
+    Data are constants: the gradient with respect to images comes through the latents alone.
+    """
+    (bound, _), (log_likelihood, _), s = _by_platform(_plain, static, decoder, latents, data, state, key)
+    return bound, (log_likelihood, s)
 
 
-def _check(k: int) -> None:
-    if k < 1:
-        raise UsageError(f"k={k}: the bound needs at least 1 sample. Try 50.")
+def _summed_fwd(static: _Bound, decoder, latents, data, state, key):
+    (bound, g_decoder), (log_likelihood, g), s = _by_platform(_with_grad, static, decoder, latents, data, state, key)
+    return (bound, (log_likelihood, s)), (g_decoder, g)
+
+
+def _summed_bwd(static: _Bound, grads, cotangents):
+    decoder, latents = jax.tree.map(lambda g: g * cotangents[0].astype(g.dtype), grads)
+    return decoder, latents, None, None, None
+
+
+_summed.defvjp(_summed_fwd, _summed_bwd)
+
+
+def _value(static: _Bound, decoder, latents: _Latents, data: _Data, state, key):
+    """Of some examples: the sum of share * bound, and (log p(x | z), state)."""
+    n, k = latents.log_ratio.shape
+    x, y = jax.tree.map(lambda a: jnp.repeat(a, k, axis=0), data[:2])
+    z = latents.z.reshape(n * k, -1)
+    p, s = static.model.decode(decoder, {"decoder": state}, z, y, train=True, key=key)
+    log_likelihood = p.log_prob(x).reshape(n, k)
+    bound = losses.iwae((log_likelihood + latents.log_ratio).T)
+    return jnp.where(data.share > 0, data.share * bound, 0.0).sum(), (log_likelihood, s["decoder"])
+
+
+def _plain(static: _Bound, *args):
+    """What adds up over examples, what each of them has, and the state: without gradients."""
+    bound, (log_likelihood, s) = _value(static, *args)
+    return (bound, None), (log_likelihood, None), s
+
+
+def _with_grad(static: _Bound, decoder, latents: _Latents, *constants):
+    """The same with the gradients of the decoder, which add up, and of the latents."""
+    value = jax.value_and_grad(functools.partial(_value, static), (0, 1), has_aux=True)
+    (bound, (log_likelihood, s)), (g_decoder, g) = value(decoder, latents, *constants)
+    if static.doubly:
+        # The bound's gradient has each sample's normalised weight once, the doubly reparameterised one twice.
+        w = jax.nn.softmax(log_likelihood + latents.log_ratio, axis=1)
+        g = _Latents(g.z * w[:, :, None], g.log_ratio * w)
+    return (bound, g_decoder), (log_likelihood, g), s
+
+
+def _by_platform(function, static: _Bound, decoder, latents: _Latents, data: _Data, state, key):
+    """A few examples after others on CPU, where the decoder treats each by itself; all together elsewhere."""
+    whole = functools.partial(function, static)
+    n, size = data.share.shape[0], static.k * math.prod(data.x.shape[1:])
+    n_chunks = 1
+    if not static.model.decoder.couples_examples:
+        n_chunks = next(c for c in range(1, n + 1) if n % c == 0 and (n // c * size <= CACHE or c == n))
+    if n_chunks == 1:
+        return whole(decoder, latents, data, state, key)
+    return lax.platform_dependent(
+        decoder, latents, data, state, key, cpu=functools.partial(_in_chunks, whole, n_chunks), default=whole
+    )
+
+
+def _in_chunks(function, n_chunks: int, decoder, latents: _Latents, data: _Data, state, key):
+    """`function` of some examples after others, its sums added up, its values per example in their order."""
+
+    def chunk(i, part):
+        return function(decoder, *part, state, jax.random.fold_in(key, i))
+
+    def body(total, xs):
+        sums, each, s = chunk(*xs)
+        return jax.tree.map(jnp.add, total, sums), (each, s)
+
+    # Strided: a batch that is sharded over devices stays so in every chunk.
+    parts = jax.tree.map(lambda v: v.reshape(-1, n_chunks, *v.shape[1:]).swapaxes(0, 1), (latents, data))
+    like = jax.eval_shape(chunk, 0, jax.tree.map(lambda v: v[0], parts))[0]
+    zero = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), like)
+    sums, (each, s) = lax.scan(body, zero, (jnp.arange(n_chunks), parts))
+    each = jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(-1, *v.shape[2:]), each)
+    return sums, each, jax.tree.map(lambda v: v[-1], s)

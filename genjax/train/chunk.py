@@ -1,5 +1,6 @@
 """Chunks of steps: the body of the program that a run compiles once."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,15 +20,16 @@ def advance(step: Step, source: Any, capacity: int) -> Callable[..., Any]:
     or resume point, and one compilation serves them all. The buffer holds `capacity` values of each metric.
     """
 
-    def chunk(state: TrainState, data: Any, key: Key, n: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        def one(i, state):
-            return step(state, source.batches(data, key, state.step, i, step.n_batches), key)
+    @functools.partial(jax.jit, inline=True)  # traced once, for its metrics' names and for the loop
+    def one(i, state, data, key):
+        return step(state, source.batches(data, key, state.step, i, step.n_batches), key)
 
-        names = sorted(jax.eval_shape(one, 0, state)[1])
+    def chunk(state: TrainState, data: Any, key: Key, n: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        names = sorted(jax.eval_shape(one, 0, state, data, key)[1])
 
         def body(i, carry):
             state, buffer = carry
-            state, metrics = one(i, state)
+            state, metrics = one(i, state, data, key)
             row = jnp.stack([metrics[k].astype(jnp.float32) for k in names])
             return state, lax.dynamic_update_index_in_dim(buffer, row, i, 0)
 

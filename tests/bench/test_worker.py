@@ -1,0 +1,77 @@
+"""The benchmark's worker: every workload's step traces, and the protocol works from a clone's files alone."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from genjax.types import Batch
+
+NAMES = (
+    "w1_vae", "w1_iwae1", "w1_iwae50", "w2_conv32", "w2_conv64",
+    "w3_ptgan", "w3_dcgan", "w4_ptgan", "w4_conv", "w5_sngan",
+)  # fmt: skip
+PARAMETERS = {  # of the networks in the projects whose steps these are, but for biases before batch norm
+    "w1_vae": 652_824,
+    "w1_iwae1": 425_284,
+    "w2_conv32": 527_745,
+    "w2_conv64": 2_170_691,
+}
+
+
+@pytest.fixture(scope="module")
+def worker(root):
+    spec = importlib.util.spec_from_file_location("bench_worker", root / "experiments" / "bench" / "worker.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def test_all_workloads_are_there(worker):
+    assert tuple(worker.WORKLOADS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_step_traces(worker, name):
+    w = worker.WORKLOADS[name]()
+    state = jax.eval_shape(lambda key: w.step.init(w.model, key), jax.random.key(0))
+    batches = Batch(jax.ShapeDtypeStruct((w.step.n_batches, w.batch_size, *w.shape), jnp.float32))
+    after, metrics = jax.eval_shape(w.step, state, batches, jax.random.key(0))
+    assert after == state
+    assert "loss" in metrics or {"d/loss", "g/loss"} <= set(metrics)
+    assert w.step.n_batches == (5 if name.startswith("w4") else 1)
+    if name in PARAMETERS:
+        count = sum(v.size for p in state.players.values() for v in jax.tree.leaves(p.params))
+        assert count == PARAMETERS[name]
+
+
+def test_protocol(root, child_env):
+    command = [sys.executable, str(root / "experiments" / "bench" / "worker.py"), "w1_iwae1"]
+    done = subprocess.run(
+        command, input="go 0.1\ngo 0.1\n\n", env=child_env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    ready, *slices = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ready["ready"] == "w1_iwae1"
+    assert ready["first_call_s"] > 0
+    assert ready["peak_mib"] > 0
+    assert len(slices) == 2
+    for s in slices:
+        assert set(s) == {"worker", "images_per_s", "cpu_us_per_image", "calls", "images"}
+        assert s["images"] % 128 == 0
+        assert s["calls"] >= 1
+        assert min(s["images"], s["images_per_s"], s["cpu_us_per_image"]) > 0
+
+
+def test_an_unknown_workload_is_refused(root, child_env):
+    command = [sys.executable, str(root / "experiments" / "bench" / "worker.py"), "w9"]
+    done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 1
+    assert "w1_vae" in done.stderr
+    assert done.stdout == ""
