@@ -11,6 +11,7 @@ thread that tells the leader it is alive and ends its own process, with a senten
 import contextlib
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -34,6 +35,8 @@ FLAGS = ("coordinator", "num_processes", "process_id")
 """Fields of `Options` by which one process finds the others."""
 OWN = (*FLAGS, "run_dir", "data_dir", "compile_cache", "quiet")
 """Fields that may differ between the processes of one run."""
+BROKEN = re.compile(r"Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|[Cc]onnection")
+"""What collectives say, as exceptions of several types, when a process they wait for is gone."""
 FOREVER_MS = 2**31 - 1
 
 
@@ -219,14 +222,14 @@ class _Guard:
 
     def give_up(self, e: BaseException) -> None:
         """Tell the others why this process ends, then end it."""
-        if isinstance(e, jax.errors.JaxRuntimeError):
-            # Most likely another process broke the connection: the guards find out which, and end this one.
+        if isinstance(e, jax.errors.JaxRuntimeError) or BROKEN.search(str(e)):
+            # Another process seems to have broken the connection: the guards find out which, and end this one.
             _say(f"process {self._group.rank}: {_line(e)}")
             time.sleep(DEAD_SECONDS + 4 * BEAT_SECONDS)
         if not isinstance(e, UsageError | RunFailure | KeyboardInterrupt):
             traceback.print_exception(e)  # unexpected: a bug
         code = 2 if isinstance(e, UsageError) else 130 if isinstance(e, KeyboardInterrupt) else 1
-        self._end(_line(e) if isinstance(e, jax.errors.JaxRuntimeError) else str(e) or type(e).__name__, code)
+        self._end(str(e) or type(e).__name__, code)
 
     def _beat(self, beat: object) -> None:
         self._group.post("leading/0" if self._group.leader else f"alive/{self._group.rank}", beat)

@@ -143,6 +143,11 @@ def test_collectives_of_a_step(name, text, bench):
     assert all(reduced[n] >= gradients[n] for n in gradients)
     if text == "data=8" and not any(p.state for p in state.players.values()):
         assert len(found) == len(moves)
+        if name == "gan_digits":  # and no device does another's work; the optimizers' is everyone's
+            layout = mesh.layout("data=1")
+            experiment, source = built(name, layout)
+            alone, _ = bench.compiled(experiment, source, layout)
+            assert program.cost_analysis()["flops"] < 0.3 * alone.cost_analysis()["flops"]
 
 
 def sorted_shape(shape):
@@ -150,24 +155,14 @@ def sorted_shape(shape):
     return tuple(sorted(shape))
 
 
-def test_no_work_is_done_twice(bench):
-    """Each of eight devices does an eighth of the step's arithmetic, and little more for what is not split."""
-    flops = []
-    for text in ("data=1", "data=8"):
-        layout = mesh.layout(text)
-        experiment, source = built("gan_digits", layout)
-        flops.append(bench.compiled(experiment, source, layout)[0].cost_analysis()["flops"])
-    assert flops[1] < 0.6 * flops[0]
-
-
 def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
     """8 -> 1 -> 8: the restored state is the saved one to the bit, and the change is told."""
-    recipe = recipes.load("gan_digits")
+    recipe = recipes.load("vae_digits")
+    config = {"data": "digits", "batch_size": 8, "z_dim": 4, "hidden": 64}
 
     def session(steps, text):
         options = train.Options(run_dir=str(tmp_path / "run"), log_every=1, quiet=True, mesh=text)
-        cfg = recipe.Config(data="digits", batch_size=8, z_dim=4, width=16, steps=steps)
-        assert recipe.main(cfg, options) == 0
+        assert recipe.main(recipe.Config(**config, steps=steps), options) == 0
         return checkpoint.read_leaves(tmp_path / "run" / "checkpoints")[1], capsys.readouterr().err
 
     session(2, "data=2,fsdp=4")
@@ -178,7 +173,7 @@ def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
     saved, err = session(5, "fsdp=8")
     assert "mesh: was data=2,fsdp=4, is data=1,fsdp=8" in err
     layout = mesh.layout("data=4,fsdp=2")
-    experiment = recipe.build(recipe.Config(data="digits", z_dim=4, width=16), data.load("digits").spec)
+    experiment = recipe.build(recipe.Config(**config), data.load("digits").spec)
     like = layout.init(experiment.step, experiment.model, jax.random.key(0))
     with checkpoint.Checkpoints(tmp_path / "run" / "checkpoints", read_only=True) as checkpoints:
         back = checkpoints.restore(like)
