@@ -48,8 +48,16 @@ def groups(who: Sequence[Member]) -> dict[str, list[int]]:
     return found
 
 
-def summary(who: Sequence[Member]) -> str:
-    """How many and which."""
+def said(who: Sequence[Member], population: Mapping[str, Any], member: int | None) -> dict[str, str]:
+    """Who the page is about, as a fact to show: all members, or which one; nothing for a single run."""
+    if member is not None:
+        every = members(population)
+        at = f", {every[member].point}" if every[member].point else ""
+        return {"Member": f"member {member} of {len(every)}{at}, seed {every[member].seed}"}
+    return {"Members": _summary(who)} if who else {}
+
+
+def _summary(who: Sequence[Member]) -> str:
     seeds = sorted({m.seed for m in who})
     points = list(groups(who))
     said = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"

@@ -107,7 +107,7 @@ def _summary(run: Facts) -> str:
         "Family": run.family or "unknown",
         "Steps": f"{run.reached:,}" + (f" of {run.planned:,}" if run.planned and run.planned != run.reached else ""),
         "Time": "not logged" if seconds is None else html.duration(float(seconds)),
-        **({"Members": members.summary(run.members)} if run.members else {}),
+        **members.said(run.members, run.population, run.member),
         "Device": _device(run),
         "Last checkpoint": "none yet" if run.step is None else f"step {run.step:,}",
     }
