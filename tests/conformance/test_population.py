@@ -17,8 +17,13 @@ from genjax.train.population import Population, advance_all, member_of
 
 NAMES = recipes.names()
 QUICKEST = ("vae_digits", "gan_digits")
-VARIANTS = [pytest.param(n, c, marks=() if (n, c) in (("vae_digits", False), ("gan_digits", True)) else pytest.mark.slow)
-            for n in NAMES for c in (False, True) if not c or n.endswith("digits")]  # fmt: skip
+FAST = (("vae_digits", False), ("gan_digits", True))
+VARIANTS = [
+    pytest.param(n, c, marks=() if (n, c) in FAST else pytest.mark.slow)
+    for n in NAMES
+    for c in (False, True)
+    if not c or n.endswith("digits")
+]
 
 
 def keeping_gradients(step):
