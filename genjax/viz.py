@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -202,6 +202,47 @@ def curves(
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=9,
                     handlelength=1.4, borderaxespad=0.2)
     return _svg(figure, f"{', '.join(labels or keys)} over training steps")
+
+
+class Band(NamedTuple):
+    """Several runs' values of one metric, (rows, runs), their mean and the bounds of a band around it, (rows,)."""
+
+    runs: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def shades(n: int) -> list[str]:
+    """n colours in order, from blue over green to orange, legible on light and on dark."""
+    ends = np.array([[0x2F, 0x6D, 0xB3], [0x3D, 0x8A, 0x5F], [0xC2, 0x57, 0x1A]], float)
+    at = np.linspace(0, 2, n) if n > 1 else np.zeros(1)
+    each = [[round(float(np.interp(a, [0, 1, 2], ends[:, c]))) for c in range(3)] for a in at]
+    return ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in each]
+
+
+def bands(steps: Any, groups: Sequence[Band], description: str, size: tuple[float, float] = (4.4, 2.1)) -> Svg:
+    """A metric of several groups of runs over steps: each run thin, each group's mean with its band, in `shades`.
+
+    Example:
+        >>> runs = np.array([[1.0, 2.0], [2.0, 4.0]])
+        >>> "<svg" in bands([0, 10], [Band(runs, runs.mean(1), runs.min(1), runs.max(1))], "loss").text
+        True
+    """
+    figure, axes = _axes(size, legend=False)
+    at = np.unique(np.linspace(0, len(steps) - 1, N_POINTS).round().astype(int))
+    x, drawn = np.asarray(steps, float)[at], []
+    for group, colour in zip(groups, shades(len(groups)), strict=True):
+        runs, mean, low, high = (np.where(np.isfinite(v), v, np.nan)[at] for v in group)
+        for run in runs.T:
+            axes.plot(x, run, color=colour, linewidth=0.6, alpha=0.45)
+        drawn += [(x, run) for run in runs.T if np.isfinite(run).any()]
+        axes.fill_between(x, low, high, where=np.isfinite(low), color=colour, alpha=0.16, linewidth=0)
+        axes.plot(x, mean, color=colour, linewidth=1.6, solid_capstyle="round", solid_joinstyle="round")
+    if drawn:
+        axes.set_xlim(0, x[-1] or 1)
+        axes.set_ylim(*_limits(drawn))
+    return _svg(figure, f"{description} of {sum(g.runs.shape[1] for g in groups)} runs over training steps")
 
 
 def histogram(

@@ -12,7 +12,9 @@ N_ALONE, N_BESIDE = 64, 25
 """Images of each sample grid in the report on one run, and in a column of a comparison."""
 
 
-def write(runs: Sequence[str | os.PathLike], out: str | os.PathLike | None = None) -> Path:
+def write(
+    runs: Sequence[str | os.PathLike], out: str | os.PathLike | None = None, member: int | None = None
+) -> Path:
     """Writes the page and says where it is.
 
     A run that is unfinished, has no checkpoint or lacks its data set still gets a page, which says so.
@@ -20,9 +22,10 @@ def write(runs: Sequence[str | os.PathLike], out: str | os.PathLike | None = Non
     Args:
         runs: folders of one or more runs.
         out: file to write; by default `report.html` in the one run, or beside the first of several.
+        member: of runs of several members, this one alone.
 
     Raises:
-        UsageError: no runs, a folder that is not a run's, or an unwritable `out`.
+        UsageError: no runs, a folder that is not a run's, no such member, or an unwritable `out`.
     """
     if not runs:
         raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
@@ -30,7 +33,7 @@ def write(runs: Sequence[str | os.PathLike], out: str | os.PathLike | None = Non
 
     paths = [os.fspath(run) for run in runs]
     n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
-    text = page.page([facts.read(path, n_tiles) for path in paths])
+    text = page.page([facts.read(path, n_tiles, member) for path in paths])
     first = Path(paths[0])
     target = Path(out) if out is not None else (first if len(paths) == 1 else first.parent) / "report.html"
     partial = target.with_name(f"{target.name}.partial")

@@ -4,7 +4,7 @@ import base64
 import contextlib
 import dataclasses
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,11 @@ import numpy as np
 from genjax import data, models, recipes, train, viz
 from genjax.errors import RunFailure, UsageError
 from genjax.report import pictures
+from genjax.report.members import Member, members, sample_folder, stack
 from genjax.report.pictures import Pictures
-from genjax.train.checkpoint import tree_digest
+from genjax.train.checkpoint import digest as leaves_digest
+from genjax.train.checkpoint import read_leaves, tree_digest
+from genjax.train.members import flags_of
 from genjax.train.record import MANIFEST, read_config, read_json
 
 N_FRAMES, FRAME_BYTES = 24, 900_000
@@ -50,6 +53,12 @@ class Facts(NamedTuple):
     pictures: Pictures | None
     problems: tuple[str, ...]
     """What the page lacks, and why, in sentences."""
+    members: tuple[Member, ...] = ()
+    """Of a run of several; empty for a single run, or one of them alone."""
+    population: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    """What `config.json` says of them."""
+    member: int | None = None
+    """The one member that the page is about."""
 
     @property
     def planned(self) -> int | None:
@@ -68,11 +77,11 @@ class Facts(NamedTuple):
         return self.step is not None and self.planned is not None and self.step >= self.planned
 
 
-def read(path: str, n_tiles: int) -> Facts:
-    """The facts of the run in folder `path`; of each sample grid the first `n_tiles` images.
+def read(path: str, n_tiles: int, member: int | None = None) -> Facts:
+    """The facts of the run in folder `path`, or of one member; of each sample grid the first `n_tiles` images.
 
     Raises:
-        UsageError: there is no such folder, or it is not a run's.
+        UsageError: there is no such folder, or it is not a run's, or it has no such member.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -82,24 +91,38 @@ def read(path: str, n_tiles: int) -> Facts:
     record = read_config(path) or {}
     manifest = read_json(folder / MANIFEST) or {}
     problems: list[str] = []
-    rows = train.read_metrics(path) if (folder / "metrics.jsonl").exists() else {}
+    who = members(record.get("population"))
+    if member is not None and not 0 <= member < len(who):
+        raise UsageError(f"--member={member}: {path} has {len(who) or 'no'} members.")
+    whole = bool(who) and member is None
+    rows = train.read_metrics(path, member) if (folder / "metrics.jsonl").exists() else {}
     config, about = dict(record.get("config", {})), dict(record.get("data", {}))
+    name = folder.resolve().name
+    if member is not None:
+        rows.pop("failed", None)
+        config |= {"seed": who[member].seed, **who[member].values}
+        name = f"{name}, member {member}"
     step, digest, drawn, family = None, "", None, _family_of(rows)
     if _has_checkpoint(folder):
         try:
-            run = train.open_run(path)
-            step, family = run.step, _family(run, family)
-            digest = tree_digest(run.state)
-            drawn = pictures.draw(run, _dataset(run, record, problems))
+            if whole:
+                step, leaves, _ = read_leaves(folder / "checkpoints")
+                digest = leaves_digest(leaves)
+            else:
+                run = train.open_run(path, member=member)
+                step, family = run.step, _family(run, family)
+                digest = tree_digest(run.state)
+                drawn = pictures.draw(run, _dataset(run, record, problems))
         except (UsageError, RunFailure) as e:
             problems.append(f"The model could not be drawn from: {e}")
     else:
         problems.append("This run has no checkpoint yet, so there is no model to draw pictures from.")
     shape = tuple(about.get("shape") or ())
-    frames, n_frames = _frames(folder, shape if len(shape) == 3 else None, n_tiles, problems)
+    folders = [sample_folder(folder, i) for i in (range(len(who)) if whole else () if member is None else (member,))]
+    frames, n_frames = _frames(folders or [folder / "samples"], shape if len(shape) == 3 else None, n_tiles, problems)
     recipe, options = str(record.get("experiment", "")), dict(record.get("options", {}))
-    return Facts(path, folder.resolve().name, recipe, family, config, options,
-                 about, manifest, rows, frames, n_frames, step, digest, drawn, tuple(problems))
+    return Facts(path, name, recipe, family, config, options, about, manifest, rows, frames, n_frames, step, digest,
+                 drawn, tuple(problems), who if whole else (), record.get("population") or {}, member)
 
 
 def commands(facts: Facts) -> dict[str, str]:
@@ -108,20 +131,28 @@ def commands(facts: Facts) -> dict[str, str]:
     with contextlib.suppress(UsageError):  # a recipe that is gone: all fields are said
         defaults |= {f.name: f.default for f in dataclasses.fields(recipes.load(facts.recipe).Config)}
     free = {"run_dir", "quiet", "compile_cache", "tensorboard"}
+    several = flags_of(facts.population) if facts.members else []
+    defaults |= {k: facts.config.get(k) for k in facts.population.get("sweep", {}) if facts.members}
     wanted = facts.config | {k: v for k, v in facts.options.items() if k not in free}
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in wanted.items() if k not in defaults or defaults[k] != v]
+    flags += several
     again = ["genjax", "train", facts.recipe, *flags]
     run = facts.path
     said = {"Reproduce in a new folder": again}
-    if facts.finished:
+    if facts.finished and facts.member is None:
         longer = [f for f in flags if not f.startswith("--steps=")]
         more = [f"--steps={2 * (facts.planned or 0)}", f"--run-dir={run}"]
         said["Train longer"] = ["genjax", "train", facts.recipe, *longer, *more]
-    else:
+    elif facts.member is None:
         said["Continue"] = [*again, f"--run-dir={run}"]
     if facts.step is not None:
-        said["Draw samples"] = ["genjax", "sample", run, "--n", "64", "--out", "samples.png"]
-        said["Compare with another run, bit by bit"] = ["genjax", "digest", run]
+        one = [f"--member={facts.member or 0}"] if facts.population else []
+        said["Draw samples"] = ["genjax", "sample", run, *one, "--n", "64", "--out", "samples.png"]
+        said["Compare with another run, bit by bit"] = ["genjax", "digest", run, *(() if facts.members else one)]
+        if facts.population:
+            out = f"{run}-member{facts.member or 0}"
+            said["Make a run of its own of one member"] = ["genjax", "extract", run, *one, "--out", out]
+            said["A page of one member"] = ["genjax", "report", run, *one, "--out", "member.html"]
     return {title: shlex.join(words) for title, words in said.items()}
 
 
@@ -176,28 +207,39 @@ def _dataset(run: Any, record: Mapping[str, Any], problems: list[str]) -> data.D
     return dataset
 
 
-def _frames(folder: Path, shape, n_tiles: int, problems: list[str]) -> tuple[tuple[Frame, ...], int]:
-    """Some of `samples/<step>.png`, re-cut with transparent gaps where they are grids of the run's image shape."""
-    where = folder / "samples"
-    found = sorted((int(p.stem), p) for p in where.glob("*.png") if p.stem.isdigit()) if where.is_dir() else []
+def _frames(folders: Sequence[Path], shape, n_tiles: int, problems: list[str]) -> tuple[tuple[Frame, ...], int]:
+    """Some of `<step>.png`, re-cut with transparent gaps where they are grids of the run's image shape.
+
+    Of several folders, a member's each, a picture with a row for each.
+    """
+    where = folders[0]
+    found = sorted(int(p.stem) for p in where.glob("*.png") if p.stem.isdigit()) if where.is_dir() else []
     if not found:
         return (), 0
+
+    def frame(step: int) -> viz.Png:
+        return _frame([f / f"{step:08d}.png" for f in folders], shape, n_tiles)
+
     try:
-        last = _frame(found[-1][1], shape, n_tiles)
+        last = frame(found[-1])
         n = min(N_FRAMES, len(found), max(2, FRAME_BYTES // max(1, len(last.data))))
         keep = np.unique(np.linspace(0, len(found) - 1, n).round().astype(int))
-        return tuple(Frame(found[i][0], _frame(found[i][1], shape, n_tiles)) for i in keep), len(found)
+        return tuple(Frame(found[i], frame(found[i])) for i in keep), len(found)
     except OSError as e:
         problems.append(f"A sample grid in {where} cannot be read ({e}).")
         return (), len(found)
 
 
-def _frame(path: Path, shape, n_tiles: int) -> viz.Png:
-    picture = viz.decode(path)
-    cut = viz.tiles(picture, shape) if shape else None
-    if cut is None:
-        return viz.encode(picture)
-    images, ncols = cut
+def _frame(paths: Sequence[Path], shape, n_tiles: int) -> viz.Png:
+    found = [viz.decode(path) for path in paths]
+    cuts = [viz.tiles(picture, shape) if shape else None for picture in found]
+    cut = [c for c in cuts if c is not None]
+    if len(cut) < len(found):
+        return viz.encode(np.concatenate(found))
+    if len(cut) > 1:
+        images = stack([images for images, _ in cut])
+        return viz.sheet(images, len(images) // len(cut), gap_of(images))
+    images, ncols = cut[0]
     if len(images) > n_tiles:
         images, ncols = images[:n_tiles], None
     return viz.sheet(images, ncols, gap_of(images))

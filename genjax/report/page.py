@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from genjax import viz
-from genjax.report import html, words
+from genjax.report import html, members, population, words
 from genjax.report.facts import Facts, commands, gaps
 
 
@@ -107,6 +107,7 @@ def _summary(run: Facts) -> str:
         "Family": run.family or "unknown",
         "Steps": f"{run.reached:,}" + (f" of {run.planned:,}" if run.planned and run.planned != run.reached else ""),
         "Time": "not logged" if seconds is None else html.duration(float(seconds)),
+        **members.said(run.members, run.population, run.member),
         "Device": _device(run),
         "Last checkpoint": "none yet" if run.step is None else f"step {run.step:,}",
     }
@@ -142,8 +143,19 @@ def _run(run: Facts, ident: str, several: bool) -> str:
     if run.pictures is not None:
         shown = {"reconstructions"} if several else set()
         parts += [html.figure(f, f"{ident}-{f.kind}") for f in run.pictures.figures if f.kind not in shown]
-    parts += [_discriminator(run), _curves(run, ident), _about(run, ident)]
+    if run.members:
+        parts += [_members(run), _curves(run, ident), _about(run, ident)]
+    else:
+        parts += [_discriminator(run), _curves(run, ident), _about(run, ident)]
     return "\n".join(p for p in parts if p)
+
+
+def _members(run: Facts) -> str:
+    """Every member's numbers, and their means."""
+    if not len(run.rows.get("step", ())):
+        return ""
+    text = "The last logged values. Members of one line below differ in their seed alone."
+    return html.split("Members", text, population.table(run.rows, run.members), 'id="members"')
 
 
 def _samples(run: Facts, ident: str) -> str:
@@ -152,6 +164,7 @@ def _samples(run: Facts, ident: str) -> str:
         shown = html.frames(run.frames, f"{ident}-frames", "Generated samples", _time_at(run), f"{ident}-samples", 620)
         shown += html.scrubber([f"{ident}-frames"], len(run.frames), "Step of training") if len(run.frames) > 1 else ""
         text = "The same latents at every stop: each place in the grid shows one image taking shape."
+        text += f" A row is a member, from 0 to {len(run.members) - 1}." if run.members else ""
     elif run.pictures is not None:
         shown, note = html.sheet(run.pictures.samples, "Generated samples", most=620), ""
         text = "Samples from the last checkpoint. The run has saved no grids during training."
@@ -276,6 +289,9 @@ def _gaps(run: Facts, keys: Sequence[str]) -> str:
 def _curves(run: Facts, ident: str) -> str:
     if not len(run.rows.get("step", ())):
         return html.split("Curves", "Nothing has been logged yet.", "", f'id="{ident}-curves"')
+    if run.members:
+        text = "Over training steps; thin lines are members, thick ones the means over seeds with their 95 % intervals."
+        return html.split("Curves", text, population.curves(run.rows, run.members), f'id="{ident}-curves"')
     cells = []
     for chart in words.charts(run.rows):
         labels = [k.split("/")[0] for k in chart.keys] if len(chart.keys) > 1 else None

@@ -87,7 +87,7 @@ _SHARED = {
     "grad_norm": "The length of the gradient before clipping.",
     "loss": "What this move's optimiser descends.",
 }
-_OWN = {"step", "seconds", "d/real_probability", "d/fake_probability", "d/real_logit", "d/fake_logit"}
+_OWN = {"step", "seconds", "failed", "d/real_probability", "d/fake_probability", "d/real_logit", "d/fake_logit"}
 
 
 def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:

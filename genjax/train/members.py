@@ -63,9 +63,7 @@ class Members:
 
     def flags(self) -> str:
         """The flags of `genjax train` that make this population of member 0's configuration, without swept fields."""
-        seeds = [f"--seeds {len(self.seeds)}"] if len(self.seeds) > 1 else []
-        sweep = ";".join(f"{f}={','.join(f'{v!r}' for v in values)}" for f, values in self.sweep.items())
-        return " ".join([*seeds, *([f"--sweep {shlex.quote(sweep)}"] if sweep else [])])
+        return shlex.join(flags_of(self.stored()))
 
     def check(self, i: int | None, run: object) -> int:
         """`i` where there is such a member.
@@ -105,6 +103,18 @@ def read_members(cfg: Any, stored: Mapping[str, Any] | None) -> Members | None:
     if not stored:
         return None
     return _members(cfg, tuple(stored["seeds"]), {f: tuple(v) for f, v in stored["sweep"].items()})
+
+
+def flags_of(stored: Mapping[str, Any]) -> list[str]:
+    """The flags of `genjax train` that ask for the population that `config.json` describes so.
+
+    Example:
+        >>> flags_of({"seeds": [0, 1], "sweep": {"beta": [0.5, 4.0]}})
+        ['--seeds=2', '--sweep=beta=0.5,4.0']
+    """
+    seeds = [f"--seeds={len(stored['seeds'])}"] if len(stored["seeds"]) > 1 else []
+    sweep = ";".join(f"{f}={','.join(map(repr, values))}" for f, values in stored["sweep"].items())
+    return [*seeds, *([f"--sweep={sweep}"] if sweep else [])]
 
 
 def with_traced(cfg: Any, values: Mapping[str, Any]) -> Any:

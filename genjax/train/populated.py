@@ -46,12 +46,10 @@ def populated(experiment: Experiment, members: Members, build: Callable[[Any], E
 
 
 def roots_of(members: Members) -> Roots:
-    """The members' keys and swept numbers on the device."""
+    """The members' seeds and swept numbers on the device."""
     seeds = jnp.asarray([c.seed for c in members.configs], jnp.int32)
     kind = {int: jnp.int32, float: jnp.float32}
-    return Roots(
-        jax.vmap(jax.random.key)(seeds), {f: jnp.asarray(v, kind[type(v[0])]) for f, v in members.columns().items()}
-    )
+    return Roots(seeds, {f: jnp.asarray(v, kind[type(v[0])]) for f, v in members.columns().items()})
 
 
 def like_all(like: TrainState, n: int) -> TrainState:

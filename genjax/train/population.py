@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.extend
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jaxtyping import Int
 
 from genjax import data as data_
 from genjax.train.chunk import advance
 from genjax.train.state import TrainState
 from genjax.train.step import Move, Step, jit_once
-from genjax.types import Array, Key
+from genjax.types import Array
 
 
 def population(f: Callable[..., Any], n: int) -> Callable[..., Any]:
@@ -69,8 +71,8 @@ def _convolves(jaxpr: Any) -> bool:
 class Roots(NamedTuple):
     """What tells members apart, where a single run has its root key."""
 
-    key: Key
-    """Root keys, [members]."""
+    seed: Int[Array, " members"]
+    """Seeds: a member's root key is `jax.random.key(seed)`."""
     values: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """Swept numbers by field, [members] each."""
 
@@ -126,10 +128,10 @@ class Population:
     def init(self, model: Any, roots: Roots) -> TrainState:
         """The state before the first step: each member's is that of `Step.init` with its key."""
 
-        def member(key: Key, values: dict[str, Any]) -> tuple[Any, Any]:
-            return self.of(values).init(model, key)[1:]
+        def member(seed: Array, values: dict[str, Any]) -> tuple[Any, Any]:
+            return self.of(values).init(model, jax.random.key(seed))[1:]
 
-        once = (lambda f: f) if isinstance(roots.key, jax.core.Tracer) else jit_once
+        once = (lambda f: f) if isinstance(roots.seed, jax.core.Tracer) else jit_once
         return TrainState(jnp.zeros((), jnp.int32), *once(population(member, self.n))(*roots))
 
 
@@ -155,8 +157,9 @@ class Shares(NamedTuple):
 
     def window(self, roots: Roots, start_step: int, n_steps: int, n_batches: int) -> Any:
         if self.capacity is None:
-            return self.sources[0].window(roots.key[0], start_step, n_steps, n_batches)
-        each = [s.window(roots.key[i], start_step, n_steps, n_batches) for i, s in enumerate(self.sources)]
+            return self.sources[0].window(jax.random.key(0), start_step, n_steps, n_batches)  # the same for any key
+        keys = map(jax.random.key, np.asarray(roots.seed).tolist())
+        each = [s.window(k, start_step, n_steps, n_batches) for s, k in zip(self.sources, keys, strict=True)]
         return jax.tree.map(lambda *v: jnp.stack(v), *each)
 
 
@@ -174,9 +177,9 @@ def advance_all(step: Population, source: Shares, capacity: int) -> Callable[...
     shared = source.capacity is None
 
     def chunk(state: TrainState, data: Any, roots: Roots, n: Any) -> tuple[TrainState, dict[str, Array]]:
-        def member(players: Any, opt: Any, key: Key, values: dict[str, Any], own: Any) -> tuple[Any, ...]:
-            steps = advance(step.of(values), source.sources[0], capacity)
-            after, rows = steps(TrainState(state.step, players, opt), data if shared else own, key, n)
+        def member(players: Any, opt: Any, seed: Array, values: dict[str, Any], own: Any) -> tuple[Any, ...]:
+            steps, batches = advance(step.of(values), source.sources[0], capacity), data if shared else own
+            after, rows = steps(TrainState(state.step, players, opt), batches, jax.random.key(seed), n)
             return after.players, after.opt, rows
 
         own = None if shared else data

@@ -37,7 +37,7 @@ def grids(
 
     if isinstance(experiment.step, Population):
         assert isinstance(key, Roots)
-        z, n = jax.vmap(latents)(key.key), experiment.step.n
+        z, n = jax.vmap(lambda seed: latents(jax.random.key(seed)))(key.seed), experiment.step.n
         draw = population(draw, n)
         paths = [Path(member_folder(i)) for i in range(n)]
     else:
