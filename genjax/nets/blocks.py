@@ -16,15 +16,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
 from genjax.dist.numerics import at_least_float32
 from genjax.nets.conv import Padding, conv, conv_transpose
+from genjax.nets.recompute import segment
 
 Init = Callable[..., Array]
-PRODUCT = "product"
-"""Name of what a dense or convolutional layer multiplies out: dear to compute, so a rematerialised net keeps it."""
 
 lecun = nnx.initializers.lecun_normal()
 zeros = nnx.initializers.zeros_init()
@@ -111,7 +109,6 @@ class ConvTranspose(nnx.Module):
 
 
 def _biased(x, bias: nnx.Param | None):
-    x = checkpoint_name(x, PRODUCT)
     return x if bias is None else plus(x, bias[...].reshape((1,) * (x.ndim - 1) + (-1,)))
 
 
@@ -224,6 +221,9 @@ class ResBlock(nnx.Module):
         self.norm2, self.conv2 = GroupNorm(n), Conv(n, n, init=zeros, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
+        return segment(ResBlock._forward, self, x)
+
+    def _forward(self, x):
         h = self.conv1(jax.nn.silu(self.norm1(x)))
         return x + self.conv2(jax.nn.silu(self.norm2(h)))
 

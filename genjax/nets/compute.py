@@ -1,28 +1,27 @@
 """How a net computes, not what: in half precision, or with less memory."""
 
-from typing import Literal, TypeAlias
+import contextlib
 
 import jax
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_policies
 
 from genjax.dist.numerics import at_least_float32
-from genjax.nets.blocks import PRODUCT
+from genjax.nets.recompute import recomputing
 from genjax.types import Key, Net, Params, State
 
-Precision: TypeAlias = Literal["f32", "bf16"]
-PRECISIONS: tuple[Precision, ...] = ("f32", "bf16")
+PRECISIONS = ("f32", "bf16")
 
 
-def compute(net: Net, precision: Precision = "f32", remat: bool = False) -> Net:
+def compute(net: Net, precision: str = "f32", remat: bool = False) -> Net:
     """The same function of the same parameters, computed otherwise.
 
     Args:
         net: any net of this room, or one whose layers compute in the dtype of their input.
         precision: "bf16": inputs enter as bfloat16 and outputs leave as float32. Parameters, their gradients and
             net state stay float32, and so do normalisations and a discriminator's last layer.
-        remat: keep only what dense and convolutional layers multiply out, and the inputs, for the backward pass;
-            normalisations and activations are computed again there. Values and gradients are the same.
+        remat: keep for the backward pass only what enters each of the net's segments (residual blocks) and compute
+            their inside again there: less memory, about a third more products, the same values and gradients. Nets
+            without residual blocks have no segments: their activations are few, and nothing changes.
 
     Raises:
         ValueError: another precision.
@@ -40,15 +39,11 @@ def compute(net: Net, precision: Precision = "f32", remat: bool = False) -> Net:
         return net
 
     def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None):
-        def run(params, state, inputs, key, y):
-            if precision == "bf16":
-                inputs = _floats(lambda x: x.astype(jnp.bfloat16), inputs)
+        if precision == "bf16":
+            inputs = _floats(lambda x: x.astype(jnp.bfloat16), inputs)
+        with recomputing() if remat else contextlib.nullcontext():
             out, state = net.apply(params, state, *inputs, train=train, key=key, y=y)
-            return _floats(at_least_float32, out), state
-
-        if remat:
-            run = jax.checkpoint(run, policy=checkpoint_policies.save_only_these_names(PRODUCT))
-        return run(params, state, inputs, key, y)
+        return _floats(at_least_float32, out), state
 
     return Net(net.init, apply, net.couples_examples)
 

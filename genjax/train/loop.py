@@ -114,7 +114,7 @@ def fit(
     done = int(state.step)
     capacity = min(CAPACITY, source.capacity or CAPACITY)
     chunk = make_chunk(step, source, capacity)
-    log = _Log(step, log_every, source.batch_size * step.accumulate, on_row, list(pending), seconds)
+    log = _Log(step, log_every, source.batch_size, on_row, list(pending), seconds)
     flight, per_step, n = None, math.inf, 1
 
     def land():

@@ -55,6 +55,7 @@ def run(file: str, build: Callable[..., Experiment], cfg: Any, options: Options 
         )
     experiment = _built(build, cfg, dataset.spec)
     source = data.make_source(dataset.train, cfg.batch_size, experiment.transform)
+    experiment.step.check(cfg.batch_size)
     writer = _tensorboard(options)
     folder = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed))
     wanted = {
