@@ -10,6 +10,7 @@ Change:   --gamma 0.01 (less penalty), --conditional True, --data fashion_mini.
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import optax
 
@@ -31,6 +32,8 @@ class Config:
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate, both players
     gamma: float = train.value(0.3, ge=0)  # weight of R1
     ema_half_life: float = train.structure(50_000.0, gt=0)  # of the generator's average, in examples
+    precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
+    accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
 
     __post_init__ = train.check
 
@@ -41,9 +44,10 @@ SMOKE = Config(steps=4, batch_size=8, width=8, z_dim=4)
 def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     """Model, step and transform for images of `spec`."""
     n_classes = spec.n_classes if cfg.conditional else 0
+    compute = partial(nets.compute, precision=cfg.precision)
     gan = models.GAN(
-        generator=nets.dcgan_generator(cfg.z_dim, spec.shape, cfg.width, "none", n_classes),
-        discriminator=nets.dcgan_discriminator(spec.shape, cfg.width, "none", n_classes),
+        generator=compute(nets.dcgan_generator(cfg.z_dim, spec.shape, cfg.width, "none", n_classes)),
+        discriminator=compute(nets.dcgan_discriminator(spec.shape, cfg.width, "none", n_classes)),
         z_dim=cfg.z_dim,
         n_classes=n_classes,
     )
@@ -53,6 +57,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
         train.Move("d", obj.d, adam, norms=True),
         train.Move("g", obj.g, adam, norms=True),
         draw=obj.draw,
+        accumulate=cfg.accumulate,
         ema={"g": train.Ema(cfg.ema_half_life)},
     )
     return train.Experiment(gan, step, data.to_signed(), obj.score)

@@ -9,6 +9,7 @@ Change:   --beta 4, --free-bits 0.1, --z-dim 2 (the report then draws the latent
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import optax
 
@@ -31,6 +32,8 @@ class Config:
     beta: float = train.value(1.0, ge=0)  # weight of the rate
     warm_up: int = train.structure(0, ge=0)  # steps over which beta grows from 0
     free_bits: float = train.structure(0.0, ge=0)  # nats a latent dimension may cost for nothing
+    precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
+    accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
 
     __post_init__ = train.check
 
@@ -41,18 +44,19 @@ SMOKE = Config(steps=4, batch_size=8, hidden=16, z_dim=2)
 def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     """Model, step and transform for images of `spec`."""
     n_classes = spec.n_classes if cfg.conditional else 0
+    compute = partial(nets.compute, precision=cfg.precision)
     h, w, c = spec.shape
     likelihood = dist.bernoulli()
     vae = models.VAE(
-        encoder=nets.mlp_encoder(spec.shape, 2 * cfg.z_dim, (cfg.hidden,), n_classes),
-        decoder=nets.mlp_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), (cfg.hidden,), n_classes),
+        encoder=compute(nets.mlp_encoder(spec.shape, 2 * cfg.z_dim, (cfg.hidden,), n_classes)),
+        decoder=compute(nets.mlp_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), (cfg.hidden,), n_classes)),
         z_dim=cfg.z_dim,
         likelihood=likelihood,
         channels=c,
         n_classes=n_classes,
     )
     loss = objectives.beta_vae(vae, cfg.beta, cfg.warm_up, cfg.free_bits)
-    step = train.make_step(train.Move("vae", loss, optax.adam(cfg.lr), norms=True))
+    step = train.make_step(train.Move("vae", loss, optax.adam(cfg.lr), norms=True), accumulate=cfg.accumulate)
     return train.Experiment(vae, step, data.binarize(), objectives.score_vae(vae))
 
 

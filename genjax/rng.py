@@ -4,9 +4,11 @@ Keys are typed, derived with `fold_in`, and never stored: a run can be resumed a
 a function of that step. A new consumer takes a new name and shifts nobody.
 """
 
+import functools
 import zlib
 
 import jax
+import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -34,6 +36,63 @@ def at_step(key: Key, *position: int | Int[Array, ""]) -> Key:
     for p in position:
         key = jax.random.fold_in(key, p)
     return key
+
+
+def part(key: Key, i: int | Int[Array, ""], n: int, size: int) -> Key:
+    """A key that draws for part i of n what `key` draws for all `size` examples: for those at i, i + n, i + 2 n, ...
+
+    Whatever is drawn from it, or from keys split off or folded from it, with an axis of size / n (the first such one)
+    is that part of the draw which `key` makes with an axis of `size`, to the bit. Draws without such an axis differ
+    from part to part.
+
+    Args:
+        key: a typed key of any implementation.
+        i: which part, 0 <= i < n; may be traced.
+        n: parts, a divisor of `size`.
+        size: examples of the whole.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> whole, odd = jax.random.normal(key, (6, 2)), jax.random.normal(part(key, 1, 2, 6), (3, 2))
+        >>> bool((odd == whole[1::2]).all())
+        True
+    """
+    words = jnp.append(jax.random.key_data(key), jnp.asarray(i, jnp.uint32))
+    return jax.random.wrap_key_data(words, impl=_part_impl(jax.random.key_impl(key), words.shape[0], n, size))
+
+
+@functools.cache
+def _part_impl(base, n_words: int, n: int, size: int):
+    """The implementation of the keys of `part`: those of `base` followed by the part's number."""
+
+    def with_number(keys, words):
+        data = jax.random.key_data(keys)
+        return jnp.concatenate([data, jnp.broadcast_to(words[-1:], (*data.shape[:-1], 1))], -1)
+
+    def base_of(words):
+        return jax.random.wrap_key_data(words[:-1], impl=base)
+
+    def random_bits(words, bit_width: int, shape: tuple[int, ...]):
+        dtype = jnp.dtype(f"uint{bit_width}")
+        if size // n not in shape:
+            return jax.random.bits(jax.random.fold_in(base_of(words), words[-1]), shape, dtype)
+        axis = shape.index(size // n)
+        whole = jax.random.bits(base_of(words), (*shape[:axis], size, *shape[axis + 1 :]), dtype)
+        grouped = whole.reshape(*shape[: axis + 1], n, *shape[axis + 1 :])
+        return lax.dynamic_index_in_dim(grouped, words[-1], axis + 1, keepdims=False)
+
+    def seed(number):
+        raise TypeError("keys of `rng.part` are made from a key, not from a seed.")
+
+    return jax.extend.random.define_prng_impl(
+        key_shape=(n_words,),
+        seed=seed,
+        split=lambda words, shape: with_number(jax.random.split(base_of(words), shape), words),
+        random_bits=random_bits,
+        fold_in=lambda words, data: with_number(jax.random.fold_in(base_of(words), data), words),
+        name=f"{base} part of {n} over {size}",
+        tag="part",
+    )
 
 
 def order(key: Key, positions, n: int) -> Array | np.ndarray:

@@ -198,3 +198,30 @@ def test_minibatches_are_the_positions_in_sequence():
         np.testing.assert_array_equal(rng.order(key, rng.positions_of(m, batch_size, n), n), sequence[m])
     traced = jax.jit(jax.vmap(lambda m: rng.order(key, rng.positions_of(m, batch_size, n), n)))(jnp.arange(20))
     np.testing.assert_array_equal(traced, sequence)
+
+
+DRAWS = {
+    "normal": lambda key, n: jax.random.normal(key, (n, 2, 3)),
+    "uniform of a split": lambda key, n: jax.random.uniform(jax.random.split(key, 3)[1], (n,)),
+    "bernoulli of a fold": lambda key, n: jax.random.bernoulli(jax.random.fold_in(key, 7), 0.3, (n, 5)),
+    "integers": lambda key, n: jax.random.randint(key, (n,), 0, 1000),
+    "categorical": lambda key, n: jax.random.categorical(key, jnp.zeros((n, 9))),
+    "samples first": lambda key, n: jax.random.normal(rng.named(key, "z"), (5, n, 2)),
+}
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+@pytest.mark.parametrize("name", DRAWS)
+def test_the_parts_of_a_draw_are_the_whole_draw(name, impl):
+    draw, n, size = DRAWS[name], 3, 12
+    whole = np.asarray(draw(jax.random.key(2, impl=impl), size))
+    axis = whole.shape.index(size)
+    one = jax.jit(lambda i: draw(rng.part(jax.random.key(2, impl=impl), i, n, size), size // n))
+    for i in range(n):
+        np.testing.assert_array_equal(one(i), np.take(whole, np.arange(i, size, n), axis))
+
+
+def test_draws_of_no_axis_of_examples_differ_from_part_to_part():
+    keys = [rng.part(jax.random.key(0), i, 3, 12) for i in range(3)]
+    for shape in ((), (7,), (3, 5)):
+        assert len({np.asarray(jax.random.normal(k, shape)).tobytes() for k in map(jax.random.clone, keys)}) == 3

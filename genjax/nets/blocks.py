@@ -3,6 +3,10 @@
 Thin NNX modules around our own convolution. Each takes its sizes and `rngs`, holds arrays, and has one short
 `__call__`. Kernels are initialised by the initialiser `init(key, shape)` given to the layer, by default
 LeCun's (variance 1 / fan-in); biases are zero.
+
+A layer computes in the dtype of its input and returns it; its arrays stay float32. Only products (dense,
+convolution) are worth half precision: everything broadcast (biases, scales, labels) and every statistic is float32
+inside, because its gradient is a sum over examples and places, in which bfloat16 stands still after 256 ones.
 """
 
 import math
@@ -14,7 +18,9 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from genjax.dist.numerics import at_least_float32
 from genjax.nets.conv import Padding, conv, conv_transpose
+from genjax.nets.recompute import segment
 from genjax.nets.resample import Method, conv_pool, upsample_conv
 from genjax.types import Key
 
@@ -46,7 +52,7 @@ class Dense(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
 
     def __call__(self, x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
-        return _biased(x @ self.kernel[...], self.bias)
+        return _biased(x @ self.kernel[...].astype(x.dtype), self.bias)
 
 
 class Conv(nnx.Module):
@@ -69,7 +75,7 @@ class Conv(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
-        return _biased(conv(x, self.kernel[...], self.stride, self.padding), self.bias)
+        return _biased(conv(x, self.kernel[...].astype(x.dtype), self.stride, self.padding), self.bias)
 
 
 class ConvTranspose(nnx.Module):
@@ -101,7 +107,7 @@ class ConvTranspose(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
-        return _biased(conv_transpose(x, self.kernel[...], self.stride, "SAME"), self.bias)
+        return _biased(conv_transpose(x, self.kernel[...].astype(x.dtype), self.stride, "SAME"), self.bias)
 
 
 class UpConv(nnx.Module):
@@ -123,7 +129,7 @@ class UpConv(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
-        return _biased(upsample_conv(x, self.kernel[...], self.method), self.bias)
+        return _biased(upsample_conv(x, self.kernel[...].astype(x.dtype), self.method), self.bias)
 
 
 class ConvPool(nnx.Module):
@@ -134,11 +140,16 @@ class ConvPool(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(n_out)) if bias else None
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h2 w2 c2"]:
-        return _biased(conv_pool(x, self.kernel[...]), self.bias)
+        return _biased(conv_pool(x, self.kernel[...].astype(x.dtype)), self.bias)
 
 
 def _biased(x, bias: nnx.Param | None):
-    return x if bias is None else x + bias[...].reshape((1,) * (x.ndim - 1) + (-1,))
+    return x if bias is None else plus(x, bias[...].reshape((1,) * (x.ndim - 1) + (-1,)))
+
+
+def plus(h: Float[Array, "*shape"], term: Float[Array, "..."]) -> Float[Array, "*shape"]:
+    """h + term in h's dtype, added in float32 at least, so that the gradient of a broadcast term is summed there."""
+    return (at_least_float32(h) + term).astype(h.dtype)
 
 
 class BatchNorm(nnx.Module):
@@ -164,7 +175,7 @@ class BatchNorm(nnx.Module):
         self.var = nnx.BatchStat(jnp.ones(n))
 
     def __call__(self, x: Float[Array, "batch *places c"], *, train: bool) -> Float[Array, "batch *places c"]:
-        h = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        h = at_least_float32(x)
         wide = (1,) * (x.ndim - 1) + (-1,)
         if train:
             axes = tuple(range(x.ndim - 1))
@@ -199,7 +210,7 @@ class GroupNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
         b, h, w, c = x.shape
-        g = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(b, h, w, self.groups, c // self.groups)
+        g = at_least_float32(x).reshape(b, h, w, self.groups, c // self.groups)
         g = g - g.mean((1, 2, 4), keepdims=True)
         g = g * lax.rsqrt(jnp.square(g).mean((1, 2, 4), keepdims=True) + self.eps)
         wide = (1, 1, 1, -1)
@@ -245,6 +256,9 @@ class ResBlock(nnx.Module):
         self.norm2, self.conv2 = GroupNorm(n), Conv(n, n, init=zeros, rngs=rngs)
 
     def __call__(self, x: Float[Array, "batch h w c"]) -> Float[Array, "batch h w c"]:
+        return segment(ResBlock._forward, self, x)
+
+    def _forward(self, x):
         h = self.conv1(jax.nn.silu(self.norm1(x)))
         return x + self.conv2(jax.nn.silu(self.norm2(h)))
 

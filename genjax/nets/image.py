@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from genjax.dist.numerics import at_least_float32
 from genjax.nets.blocks import (
     BatchNorm,
     Conv,
@@ -27,6 +28,7 @@ from genjax.nets.blocks import (
     leaky,
     lecun,
     normal,
+    plus,
     projection,
 )
 from genjax.nets.functional import functional
@@ -176,7 +178,7 @@ class ConvEncoder(nnx.Module):
         for i, (down, blocks) in enumerate(zip(self.down, self.blocks, strict=True)):
             h = down(h)
             if i == 0 and self.label is not None:
-                h = h + self.label(y)[:, None, None, :]
+                h = plus(h, self.label(y)[:, None, None, :])
             for block in blocks:
                 h = block(h)
         return self.out(jax.nn.silu(self.norm(h)).reshape(x.shape[0], -1))
@@ -198,7 +200,7 @@ class ConvDecoder(nnx.Module):
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y: Labels) -> Images:
         h = self.stem(z)
         if self.label is not None:
-            h = h + self.label(y)
+            h = plus(h, self.label(y))
         h = self.pyramid.fold(h)
         for blocks, norm, up in zip(self.blocks, list(self.norms)[:-1], self.up, strict=True):
             for block in blocks:
@@ -224,11 +226,11 @@ class DcganGenerator(nnx.Module):
         self.out = ConvTranspose(sizes[-1], shape[2], init=last, rngs=rngs)
 
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y: Labels) -> Images:
-        h = z if self.label is None else jnp.concatenate([z, self.label(y)], 1)
+        h = z if self.label is None else jnp.concatenate([z, self.label(y).astype(z.dtype)], 1)
         h = self._activate(0, self.pyramid.fold(self.stem(h)), train)
         for i, up in enumerate(self.up):
             h = self._activate(i + 1, up(h), train)
-        return self.pyramid.crop(jnp.tanh(self.out(h)))
+        return self.pyramid.crop(jnp.tanh(at_least_float32(self.out(h))))
 
     def _activate(self, i: int, h: Images, train: bool) -> Images:
         return jax.nn.relu(self.norms[i](h, train=train)) if len(self.norms) else leaky(h)
@@ -253,7 +255,7 @@ class DcganDiscriminator(nnx.Module):
         for i, down in enumerate(self.down):
             h = down(h)
             h = leaky(self.norms[i](h, train=train) if len(self.norms) else h)
-        h = h.reshape(x.shape[0], -1)
+        h = at_least_float32(h).reshape(x.shape[0], -1)  # a logit of 8 bits is no measure of a loss
         return self.logit(h)[:, 0] + projection(h, self.label, y)
 
 

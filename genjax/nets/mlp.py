@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from genjax.nets.blocks import BatchNorm, Dense, Embed, Init, embed, he, leaky, lecun, normal, projection
+from genjax.dist.numerics import at_least_float32
+from genjax.nets.blocks import BatchNorm, Dense, Embed, Init, embed, he, leaky, lecun, normal, plus, projection
 from genjax.nets.functional import functional
 from genjax.types import Net
 
@@ -116,11 +117,11 @@ class Mlp(nnx.Module):
     def __call__(self, x: Float[Array, "batch ..."], *, train: bool, key, y: Int[Array, " batch"] | None):
         h = self.layers[0](x.reshape(x.shape[0], -1))
         if self.label is not None:
-            h = h + self.label(y)
+            h = plus(h, self.label(y))
         for i, layer in enumerate(list(self.layers)[1:]):
             h = layer(self.activation(h))
             h = self.norms[i](h, train=train) if i < len(self.norms) else h
-        h = h if self.squash is None else self.squash(h)
+        h = h if self.squash is None else self.squash(at_least_float32(h))
         return h if self.shape is None else h.reshape(-1, *self.shape)
 
 
@@ -136,6 +137,7 @@ class MlpDiscriminator(nnx.Module):
         h = x.reshape(x.shape[0], -1)
         for layer in self.layers:
             h = leaky(layer(h))
+        h = at_least_float32(h)  # a logit of 8 bits is no measure of a loss
         return self.logit(h)[:, 0] + projection(h, self.label, y)
 
 

@@ -117,7 +117,7 @@ def fit(
         chunk = make_chunk(layout.spread(step), source, capacity, out_shardings=placed)
         root = layout.place(key, layout.everywhere)
     watch = Watch(step, failed)
-    log = _Log(watch, log_every, source.batch_size * step.accumulate, on_row, list(pending), seconds)
+    log = _Log(watch, log_every, source.batch_size, on_row, list(pending), seconds)
     flight, per_step, n = None, math.inf, 1
 
     def land():

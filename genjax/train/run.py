@@ -64,6 +64,7 @@ def run(
         )
     cfg = cfg if members is None else members.configs[0]
     experiment = _built(build, cfg, dataset.spec)
+    experiment.step.check(cfg.batch_size)
     layout = mesh.layout(options.mesh)
     if layout is not None:
         if members is not None:

@@ -5,6 +5,7 @@ discriminator is the same builder again.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from jax import lax
 
 from genjax import rng
 from genjax.train.state import Average, Ema, Player, TrainState
-from genjax.types import Batch, Context, Key, Metrics, Objective, Params
+from genjax.types import Batch, Context, Key, Metrics, Objective, Params, UsageError
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Step:
     @property
     def n_batches(self) -> int:
         """Minibatches a step consumes, on the leading axis of its `batches`."""
-        return max(m.repeat for m in self.moves) * self.accumulate
+        return max(m.repeat for m in self.moves)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -111,18 +112,28 @@ class Step:
         opt = {m.name: once(m.tx.init)({p: params[p] for p in m.players}) for m in reversed(self.moves)}
         return TrainState(jnp.zeros((), jnp.int32), players, opt)
 
-    def key_of(self, key: Key, label: str, step, repeat, microbatch) -> Key:
+    def key_of(self, key: Key, label: str, step, repeat) -> Key:
         """The key of one use; no two uses of a run share one. The only place where a step's keys are made."""
-        return rng.at_step(rng.named(key, f"move/{label}"), step, repeat, microbatch)
+        return rng.at_step(rng.named(key, f"move/{label}"), step, repeat, 0)
+
+    def check(self, batch_size: int):
+        """Raises `UsageError` where batches of so many examples can't be accumulated in equal parts."""
+        if batch_size % self.accumulate:
+            raise UsageError(
+                f"accumulate={self.accumulate}: must divide batch_size={batch_size}, for the parts are equal. "
+                f"Try accumulate={math.gcd(batch_size, self.accumulate)}."
+            )
 
     def __call__(self, state: TrainState, batches: Batch, key: Key) -> tuple[TrainState, Metrics]:
         params = {n: p.params for n, p in state.players.items()}
         net = {n: p.state for n, p in state.players.items()}
         opt, metrics = dict(state.opt), {}
-        n, a = self.n_batches, self.accumulate
-        if (have := jax.tree.leaves(batches)[0].shape[0]) != n:
+        n = self.n_batches
+        have, batch_size = jax.tree.leaves(batches)[0].shape[:2]
+        if have != n:
             raise ValueError(f"batches hold {have} minibatches on the leading axis; this step consumes {n}.")
-        draws = self._draws(key, state.step, _part(batches, n - a, n))
+        self.check(batch_size)
+        draws = self._draws(key, state.step, _at(batches, n - 1))
         for move, label in zip(self.moves, self.labels, strict=True):
             run = functools.partial(self._move, move, label, batches, draws, key, state.step)
             operands = (params, net, opt[move.name])
@@ -143,18 +154,17 @@ class Step:
         The first repeats in one compiled loop; the last one apart, so that what it computes from the step's draws can
         be shared with the moves that follow.
         """
-        n, a = self.n_batches, self.accumulate
-        carry, last = (params, net, opt_state), _part(batches, n - a, n)
+        n = self.n_batches
+        carry, last = (params, net, opt_state), _at(batches, n - 1)
         if move.repeat == 1:
             carry, row = self._update(move, label, carry, last, draws, key, step, 0)
             return *carry, row
-        early = _part(batches, n - move.repeat * a, n - a)
-        early = jax.tree.map(lambda v: v.reshape(move.repeat - 1, a, *v.shape[1:]), early)
+        early = jax.tree.map(lambda v: v[n - move.repeat : n - 1], batches)
 
-        def body(carry, i_part):
-            i, part = i_part
-            drawn = self._draws(key, step, part, before=move.repeat - 1 - i)
-            return self._update(move, label, carry, part, drawn, key, step, i)
+        def body(carry, i_batch):
+            i, batch = i_batch
+            drawn = self._draws(key, step, batch, before=move.repeat - 1 - i)
+            return self._update(move, label, carry, batch, drawn, key, step, i)
 
         carry, rows = lax.scan(body, carry, (jnp.arange(move.repeat - 1), early))
         carry, row = self._update(move, label, carry, last, draws, key, step, move.repeat - 1)
@@ -162,28 +172,27 @@ class Step:
 
     def _finish(self, state, params, net, opt, batches) -> TrainState:
         step = state.step + 1
-        examples = jax.tree.leaves(batches)[0].shape[1] * self.accumulate
+        examples = jax.tree.leaves(batches)[0].shape[1]
         players = {n: p._replace(params=params[n], state=net[n]) for n, p in state.players.items()}
         for name, ema in self.ema.items():
             player = players[name]
             players[name] = player._replace(ema=ema.update(player.ema, player, step, examples))
         return TrainState(step, players, opt)
 
-    def _draws(self, key: Key, step, part: Batch, before=0):
-        """The draws of the microbatches that come `before` minibatches before the step's last, stacked."""
+    def _draws(self, key: Key, step, batch: Batch, before=0):
+        """The draws of the minibatch that comes `before` minibatches before the step's last."""
         if self.draw is None:
             return None
         # Counted from the last, on which all moves end: a minibatch has its draws whatever a move's repeats.
-        keys = [self.key_of(key, "draws", step, before, i) for i in range(self.accumulate)]
-        drawn = [self.draw(k, jax.tree.map(lambda v, i=i: v[i], part)) for i, k in enumerate(keys)]
-        return jax.tree.map(lambda *v: jnp.stack(v), *drawn) if self.accumulate > 1 else drawn[0]
+        return self.draw(self.key_of(key, "draws", step, before), batch)
 
-    def _update(self, move: Move, label: str, carry, part: Batch, draws, key: Key, step, repeat):
-        """One optimizer update of one move; `part` holds its microbatches."""
+    def _update(self, move: Move, label: str, carry, batch: Batch, draws, key: Key, step, repeat):
+        """One optimizer update of one move."""
         params, net, opt_state = carry
+        use = self.key_of(key, label, step, repeat)
 
-        def gradient(net, batch, drawn, i):
-            ctx = Context(net, self.key_of(key, label, step, repeat, i), step, drawn)
+        def gradient(net, batch, drawn, key):
+            ctx = Context(net, key, step, drawn)
 
             def objective(moved: Params):
                 return move.loss({**params, **moved}, batch, ctx)
@@ -194,13 +203,25 @@ class Step:
             return kept, ({"loss": loss, **aux.metrics}, grads)
 
         if self.accumulate == 1:
-            new_net, (row, grads) = gradient(net, jax.tree.map(lambda v: v[0], part), draws, 0)
+            new_net, (row, grads) = gradient(net, batch, draws, use)
         else:
-            new_net, (row, grads) = self._accumulated(gradient, net, part, draws)
+            new_net, (row, grads) = self._accumulated(gradient, net, batch, draws, use)
         return _apply(move, params, net, opt_state, new_net, row, grads)
 
-    def _accumulated(self, gradient, net, part: Batch, draws):
-        """Sums of (count x mean, count) over the microbatches: masks of unequal counts stay exact."""
+    def _accumulated(self, gradient, net, batch: Batch, draws, key: Key):
+        """Sums of (count x mean, count) over the parts of a batch: masks of unequal counts stay exact.
+
+        Part i holds the examples i, i + n, i + 2n, ...: a batch sharded over devices is split where it lies. Its key
+        draws for them what the whole batch's draws.
+        """
+        n, size = self.accumulate, jax.tree.leaves(batch)[0].shape[0]
+
+        def split(v):
+            if v.shape[:1] != (size,):  # a draw for all examples together
+                return jnp.broadcast_to(v, (n, *v.shape))
+            return v.reshape(size // n, n, *v.shape[1:]).swapaxes(0, 1)
+
+        parts = jax.tree.map(split, (batch, draws))
 
         def count_of(batch):
             return jax.tree.leaves(batch.x)[0].shape[0] if batch.mask is None else batch.mask.sum()
@@ -208,15 +229,13 @@ class Step:
         def weighted(carry, xs):
             net, total, count = carry
             batch, drawn, i = xs
-            net, out = gradient(net, batch, drawn, i)
-            n = jnp.asarray(count_of(batch), jnp.float32)
-            return (net, jax.tree.map(lambda t, v: t + n * v, total, out), count + n), None
+            net, out = gradient(net, batch, drawn, rng.part(key, i, n, size))
+            c = jnp.asarray(count_of(batch), jnp.float32)
+            return (net, jax.tree.map(lambda t, v: t + c * v, total, out), count + c), None
 
-        first = jax.tree.map(lambda v: v[0], (part, draws))
-        shape = jax.eval_shape(gradient, net, *first, 0)[1]
+        shape = jax.eval_shape(gradient, net, *_at(parts, 0), key)[1]
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
-        xs = (part, draws, jnp.arange(self.accumulate))
-        (net, total, count), _ = lax.scan(weighted, (net, zero, jnp.float32(0.0)), xs)
+        (net, total, count), _ = lax.scan(weighted, (net, zero, jnp.float32(0.0)), (*parts, jnp.arange(n)))
         return net, jax.tree.map(lambda t: t / jnp.maximum(count, 1.0), total)
 
 
@@ -231,8 +250,8 @@ def _rest(shape, params, net, opt_state):
     return params, net, opt_state, jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shape)
 
 
-def _part(batches: Batch, start: int, stop: int) -> Batch:
-    return jax.tree.map(lambda v: v[start:stop], batches)
+def _at(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda v: v[i], tree)
 
 
 def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads):
@@ -271,7 +290,7 @@ def make_step(
 
     Moves run in order, each seeing the last one's result.
 
-    `batches` carries `step.n_batches` = max repeat x accumulate minibatches on a leading axis. Repeat i of the move
+    `batches` carries `step.n_batches` = max repeat minibatches on a leading axis. Repeat i of the move
     with the most repeats sees minibatch i; a move with r repeats sees the last r, so that all end on the same one.
     `key` is the run's root key. Metrics are named `label/metric`, or `metric` alone when there is one move; those
     of repeats are averaged.
@@ -280,7 +299,9 @@ def make_step(
         moves: what is done, in order.
         draw: `draw(key, batch)` makes arrays once per minibatch (a GAN's latents); all moves that see the
             minibatch find the same arrays in `ctx.draws`, and XLA computes what depends on them once.
-        accumulate: microbatches whose gradients are averaged into one update.
+        accumulate: equal parts of a minibatch that are computed in turn, their gradients averaged into one update: less
+            memory, and the update of the whole (to rounding) where neither nets nor losses couple examples. What a
+            loss draws for the whole it draws for the parts (`rng.part`).
         ema: moving averages by player.
 
     Example:

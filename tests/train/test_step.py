@@ -12,7 +12,7 @@ from train_toys import ArraySource, Game, Linear, game_loss, squared_error
 from genjax import rng
 from genjax.train.state import Ema, evaluation
 from genjax.train.step import Move, Step, make_step
-from genjax.types import Aux, Batch
+from genjax.types import Aux, Batch, UsageError
 
 ROOT = jax.random.key(7)
 
@@ -126,19 +126,20 @@ def test_moves_of_unlike_repeats_find_the_same_draws_at_the_same_minibatch():
 
 
 def test_no_two_uses_share_a_key():
-    """All (label, step, repeat, microbatch) of a rich step, its draws included, have pairwise different keys."""
+    """All (label, step, repeat) of a rich step, its draws included, have pairwise different keys."""
     step = make_step(
         Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1), repeat=3),
         Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1), every=2),
-        Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1)), accumulate=2,
+        Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1)),
         draw=lambda key, batch: jax.random.normal(key, (3,)))  # fmt: skip
     used = []
 
     class Spy(Step):
-        def key_of(self, key, label, step, repeat, microbatch):
-            if not isinstance(microbatch, jax.core.Tracer):  # only shapes are asked for
-                used.append((label, int(step), int(repeat), int(microbatch)))
-            return super().key_of(key, label, step, repeat, microbatch)
+        def key_of(self, key, label, step, repeat):
+            made = super().key_of(key, label, step, repeat)
+            if not isinstance(made, jax.core.Tracer):  # else only shapes are asked for
+                used.append((label, int(step), int(repeat)))
+            return made
 
     spy = Spy(step.moves, step.draw, step.accumulate, step.ema)
     state = spy.init(Game, ROOT)
@@ -147,7 +148,7 @@ def test_no_two_uses_share_a_key():
             state, _ = spy(state, batches(spy.n_batches), ROOT)
     assert len(used) == len(set(used))
     data = {tuple(np.asarray(jax.random.key_data(step.key_of(ROOT, *u))).tolist()) for u in used}
-    assert len(data) == len(used) >= 3 * (3 * 2 + 2 + 2 * 3)
+    assert len(data) == len(used) == 3 * (3 + 1 + 3) + 2
     assert {u[0] for u in used} == {"d.0", "d.1", "g", "draws"}
 
 
@@ -187,15 +188,16 @@ def test_a_move_of_two_players_moves_both():
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_accumulation_equals_the_large_batch(masked):
-    """Also with unequal mask counts, and with an empty microbatch: (sum, count) pairs are added."""
+    """Also with unequal mask counts, and with an empty part: (sum, count) pairs are added."""
     x = jax.random.normal(jax.random.key(3), (1, 12, 3))
-    mask = jnp.asarray([[1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0]]) > 0 if masked else None
-    split = lambda v: None if v is None else v.reshape(3, 4, *v.shape[2:])  # noqa: E731
+    mask = jnp.asarray([[1, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, 0]]) > 0 if masked else None
     whole = make_step(Move("p", squared_error, optax.sgd(0.1), norms=True))
     parts = make_step(Move("p", squared_error, optax.sgd(0.1), norms=True), accumulate=3)
     state = whole.init(Linear, ROOT)
     a, m_a = whole(state, Batch(x, mask=mask), ROOT)
-    b, m_b = jax.jit(parts)(state, Batch(split(x), mask=split(mask)), ROOT)
+    b, m_b = jax.jit(parts)(state, Batch(x, mask=mask), ROOT)
+    with pytest.raises(UsageError, match=r"accumulate=3: must divide batch_size=10.*Try accumulate=1"):
+        parts(state, Batch(x[:, :10]), ROOT)
     close(a.players["p"].params, b.players["p"].params, 1e-6)
     close((m_a["loss"], m_a["grad_norm"]), (m_b["loss"], m_b["grad_norm"]), 1e-6)
 
