@@ -6,9 +6,10 @@ from genjax.train.extract import extract
 from genjax.train.interval import interval
 from genjax.train.loop import Every, Fitted, Progress, fit
 from genjax.train.members import Members, members_of
+from genjax.train.opened import Run, load, open_run
 from genjax.train.population import Population, Roots, Shares, member_of, population, shares
 from genjax.train.record import read_metrics
-from genjax.train.run import Run, load, open_run, run
+from genjax.train.run import run
 from genjax.train.state import Average, Ema, Player, TrainState, evaluation
 from genjax.train.step import Move, Step, make_step
 

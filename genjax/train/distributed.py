@@ -119,6 +119,12 @@ def group() -> Group:
     return _here
 
 
+def say_once(text: str) -> None:
+    """Print a line to standard error, in the leader alone."""
+    if group().leader:
+        print(text, file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
 def session(coordinator: str = "", num_processes: int = 0, process_id: int = -1) -> Iterator[Group]:
     """Joins the other processes, where flags or the environment say that there are any, and leaves with them.

@@ -13,7 +13,8 @@ from genjax.errors import UsageError
 from genjax.train import record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.metrics_log import numbers
-from genjax.train.run import command, open_run
+from genjax.train.opened import open_run
+from genjax.train.run import command
 from genjax.train.samples import member_folder
 
 

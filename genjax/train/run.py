@@ -2,13 +2,11 @@
 
 import dataclasses
 import shlex
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 
@@ -18,16 +16,17 @@ from genjax.train import distributed, mesh, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
 from genjax.train.display import Display
+from genjax.train.distributed import say_once
 from genjax.train.exit_guard import say
 from genjax.train.experiment import Experiment
 from genjax.train.loop import Every, Progress, fit
-from genjax.train.members import Members, read_members
+from genjax.train.members import Members
 from genjax.train.metrics_log import MetricsLog, flat, numbers, over_members
-from genjax.train.populated import like_all, populated, roots_of
-from genjax.train.population import member_of, shares
+from genjax.train.opened import built
+from genjax.train.populated import populated, roots_of
+from genjax.train.population import shares
 from genjax.train.samples import grids
 from genjax.train.signals import Signals
-from genjax.train.state import TrainState
 from genjax.train.watch import said
 
 
@@ -63,7 +62,7 @@ def run(
             f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
         )
     cfg = cfg if members is None else members.configs[0]
-    experiment = _built(build, cfg, dataset.spec)
+    experiment = built(build, cfg, dataset.spec)
     experiment.step.check(cfg.batch_size)
     layout = mesh.layout(options.mesh)
     if layout is not None:
@@ -74,7 +73,7 @@ def run(
         devices = None if layout is None else layout.mesh
         source = data.make_source(dataset.train, cfg.batch_size, experiment.transform, devices)
     else:
-        experiment = populated(experiment, members, lambda c: _built(build, c, dataset.spec))
+        experiment = populated(experiment, members, lambda c: built(build, c, dataset.spec))
         source = shares(dataset.train, cfg.batch_size, experiment.transform, members.n)
     writer = _tensorboard(options)
     group = distributed.group()
@@ -91,14 +90,14 @@ def run(
     group.require_same({**wanted["config"], **wanted["data"], **wanted["options"]})
     if group.leader:
         folder.check(wanted, run_only)
-    _say(f"run folder: {folder.path}")
+    say_once(f"run folder: {folder.path}")
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(say))
         if group.leader:
             stack.enter_context(folder)
         new = group.share(lambda: folder.claim(wanted, run_only))
         checkpoints = stack.enter_context(
-            Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=_say)
+            Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=say_once)
         )
         this = _Run(
             name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group, members
@@ -138,17 +137,15 @@ class _Run:
     def go(self, new: bool) -> int:
         """From the newest sealed step to the last one, or to a signal; the exit code."""
         key = jax.random.key(self.cfg.seed) if self.members is None else roots_of(self.members)
-        init: Callable[..., TrainState] = self.experiment.step.init
-        if self.layout is not None:
-            init = partial(self.layout.init, self.experiment.step)
-        state = init(self.experiment.model, key)
+        step, model = self.experiment.step, self.experiment.model
+        state = step.init(model, key) if self.layout is None else self.layout.init(step, model, key)
         restored = self.checkpoints.restore(state)
         extra: dict[str, Any] = {"pending": [], "seconds": 0.0}
         if restored is not None:
             state, extra = restored.tree, restored.extra
         at = int(state.step)
         if at >= self.cfg.steps:
-            _say(f"finished: the run is at step {at} of {self.cfg.steps}. A larger --steps continues it.")
+            say_once(f"finished: the run is at step {at} of {self.cfg.steps}. A larger --steps continues it.")
             return 0
         if self.group.leader:
             self._manifest(new, at)
@@ -175,7 +172,7 @@ class _Run:
             if log is None:  # another process's to write
                 return
             if not self.row and self.best is not None and self.best[1] not in row:
-                _say(f"keep_best: there is no metric {self.best[1]!r} at step {row['step']}, only {', '.join(row)}.")
+                say_once(f"keep_best: there is no metric {self.best[1]!r} at step {row['step']}, only {', '.join(row)}.")
             self.row = row
             log.append(row)
             display.update(over_members(row))
@@ -215,11 +212,11 @@ class _Run:
         if last.step < steps:
             again = command(self.name, self.cfg, self.options, self.members)
             each = f" in each of {self.group.size} processes" if self.group.size > 1 else ""
-            _say(f"saved at step {last.step} of {steps}. To continue{each}: {again} --run-dir {where}")
+            say_once(f"saved at step {last.step} of {steps}. To continue{each}: {again} --run-dir {where}")
             return 128 + self.stopped
         if last.failed:
-            _say(f"{len(last.failed)} of {self.experiment.step.n} members have failed: {said(last.failed)}")
-        _say(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
+            say_once(f"{len(last.failed)} of {self.experiment.step.n} members have failed: {said(last.failed)}")
+        say_once(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
         return 0
 
     def _metric(self) -> float | None:
@@ -248,79 +245,11 @@ class _Run:
             return
         changed = record.environment_differences(there, here)
         if at:
-            _say(f"continuing from step {at}.")
+            say_once(f"continuing from step {at}.")
         if at and changed:
-            _say("\n  ".join(["bit-exact resumption is not promised, the environment changed:", *changed]))
+            say_once("\n  ".join(["bit-exact resumption is not promised, the environment changed:", *changed]))
         sessions = [*there.get("continued", []), {"started": here["started"], "step": at, "changed": changed}]
         record.write_json(path, {**there, "continued": sessions})
-
-
-class Run(NamedTuple):
-    """A run's folder, opened for use."""
-
-    path: Path
-    name: str
-    config: Any
-    experiment: Experiment
-    state: TrainState
-    spec: data.Spec
-    step: int
-    members: Members | None = None
-    """The population that this member is of."""
-    member: int | None = None
-    extra: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
-    """What the checkpoint holds besides the state."""
-
-
-def open_run(path: str | Path, step: int | None = None, member: int | None = None) -> Run:
-    """Opens a run at its newest sealed checkpoint, or at `step`; needs the recipe, but neither data nor lock.
-
-    Args:
-        path: the run's folder.
-        step: this checkpoint and no other.
-        member: which member of a population; it comes as the run of its own that it equals.
-
-    Raises:
-        UsageError: no run is there, it has no checkpoint yet, or its recipe has changed shape; or it is a population
-            and no member of it was named, or one that has failed.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        raise UsageError(f"RUN={path}: there is no such folder.")
-    stored = record.read_config(path)
-    if stored is None:
-        raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
-    recipe = recipes.load(stored["experiment"])
-    cfg = _config(recipe.Config, stored["config"], path)
-    members = read_members(cfg, stored.get("population"))
-    i = 0 if members is None else members.check(member, path)
-    if members is not None:
-        cfg = members.configs[i]
-    elif member is not None:
-        raise UsageError(f"--member={member}: {path} is a single run; leave --member out.")
-    about: dict[str, Any] = stored["data"]
-    height, width, channels = about.pop("shape")
-    spec = data.Spec(shape=(height, width, channels), **about)
-    experiment = _built(recipe.build, cfg, spec)
-    like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
-    if members is not None:
-        like = like_all(like, members.n)
-    with Checkpoints(path / "checkpoints", read_only=True, on_message=_say) as checkpoints:
-        restored = checkpoints.restore(like, step)
-    if restored is None:
-        raise UsageError(f"RUN={path}: it has no finished checkpoint yet. Train it first, or a little longer.")
-    name, step, state, extra = stored["experiment"], restored.step, restored.tree, restored.extra
-    if members is not None:
-        if why := extra.get("failed", {}).get(str(i)):
-            raise UsageError(f"--member={i}: {members.name(i)} of {path} has failed: {why}")
-        state = member_of(state, i)
-    return Run(path, name, cfg, experiment, state, spec, step, members, member, extra)
-
-
-def load(path: str | Path, member: int | None = None) -> tuple[Any, TrainState, Any]:
-    """`(model, state, config)` of a run, for notebooks; see `open_run`."""
-    opened = open_run(path, member=member)
-    return opened.experiment.model, opened.state, opened.config
 
 
 def experiment_name(file: str) -> str:
@@ -352,29 +281,6 @@ def command(name: str, cfg: Any, options: Options | None = None, members: Member
 
 def _shell(value: Any) -> str:
     return shlex.quote(str(value))
-
-
-def _say(text: str):
-    if distributed.group().leader:
-        print(text, file=sys.stderr, flush=True)
-
-
-def _built(build: Callable[..., Experiment], cfg: Any, spec: data.Spec) -> Experiment:
-    """Constructors' refusals are the configuration's."""
-    try:
-        return build(cfg, spec)
-    except UsageError:
-        raise
-    except ValueError as e:
-        raise UsageError(str(e)) from e
-
-
-def _config(kind: type, stored: dict[str, Any], path: Path) -> Any:
-    known = {f.name for f in dataclasses.fields(kind)}
-    if unknown := sorted(set(stored) - known):
-        raise UsageError(f"RUN={path}: its recipe no longer has the fields {', '.join(unknown)}.")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    return kind(**{k: tuple(v) if isinstance(fields[k].default, tuple) else v for k, v in stored.items()})
 
 
 def _best(text: str) -> tuple[Literal["min", "max"], str] | None:

@@ -18,14 +18,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from genjax.errors import UsageError
+from genjax.train import mesh as layouts
 from genjax.train.plan.devices import Device
 from genjax.train.state import TrainState
 from genjax.train.step import Step
-
-AXES = ("data", "fsdp")
-SMALL = 1024
-"""Leaves with fewer elements are whole on every device, as in a run."""
 
 
 def parse(text: str) -> dict[str, int]:
@@ -38,15 +34,7 @@ def parse(text: str) -> dict[str, int]:
         >>> parse("data=4,fsdp=2"), parse("")
         ({'data': 4, 'fsdp': 2}, {'data': 1, 'fsdp': 1})
     """
-    sizes = dict.fromkeys(AXES, 1)
-    seen = set()
-    for part in filter(None, text.split(",")):
-        axis, _, size = part.strip().partition("=")
-        if axis not in AXES or axis in seen or not size.isdecimal() or not 1 <= int(size) <= 2**20:
-            raise UsageError(f"mesh={text!r}: must be like data=4,fsdp=2: each axis once, its size at least 1.")
-        seen.add(axis)
-        sizes[axis] = int(size)
-    return sizes
+    return dict.fromkeys(layouts.AXES, 1) | (layouts.parse(text) if text else {})
 
 
 class Traffic(NamedTuple):
@@ -70,7 +58,7 @@ def size_of(tree: Any, fsdp: int = 1) -> float:
 
 def divides(shape: tuple[int, ...], fsdp: int) -> bool:
     """Whether a leaf is split over `fsdp` devices: it is large, and some axis divides."""
-    return math.prod(shape) >= SMALL and any(n % fsdp == 0 for n in shape)
+    return math.prod(shape) >= layouts.SMALL and any(n % fsdp == 0 for n in shape)
 
 
 def _bytes(v: Any) -> int:

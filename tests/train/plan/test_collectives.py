@@ -72,7 +72,7 @@ def test_one_gradient_reduction_an_update():
 
 
 def test_fsdp_scatters_gradients_and_gathers_changed_parameters(monkeypatch):
-    monkeypatch.setattr(collectives, "SMALL", 1)
+    monkeypatch.setattr(collectives.layouts, "SMALL", 1)
     step, state = toy(
         train.Move("d", toys.game_loss("d", "g", 1.0), optax.sgd(0.1), repeat=3),
         train.Move("g", toys.game_loss("g", "d", -1.0), optax.sgd(0.1)),
@@ -92,7 +92,7 @@ def test_what_fsdp_does_not_divide_stays_whole(monkeypatch):
     assert divides((32, 32), 4)
     assert not divides((31, 33), 4)
     assert not divides((32, 16), 4)  # small
-    monkeypatch.setattr(collectives, "SMALL", 1)
+    monkeypatch.setattr(collectives.layouts, "SMALL", 1)
     tree = {"w": jax.ShapeDtypeStruct((6, 5), np.float32), "b": jax.ShapeDtypeStruct((5,), np.float32)}
     assert size_of(tree) == 140
     assert size_of(tree, 3) == 40 + 20
