@@ -3,11 +3,14 @@
 XLA's CPU backend has a library path for convolutions and a naive loop 5 to 100 times slower. Ordinary automatic
 differentiation falls into the loop: inside `lax.fori_loop`, for kernel gradients of transposed convolutions, and for
 windows wider than the map. The canonical form here avoids all of that. It is three bilinear maps, closed under
-differentiation, each written as a dense stride-1 (or plain strided) convolution in the order NHWC, HWIO, NHWC:
+differentiation, each written as a plain convolution in the order NHWC, HWIO, NHWC, or as a matrix product:
 
     conv(x, w)     d/dx = tconv(ct, w)     d/dw = kconv(x, ct)
     tconv(g, w)    d/dg = conv(ct, w)      d/dw = kconv(ct, g)
     kconv(x, g)    d/dx = tconv(g, ct)     d/dg = conv(x, ct)
+
+What a kernel gradient reads again and again, and what a transposed convolution writes and reads back, must fit into a
+core's cache (it is two to four times slower otherwise), so both work a large batch off in parts, in a loop.
 
 On other platforms `lax.conv_general_dilated` and its own derivatives are used: their compilers choose layouts better
 than we can. The choice is made when the program is lowered, so a program exported for TPU on a CPU machine holds no
