@@ -246,9 +246,10 @@ def _kconv(geo: _Geometry, x, g):
     c, o = x.shape[3], g.shape[3]
     if geo.stride == (1, 1) and o < min(c, _FEW_OUTPUTS):
         # The kernel of the transposed convolution: the same sums with the many channels where the library wants them.
-        pads = tuple((k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(geo.kernel, geo.pads, strict=True))
-        if min(map(min, pads)) >= 0:
-            swapped = _Geometry(g.shape[1:3], geo.kernel, geo.stride, pads)
+        (top, bottom), (left, right) = geo.pads
+        rest = (kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)
+        if min(map(min, rest)) >= 0:
+            swapped = _Geometry(g.shape[1:3], geo.kernel, geo.stride, rest)
             return _kconv(swapped, g, x)[::-1, ::-1].swapaxes(2, 3)
     reach = [(o - 1) * s + 1 for o, s in zip(g.shape[1:3], geo.stride, strict=True)]  # rows one tap reads
     # The rows that the windows cover, no more: [-lo, reach + k - 1 - lo) of x.
