@@ -10,7 +10,7 @@ differentiation, each written as a plain convolution in the order NHWC, HWIO, NH
     kconv(x, g)    d/dx = tconv(g, ct)     d/dg = conv(x, ct)
 
 What a kernel gradient reads again and again, and what a transposed convolution writes and reads back, must fit into a
-core's cache (it is two to four times slower otherwise), so both work a large batch off in parts, in a loop.
+core's cache (large maps are up to four times slower otherwise), so both work a large batch off in parts, in a loop.
 
 On other platforms `lax.conv_general_dilated` and its own derivatives are used: their compilers choose layouts better
 than we can. The choice is made when the program is lowered, so a program exported for TPU on a CPU machine holds no
@@ -183,7 +183,10 @@ def _n_chunks(n: int, image_bytes: int, limit: int) -> int:
 
 
 def _chunk(x, m: int, i):
-    """Every m-th image from the i-th on: a batch laid over devices stays where it is."""
+    """Every m-th image from the i-th on, so that a batch laid over devices can stay where it is.
+
+    That needs a part of a multiple of the number of devices; otherwise the compiler moves images between them.
+    """
     return x if m == 1 else lax.dynamic_index_in_dim(x.reshape(-1, m, *x.shape[1:]), i, 1, keepdims=False)
 
 
