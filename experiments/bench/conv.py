@@ -3,10 +3,13 @@
 Command:  python experiments/bench/conv.py [--rounds 5]
 Prints:   seconds of CPU a step, for a GAN's step with R1 and R2 (28x28x1, norm-free DCGAN of width 32, batch 32)
           and a VAE's step (same images), with `genjax.nets.conv` as it is, with its canonical form called directly
-          (what the choice of platform costs), and with the library's convolution and derivatives.
+          (what the choice of platform costs), and with the library's convolution and derivatives. With `--layers`
+          instead milliseconds and GFLOP/s of the convolution, of its derivative with respect to the maps and of that
+          with respect to the kernel, for the layers of the common nets.
 """
 
 import argparse
+import functools
 import os
 import statistics
 import sys
@@ -22,6 +25,12 @@ from jax import lax
 from genjax import nets
 
 BATCH, Z, SHAPE = 32, 32, (28, 28, 1)
+LAYERS = [  # batch, height and width, channels in and out, kernel, stride
+    (128, 32, 1, 32, 4, 2), (128, 16, 32, 64, 4, 2), (128, 8, 64, 128, 4, 2),  # convolutional VAE, 32x32x1
+    (64, 64, 3, 32, 4, 2), (64, 32, 32, 64, 4, 2), (64, 16, 64, 128, 4, 2), (64, 8, 128, 256, 4, 2),  # 64x64x3
+    (128, 32, 3, 64, 4, 2), (128, 16, 64, 128, 4, 2), (128, 8, 128, 256, 4, 2),  # DCGAN, 32x32x3
+    (64, 32, 64, 64, 3, 1), (64, 16, 64, 64, 3, 1), (64, 8, 64, 64, 3, 1), (64, 32, 3, 64, 3, 1), (64, 32, 64, 3, 3, 1),
+]  # fmt: skip
 
 
 def forms() -> dict:
@@ -96,10 +105,55 @@ def compiled(make, form):
     return run, state
 
 
+def cpu_seconds(f, args, rounds: int) -> float:
+    """CPU time of f(*args) inside a compiled loop, the least of the rounds: other programs only add to it."""
+
+    def body(i, carry):
+        # The barrier makes the operands new each time, or XLA would move the work out of the loop.
+        args = lax.optimization_barrier((i, *carry[1]))[1:]
+        return f(*args), args
+
+    def loop(n, *args):
+        out = jax.eval_shape(f, *args)
+        return lax.fori_loop(0, n, body, (jax.numpy.zeros(out.shape, out.dtype), args))[0]
+
+    run, n = jax.jit(loop), 4
+    jax.block_until_ready(run(1, *args))
+    seconds = []
+    for _ in range(rounds):
+        start = time.process_time()
+        jax.block_until_ready(run(n, *args))
+        seconds.append((time.process_time() - start) / n)
+    return min(seconds)
+
+
+def layers(rounds: int) -> None:
+    key = jax.random.key(0)
+    for n, size, c, o, k, stride in LAYERS:
+        x = jax.random.normal(key, (n, size, size, c))
+        w = jax.random.normal(key, (k, k, c, o))
+        forward = functools.partial(nets.conv, stride=stride)
+        g = forward(x, w)
+        flop = 2 * g.size * k * k * c
+        cases = [
+            ("conv", forward, (x, w)),
+            ("d/dx", lambda g, w: jax.vjp(lambda x: forward(x, w), x)[1](g)[0], (g, w)),  # noqa: B023
+            ("d/dw", lambda g, x: jax.vjp(lambda w: forward(x, w), w)[1](g)[0], (g, x)),  # noqa: B023
+        ]
+        times = [(name, cpu_seconds(f, args, rounds)) for name, f, args in cases]
+        line = "  ".join(f"{name} {1e3 * s:7.2f} ms {flop / s / 1e9:5.0f} GFLOP/s" for name, s in times)
+        print(f"{n:4d} x {size:2d}x{size:2d}x{c:<3d} -> {o:3d}, {k}x{k} stride {stride}:  {line}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--layers", action="store_true", help="a table of layers, not of steps")
+    given = parser.parse_args()
+    rounds = given.rounds
+    if given.layers:
+        layers(rounds)
+        return
     for name, make in (("GAN", gan_loss), ("VAE", vae_loss)):
         runs = {form: compiled(make, pair) for form, pair in forms().items()}
         seconds = {form: [] for form in runs}

@@ -3,11 +3,14 @@
 XLA's CPU backend has a library path for convolutions and a naive loop 5 to 100 times slower. Ordinary automatic
 differentiation falls into the loop: inside `lax.fori_loop`, for kernel gradients of transposed convolutions, and for
 windows wider than the map. The canonical form here avoids all of that. It is three bilinear maps, closed under
-differentiation, each written as a dense stride-1 (or plain strided) convolution in the order NHWC, HWIO, NHWC:
+differentiation, each written as a plain convolution in the order NHWC, HWIO, NHWC, or as a matrix product:
 
     conv(x, w)     d/dx = tconv(ct, w)     d/dw = kconv(x, ct)
     tconv(g, w)    d/dg = conv(ct, w)      d/dw = kconv(ct, g)
     kconv(x, g)    d/dx = tconv(g, ct)     d/dg = conv(x, ct)
+
+What a kernel gradient reads again and again, and what a transposed convolution writes and reads back, must fit into a
+core's cache (it is two to four times slower otherwise), so both work a large batch off in parts, in a loop.
 
 On other platforms `lax.conv_general_dilated` and its own derivatives are used: their compilers choose layouts better
 than we can. The choice is made when the program is lowered, so a program exported for TPU on a CPU machine holds no
@@ -243,9 +246,10 @@ def _kconv(geo: _Geometry, x, g):
     c, o = x.shape[3], g.shape[3]
     if geo.stride == (1, 1) and o < min(c, _FEW_OUTPUTS):
         # The kernel of the transposed convolution: the same sums with the many channels where the library wants them.
-        pads = tuple((k - 1 - lo, k - 1 - hi) for k, (lo, hi) in zip(geo.kernel, geo.pads, strict=True))
-        if min(map(min, pads)) >= 0:
-            swapped = _Geometry(g.shape[1:3], geo.kernel, geo.stride, pads)
+        (top, bottom), (left, right) = geo.pads
+        rest = (kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)
+        if min(map(min, rest)) >= 0:
+            swapped = _Geometry(g.shape[1:3], geo.kernel, geo.stride, rest)
             return _kconv(swapped, g, x)[::-1, ::-1].swapaxes(2, 3)
     reach = [(o - 1) * s + 1 for o, s in zip(g.shape[1:3], geo.stride, strict=True)]  # rows one tap reads
     # The rows that the windows cover, no more: [-lo, reach + k - 1 - lo) of x.

@@ -113,6 +113,61 @@ def test_transposed_forms_agree_and_are_the_adjoint_of_conv(out, kernel, stride,
         assert_close(ours, library)
 
 
+PARTS = [
+    ((8, 6), (4, 4), (2, 2), "SAME", 3, 5),
+    ((5, 4), (3, 3), (1, 1), "SAME", 3, 5),
+    ((5, 4), (3, 3), (1, 1), "SAME", 5, 2),  # few outputs: the kernel gradient changes the maps' roles
+    ((6, 7), (3, 2), (2, 3), ((3, 0), (0, 4)), 2, 3),
+]
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "c", "o"), PARTS)
+def test_in_parts_it_equals_the_library(size, kernel, stride, padding, c, o, monkeypatch):
+    """A batch of six worked off as two threes, and image by image, in value and two derivatives."""
+    with jax.enable_x64(True):
+        draw = np.random.default_rng(3)
+        geo = module._geometry(size, kernel, stride, padding)
+        out = module._out_size(geo)
+        args = [jnp.asarray(draw.standard_normal(s)) for s in ((6, *size, c), (*kernel, c, o), (6, *out, o))]
+
+        def run(form):
+            return first_and_second(functools.partial(form, geo))(*args)
+
+        library = jax.jit(functools.partial(run, module._plain_conv), compiler_options=QUICK | NO_SWAP)()
+        for images in (3, 1):
+            of_g, of_y = (8 * images * out[0] * out[1] * v for v in (o, c * kernel[0] * kernel[1]))
+            monkeypatch.setattr(module, "_KERNEL_BYTES", of_g if images > 1 else 1)
+            monkeypatch.setattr(module, "_PRODUCT_BYTES", of_y if images > 1 else 1)
+            ours = quick_jit(functools.partial(run, module._conv))
+            assert "while" in ours.lower().as_text()
+            assert_close(ours(), library, f"{images} at a time")
+
+
+def test_parts_fill_the_limit_and_divide_the_batch():
+    assert module._n_chunks(64, 100, 6400) == 1
+    assert module._n_chunks(64, 100, 6399) == 2
+    assert module._n_chunks(60, 100, 1100) == 6
+    assert module._n_chunks(7, 100, 300) == 7
+    assert module._n_chunks(4, 100, 10) == 4
+    x = jnp.arange(6).reshape(6, 1)
+    assert [module._chunk(x, 2, i).ravel().tolist() for i in (0, 1)] == [[0, 2, 4], [1, 3, 5]]
+
+
+@pytest.mark.parametrize(("c", "o"), [(3, 32), (5, 40)])
+def test_an_odd_number_of_channels_equals_the_library(c, o):
+    """They are padded to an even number where the library is slow without."""
+    with jax.enable_x64(True):
+        draw = np.random.default_rng(4)
+        geo = module._geometry((5, 4), (3, 3), 1, "SAME")
+        args = [jnp.asarray(draw.standard_normal(s)) for s in ((2, 5, 4, c), (3, 3, c, o), (2, 5, 4, o))]
+
+        def run(form):
+            return first_and_second(functools.partial(form, geo))(*args)
+
+        ours, library = (quick_jit(functools.partial(run, f))() for f in (module._conv, module._plain_conv))
+        assert_close(ours, library)
+
+
 def test_default_size_of_a_transposed_convolution():
     g, w = jnp.ones((1, 3, 5, 2)), jnp.ones((4, 4, 1, 2))
     assert nets.conv_transpose(g, w, 2, "SAME").shape == (1, 6, 10, 1)
