@@ -28,7 +28,7 @@ def softplus(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     function is a tenth of a step.
 
     Example:
-        >>> softplus(jnp.array([-1e4, 0.0, 1e4])).round(4).tolist()
+        >>> [round(v, 4) for v in softplus(jnp.array([-1e4, 0.0, 1e4])).tolist()]
         [0.0, 0.6931, 10000.0]
     """
     e = jnp.exp(-jnp.abs(x))

@@ -35,8 +35,8 @@ def iwae(log_weights: Float[Array, "k batch"]) -> PerExample:
         Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders, eq. 8.
 
     Example:
-        >>> iwae(jnp.log(jnp.array([[1.0], [3.0]]))).round(4).tolist()  # log 2
-        [0.6931]
+        >>> round(float(iwae(jnp.log(jnp.array([[1.0], [3.0]])))[0]), 4)  # log 2
+        0.6931
     """
     log_weights = at_least_float32(log_weights)
     return jax.nn.logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])

@@ -48,14 +48,13 @@ def spectral_norm(
     def init(key: Key) -> tuple[Params, State]:
         k_net, k_u = jax.random.split(key)
         params, state = net.init(k_net)
-        chosen: dict[str, Any] = {p: w for p, w in flatten_dict(params, sep="/").items() if p.split("/")[-1] in names}
+        chosen = {p: w for p, w in _flat(params).items() if p.split("/")[-1] in names}
         keys = jax.random.split(k_u, max(len(chosen), 1))
         draws = {p: jax.random.normal(k, w.shape[-1:]) for k, (p, w) in zip(keys, sorted(chosen.items()), strict=False)}
         return params, {"net": state, "u": {p: _unit(u, eps) for p, u in draws.items()}}
 
     def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None):
-        flat: dict[str, Any] = flatten_dict(params, sep="/")
-        new_u = {}
+        flat, new_u = _flat(params), {}
         for path, u in state["u"].items():
             sigma, new_u[path] = largest_singular_value(flat[path], u, n_iterations if train else 0, eps)
             flat[path] = flat[path] / sigma.astype(flat[path].dtype)
@@ -63,6 +62,11 @@ def spectral_norm(
         return out, {"net": inner, "u": new_u}
 
     return Net(init, apply, net.couples_examples)
+
+
+def _flat(params: Params) -> dict[str, Any]:
+    """Arrays by path."""
+    return {**flatten_dict(params, sep="/")}
 
 
 def largest_singular_value(
