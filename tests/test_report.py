@@ -252,14 +252,14 @@ def test_frames_are_thinned_evenly_with_both_ends(tmp_path, monkeypatch):
     (tmp_path / "samples").mkdir()
     for step in range(0, 1000, 10):
         viz.save_grid(tmp_path / "samples" / f"{step:08d}.png", np.full((4, 3, 3, 1), step // 4), 2)
-    kept, n = facts._frames(tmp_path, (3, 3, 1), 4, [])
+    kept, n = facts._frames([tmp_path / "samples"], (3, 3, 1), 4, [])
     assert n == 100
     assert len(kept) == facts.N_FRAMES
     assert (kept[0].step, kept[-1].step) == (0, 990)
     gaps = np.diff([f.step for f in kept])
     assert gaps.max() - gaps.min() <= 10
     monkeypatch.setattr(facts, "FRAME_BYTES", 1)
-    assert [f.step for f in facts._frames(tmp_path, (3, 3, 1), 4, [])[0]] == [0, 990]
+    assert [f.step for f in facts._frames([tmp_path / "samples"], (3, 3, 1), 4, [])[0]] == [0, 990]
 
 
 def test_slerp_keeps_the_length_and_meets_its_ends():

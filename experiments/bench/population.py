@@ -45,14 +45,13 @@ def train(name: str, run: Path, cache: Path, *flags: str) -> Cost:
     return Cost(time.perf_counter() - began, cpu)
 
 
-def compare(name: str, counts: list[int], share: float, folder: Path) -> list[tuple[str, ...]]:
-    """A row for each N."""
+def compare(name: str, counts: list[int], share: float, folder: Path) -> None:
+    """Prints a row for each N."""
     steps = str(max(1, round(share * recipes.load(name).Config().steps)))
     singles = [
         train(name, folder / f"single{i}", folder / "single-cache", "--steps", steps, "--seed", str(i))
         for i in range(max(2, *counts))
     ]
-    rows = []
     for n in counts:
         cache = folder / f"cache{n}"
         flags = ("--steps", steps, "--seeds", str(n))
@@ -63,9 +62,7 @@ def compare(name: str, counts: list[int], share: float, folder: Path) -> list[tu
         for one_by_one, together in zip(each, (cold, warm), strict=True):
             cells += [f"{one_by_one.wall:.1f}", f"{together.wall:.1f}", f"{one_by_one.wall / together.wall:.2f}",
                       f"{one_by_one.cpu / together.cpu:.2f}"]  # fmt: skip
-        rows.append((name, steps, str(n), *cells))
-        print("  ".join(f"{c:>12}" for c in rows[-1]), flush=True)
-    return rows
+        print("  ".join(f"{c:>12}" for c in (name, steps, str(n), *cells)), flush=True)
 
 
 def main() -> None:

@@ -131,8 +131,13 @@ class Population:
         def member(seed: Array, values: dict[str, Any]) -> tuple[Any, Any]:
             return self.of(values).init(model, jax.random.key(seed))[1:]
 
-        once = (lambda f: f) if isinstance(roots.seed, jax.core.Tracer) else jit_once
-        return TrainState(jnp.zeros((), jnp.int32), *once(population(member, self.n))(*roots))
+        if isinstance(roots.seed, jax.core.Tracer):
+            every = population(member, self.n)(*roots)
+        else:  # one program called n times: the vectorised one compiles twice as long, and this runs once
+            one = jit_once(member)
+            each = [one(*jax.tree.map(lambda v, i=i: v[i], tuple(roots))) for i in range(self.n)]
+            every = jax.tree.map(lambda *v: jnp.stack(v), *each)
+        return TrainState(jnp.zeros((), jnp.int32), *every)
 
 
 class Shares(NamedTuple):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from genjax import rng, viz
@@ -37,7 +38,8 @@ def grids(
 
     if isinstance(experiment.step, Population):
         assert isinstance(key, Roots)
-        z, n = jax.vmap(lambda seed: latents(jax.random.key(seed)))(key.seed), experiment.step.n
+        n = experiment.step.n
+        z = jnp.stack([latents(jax.random.key(seed)) for seed in np.asarray(key.seed).tolist()])
         draw = population(draw, n)
         paths = [Path(member_folder(i)) for i in range(n)]
     else:
