@@ -91,7 +91,10 @@ def _article(kind: type) -> str:
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is carried out; nothing here changes what is computed, and all of it may change on continuation."""
+    """How a run is carried out; nothing here changes what is computed, but a mesh the last bits, in the order of sums.
+
+    All of it may change on continuation.
+    """
 
     run_dir: str | None = run_only(None)  # folder of the run (default: a new one under runs/)
     data_dir: str | None = run_only(None)  # where prepared TFDS sets are ($TFDS_DATA_DIR, ~/tensorflow_datasets)

@@ -217,6 +217,7 @@ class _Guard:
     def __init__(self, group: Group):
         self._group, self._leaving = group, threading.Event()
         self._seen: dict[str, tuple[str, float]] = {}
+        self._beat(0)  # at once: who has never been heard is not missed
         self._thread = threading.Thread(target=self._watch, name="genjax-guard", daemon=True)
         self._thread.start()
 
