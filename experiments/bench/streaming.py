@@ -78,7 +78,8 @@ class Idle:
     """Measures how long the device waits between the chunks of a run: end of one to sending of the next."""
 
     def __init__(self):
-        self.idle, self.finished, self.watcher, self.n_chunks = 0.0, None, None, 0
+        self.idle, self.finished, self.n_chunks = 0.0, 0.0, 0
+        self.watcher: threading.Thread | None = None
 
     def watched(self, make_chunk):
         def make(*args):
@@ -89,8 +90,8 @@ class Idle:
                     self.idle += time.perf_counter() - self.finished
                 out = chunk(*operands)
                 self.n_chunks += 1
-                self.watcher = threading.Thread(target=self._watch, args=(out[1],), daemon=True)
-                self.watcher.start()
+                watcher = self.watcher = threading.Thread(target=self._watch, args=(out[1],), daemon=True)
+                watcher.start()
                 return out
 
             return send
@@ -119,6 +120,7 @@ def decode_rate(part: data.Records, n: int = 2048) -> float:
 
 def soak(folder: Path, recipe_name: str, minutes: float, batch_size: int) -> dict:
     dataset = data.load("colour_fields", data_dir=folder, stream=True)
+    assert isinstance(dataset.train, data.Records)
     recipe = recipes.load(recipe_name)
     small = {k: v for k, v in SMALL.items() if hasattr(recipe.Config, k)}
     cfg = replace(recipe.Config(), batch_size=batch_size, steps=10**9, **small)
@@ -127,7 +129,7 @@ def soak(folder: Path, recipe_name: str, minutes: float, batch_size: int) -> dic
     rate, idle, memory = decode_rate(dataset.train), Idle(), []
     key = jax.random.key(0)
     state = experiment.step.init(experiment.model, key)
-    loop.make_chunk = idle.watched(loop.make_chunk)
+    setattr(loop, "make_chunk", idle.watched(loop.make_chunk))  # noqa: B010
     start = time.perf_counter()
 
     def over() -> bool:

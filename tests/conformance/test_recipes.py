@@ -99,15 +99,30 @@ def test_step_and_sampler_lower_for_every_platform(name, conditional):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
-    made = []
+    made, operands = [], []
     original = loop.make_chunk
-    monkeypatch.setattr(loop, "make_chunk", lambda *a: made.append(original(*a)) or made[-1])
+
+    def make_chunk(*a):
+        made.append(original(*a))
+
+        def chunk(*args):
+            operands.append(jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype), args))
+            return made[-1](*args)
+
+        return chunk
+
+    monkeypatch.setattr(loop, "make_chunk", make_chunk)
     recipe = recipes.load(name)
     cfg = dataclasses.replace(recipe.SMOKE, data="digits", steps=5)
     folder = tmp_path / "run"
     options = train.Options(run_dir=str(folder), log_every=2, save_every=2, sample_every=2, quiet=True)
     assert recipe.main(cfg, options) == 0
     assert [f._cache_size() for f in made] == [1]  # one compilation per run
+    memory = made[0].lower(*operands[0]).compile().memory_analysis()
+    state_bytes = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(operands[0][0]))
+    assert memory.alias_size_in_bytes >= state_bytes  # donated: no second copy of the state
+    rows = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    assert rows < 4 * loop.CAPACITY * 20 + 4096  # the metrics' buffer
     opened = train.open_run(folder)
     assert opened.step == 5
     assert opened.config == cfg

@@ -1,7 +1,5 @@
 """How a net computes: in bfloat16 where that is asked for and nowhere else, or with less memory the same values."""
 
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,9 +86,12 @@ def test_nothing_is_in_bfloat16_unless_asked_for(name):
     assert "bfloat16" not in dtypes(jax.make_jaxpr(loss_of(net, state, y))(params, x).jaxpr)
 
 
-@pytest.mark.parametrize("name", ["conv_encoder", "dcgan_generator", "dcgan_discriminator_none", "mlp_discriminator"])
+@pytest.mark.parametrize("name", ["conv_encoder", "conv_decoder"])
 def test_bfloat16_computes_the_same_to_its_precision(name):
-    """Outputs and the whole gradient to a few units of 2**-8 in relative L2."""
+    """Outputs and the whole gradient to a few units of 2**-8 in relative L2.
+
+    For nets without kinks: where rounding moves a value across that of a ReLU, a gradient changes altogether.
+    """
     net, params, state, x, y = example(name)
     found = [quick_jit(loss_of(n, state, y))(params, x) for n in (net, nets.compute(net, "bf16"))]
     vectors = [np.concatenate([np.ravel(v).astype(np.float64) for v in jax.tree.leaves(f)]) for f in found]
@@ -193,11 +194,6 @@ def test_recomputed_segments_keep_net_state_and_any_order_of_use():
     assert not np.allclose(plain[0][0][1]["norm"]["mean"], 0)
 
 
-def branches(text: str) -> int:
-    """Choices that the program makes as it runs: not those by platform, whose index is a constant."""
-    return text.count("stablehlo.if") + len(re.findall(r'"stablehlo\.case"\(%(?!c)', text))
-
-
 def test_on_accelerators_a_segment_waits_behind_a_barrier():
     """Lowered for TPU and GPU: no branch (a GPU would wait for the host), a barrier for each block."""
     net, params, state, x = deep(1)
@@ -206,9 +202,13 @@ def test_on_accelerators_a_segment_waits_behind_a_barrier():
     def grads(params, x):
         return jax.grad(lambda p: jnp.square(half.apply(p, state, x)[0]).mean())(params)
 
+    def text_for(platform):
+        return jax.export.export(jax.jit(grads), platforms=[platform])(params, x).mlir_module()
+
+    cpu = text_for("cpu")
     for platform in ("tpu", "cuda"):
-        text = jax.export.export(jax.jit(grads), platforms=[platform])(params, x).mlir_module()
+        text = text_for(platform)
         assert text.count("stablehlo.optimization_barrier") == 2
-        assert branches(text) == 0
-    text = jax.export.export(jax.jit(grads), platforms=["cpu"])(params, x).mlir_module()
-    assert branches(text) == 2
+        assert cpu.count("stablehlo.case") - text.count("stablehlo.case") == 2  # the others choose by platform
+        assert "0x7FC00000" not in text  # what the branch of NaN gives
+    assert "0x7FC00000" in cpu

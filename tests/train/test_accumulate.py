@@ -42,8 +42,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "masked"), [("vae", True), ("wgan_gp", False), ("relativistic", True)])
 def test_equals_the_large_batch_where_the_loss_draws(name, masked):
     """Noise of z, latents, interpolation of the gradient penalty: every metric and the whole gradient, to 1e-5."""
     model, whole = CASES[name]()
