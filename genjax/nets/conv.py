@@ -177,8 +177,13 @@ def _fit(x, pads):
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)))
 
 
-def _n_chunks(n: int, image_bytes: int, limit: int) -> int:
-    """In how few equal parts a batch of n is worked off, so that a part's images take up to `limit` bytes."""
+def _n_chunks(n, image_bytes: int, limit: int) -> int:
+    """In how few equal parts a batch of n is worked off, so that a part's images take up to `limit` bytes.
+
+    One part where n is a symbol, in a program exported for any batch size.
+    """
+    if not isinstance(n, int):
+        return 1
     return n // max((c for c in range(1, n + 1) if n % c == 0 and c * image_bytes <= limit), default=1)
 
 

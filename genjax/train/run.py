@@ -5,6 +5,7 @@ import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -138,7 +139,8 @@ class _Run:
         """From the newest sealed step to the last one, or to a signal; the exit code."""
         key = jax.random.key(self.cfg.seed) if self.members is None else roots_of(self.members)
         step, model = self.experiment.step, self.experiment.model
-        state = step.init(model, key) if self.layout is None else self.layout.init(step, model, key)
+        init: Any = step.init if self.layout is None else partial(self.layout.init, step)
+        state = init(model, key)
         restored = self.checkpoints.restore(state)
         extra: dict[str, Any] = {"pending": [], "seconds": 0.0}
         if restored is not None:
@@ -172,7 +174,8 @@ class _Run:
             if log is None:  # another process's to write
                 return
             if not self.row and self.best is not None and self.best[1] not in row:
-                say_once(f"keep_best: there is no metric {self.best[1]!r} at step {row['step']}, only {', '.join(row)}.")
+                at, names = row["step"], ", ".join(row)
+                say_once(f"keep_best: there is no metric {self.best[1]!r} at step {at}, only {names}.")
             self.row = row
             log.append(row)
             display.update(over_members(row))

@@ -32,13 +32,13 @@ def make_run(n_classes=0):
     experiment = SimpleNamespace(model=Model(n_classes=n_classes), transform=data.to_unit(), score=score_of, step=None)
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
-    return SimpleNamespace(path="R", name="noise", config=None, experiment=experiment, state=state, spec=spec, step=7)
+    return SimpleNamespace(path="R", name="noise", config=None, experiment=experiment, state=state, spec=spec, step=7, member=None)
 
 
 @pytest.fixture(autouse=True)
 def run(monkeypatch):
     made = make_run()
-    monkeypatch.setattr(train, "open_run", lambda path: made, raising=False)
+    monkeypatch.setattr(train, "open_run", lambda path, member=None: made, raising=False)
     monkeypatch.setattr(use.cache, "enable", lambda on=True: None)
     return made
 
@@ -82,7 +82,7 @@ def test_sample_png_is_a_grid(tmp_path, capsys):
 
 def test_sample_labels(tmp_path, monkeypatch):
     conditional = make_run(n_classes=10)
-    monkeypatch.setattr(train, "open_run", lambda path: conditional, raising=False)
+    monkeypatch.setattr(train, "open_run", lambda path, member=None: conditional, raising=False)
     out = tmp_path / "s.npz"
     assert cli.main(["sample", "R", "--n", "3", "--label", "7", "--out", str(out)]) == 0
     with np.load(out) as arrays:
@@ -110,7 +110,7 @@ def test_sample_refuses(argv, says, tmp_path, monkeypatch, capsys):
 
 
 def test_label_out_of_range(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "open_run", lambda path: make_run(n_classes=10), raising=False)
+    monkeypatch.setattr(train, "open_run", lambda path, member=None: make_run(n_classes=10), raising=False)
     assert cli.main(["sample", "R", "--label", "10", "--out", str(tmp_path / "s.png")]) == 2
     assert "classes 0 to 9" in capsys.readouterr().err
 
@@ -165,7 +165,7 @@ def test_score_refuses_another_size_with_a_hint(tmp_path, capsys):
 
 
 def test_score_of_a_conditional_run_needs_labels(tmp_path, pictures, monkeypatch, capsys):
-    monkeypatch.setattr(train, "open_run", lambda path: make_run(n_classes=3), raising=False)
+    monkeypatch.setattr(train, "open_run", lambda path, member=None: make_run(n_classes=3), raising=False)
     assert cli.main(["score", "R", str(pictures), "--out", str(tmp_path / "s.csv")]) == 0
     assert cli.main(["score", "R", str(pictures / "c1"), "--out", str(tmp_path / "t.csv")]) == 2
     assert "each image's class" in capsys.readouterr().err

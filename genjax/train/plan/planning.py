@@ -146,7 +146,7 @@ def plan(
     return Plan(
         device=device,
         mesh=mesh,
-        images=batch_size * paper.step.accumulate,
+        images=batch_size,
         batch=batch,
         parameters=sum(math.prod(v.shape) for p in paper.state.players.values() for v in jax.tree.leaves(p.params)),
         work=paper.model(batch),

@@ -27,7 +27,7 @@ def test_mesh():
 
 @pytest.mark.parametrize("text", ["8", "data", "data=0", "data=-1", "data=2,data=2", "model=2", "data=1.5", "data=x"])
 def test_a_mesh_that_is_none_is_refused(text):
-    with pytest.raises(UsageError, match="must be like data=4,fsdp=2"):
+    with pytest.raises(UsageError, match="for example data=4,fsdp=2"):
         parse(text)
 
 
