@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from genjax.nets.blocks import Conv, ConvTranspose, Dense, embed, he
+from genjax.nets.blocks import Conv, ConvTranspose, Dense, embed, he, plus
 from genjax.nets.functional import functional
 from genjax.nets.image import Images, Labels, Pyramid
 from genjax.nets.mlp import Shape
@@ -53,7 +53,7 @@ class PlainEncoder(nnx.Module):
         for i, down in enumerate(self.down):
             h = down(h)
             if i == 0 and self.label is not None:
-                h = h + self.label(y)[:, None, None, :]
+                h = plus(h, self.label(y)[:, None, None, :])
             h = jax.nn.relu(h)
         return self.out(h.reshape(x.shape[0], -1))
 
@@ -72,7 +72,7 @@ class PlainDecoder(nnx.Module):
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y: Labels) -> Images:
         h = self.stem(z)
         if self.label is not None:
-            h = h + self.label(y)
+            h = plus(h, self.label(y))
         h = self.pyramid.fold(jax.nn.relu(h))
         for up in self.up:
             h = jax.nn.relu(up(h))

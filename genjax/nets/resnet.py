@@ -1,5 +1,6 @@
 """The residual generator and discriminator of SNGAN, for images of any height, width and channels."""
 
+import functools
 import math
 from itertools import pairwise
 
@@ -8,10 +9,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from genjax.dist.numerics import at_least_float32
 from genjax.nets.blocks import BatchNorm, Conv, ConvPool, Dense, Init, UpConv, embed, projection
 from genjax.nets.functional import functional
 from genjax.nets.image import Images, Labels, Pyramid
 from genjax.nets.mlp import Shape
+from genjax.nets.recompute import segment
 from genjax.nets.spectral import spectral_norm
 from genjax.types import Net
 
@@ -70,11 +73,12 @@ class ResnetGenerator(nnx.Module):
         self.out = Conv(width, shape[2], 3, init=SHORTCUT, rngs=rngs)
 
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y: Labels) -> Images:
-        h = self.stem(z if self.label is None else jnp.concatenate([z, self.label(y)], 1))
+        h = self.stem(z if self.label is None else jnp.concatenate([z, self.label(y).astype(z.dtype)], 1))
         h = h.reshape(-1, *self.pyramid.base, self.width)
         for block in self.blocks:
             h = block(h, train)
-        return self.pyramid.crop(jnp.tanh(self.out(jax.nn.relu(self.norm(h, train=train)))))
+        h = self.out(jax.nn.relu(self.norm(h, train=train)))
+        return self.pyramid.crop(jnp.tanh(at_least_float32(h)))
 
 
 class UpBlock(nnx.Module):
@@ -90,6 +94,9 @@ class UpBlock(nnx.Module):
         self.shortcut = UpConv(n, n, 1, "bilinear", init=SHORTCUT, bias=False, rngs=rngs)
 
     def __call__(self, x: Images, train: bool) -> Float[Array, "batch h2 w2 c"]:
+        return segment(functools.partial(UpBlock._forward, train=train), self, x)
+
+    def _forward(self, x, train: bool):
         h = self.conv1(jax.nn.relu(self.norm1(x, train=train)))
         h = self.conv2(jax.nn.relu(self.norm2(h, train=train)))
         return h + self.shortcut(x)
@@ -111,7 +118,7 @@ class ResnetDiscriminator(nnx.Module):
         h = self.pyramid.pad(x)
         for block in (*self.down, *self.flat):
             h = block(h)
-        h = jax.nn.relu(h).sum((1, 2))
+        h = at_least_float32(jax.nn.relu(h)).sum((1, 2))  # a logit of 8 bits is no measure of a loss
         return self.logit(h)[:, 0] + projection(h, self.label, y)
 
 
@@ -125,6 +132,9 @@ class DownBlock(nnx.Module):
         self.shortcut = ConvPool(n_in, n_out, 1, init=SHORTCUT, rngs=rngs)
 
     def __call__(self, x: Images) -> Float[Array, "batch h2 w2 c2"]:
+        return segment(DownBlock._forward, self, x)
+
+    def _forward(self, x):
         h = self.conv1(x if self.first else jax.nn.relu(x))
         return self.conv2(jax.nn.relu(h)) + self.shortcut(x)
 
@@ -136,4 +146,7 @@ class FlatBlock(nnx.Module):
         self.conv1, self.conv2 = (Conv(n, n, init=INIT, rngs=rngs) for _ in range(2))
 
     def __call__(self, x: Images) -> Images:
+        return segment(FlatBlock._forward, self, x)
+
+    def _forward(self, x):
         return x + self.conv2(jax.nn.relu(self.conv1(jax.nn.relu(x))))

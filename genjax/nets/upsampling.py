@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from genjax.dist.numerics import at_least_float32
 from genjax.nets.blocks import BatchNorm, Conv, Dense, UpConv, drop_channels, embed, leaky, normal, projection
 from genjax.nets.functional import functional
 from genjax.nets.image import Images, Labels, Pyramid, around_one
@@ -78,11 +79,11 @@ class UpsamplingGenerator(nnx.Module):
         self.out = Conv(width, shape[2], 3, init=INIT, rngs=rngs)
 
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y: Labels) -> Images:
-        h = self.stem(z if self.label is None else jnp.concatenate([z, self.label(y)], 1))
+        h = self.stem(z if self.label is None else jnp.concatenate([z, self.label(y).astype(z.dtype)], 1))
         h = self.first(h.reshape(-1, *self.pyramid.base, self.sizes[0]), train=train)
         for up, norm in zip(self.up, self.norms, strict=True):
             h = leaky(norm(up(h), train=train))
-        return self.pyramid.crop(jnp.tanh(self.out(h)))
+        return self.pyramid.crop(jnp.tanh(at_least_float32(self.out(h))))
 
 
 class DropoutDiscriminator(nnx.Module):
@@ -102,5 +103,5 @@ class DropoutDiscriminator(nnx.Module):
             k = None if key is None else jax.random.fold_in(key, i)
             h = drop_channels(leaky(down(h)), self.rate, k, train)
             h = self.norms[i - 1](h, train=train) if i else h
-        h = h.reshape(x.shape[0], -1)
+        h = at_least_float32(h).reshape(x.shape[0], -1)  # a logit of 8 bits is no measure of a loss
         return self.logit(h)[:, 0] + projection(h, self.label, y)

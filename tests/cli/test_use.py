@@ -32,7 +32,8 @@ def make_run(n_classes=0):
     experiment = SimpleNamespace(model=Model(n_classes=n_classes), transform=data.to_unit(), score=score_of, step=None)
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
-    return SimpleNamespace(path="R", name="noise", config=None, experiment=experiment, state=state, spec=spec, step=7, member=None)
+    about = {"path": "R", "name": "noise", "config": None, "spec": spec, "step": 7, "member": None}
+    return SimpleNamespace(experiment=experiment, state=state, **about)
 
 
 @pytest.fixture(autouse=True)
