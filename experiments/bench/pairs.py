@@ -6,7 +6,7 @@ Command:  python experiments/bench/pairs.py WORKLOAD --peer NAME='COMMAND' [--pe
 A worker speaks the protocol of README.md beside this file. Each round trains every worker for a slice of a few seconds,
 one after the other; a ratio is taken round by round and its median, smallest and largest are kept. On one core, to
 which all are pinned, the ratio is of CPU time an image, which a busy machine changes little; on more, of wall time an
-image, for a machine that does nothing else.
+image, for a machine that does nothing else, and genjax trains with `--mesh data=CORES`: a core is a device.
 """
 
 import argparse
@@ -58,7 +58,8 @@ class Worker:
 def measure(workload: str, peers: dict[str, str], cores: int, seconds: float) -> dict[str, Any]:
     """One row: the fastest peer, microseconds an image of both, and their ratio."""
     pin = ["taskset", "-c", "0"] if cores == 1 else []
-    commands = {**peers, "genjax": f"{sys.executable} {HERE / 'worker.py'} {workload}"}
+    on = f" data={cores}" if cores > 1 else ""
+    commands = {**peers, "genjax": f"{sys.executable} {HERE / 'worker.py'} {workload}{on}"}
     workers = {name: Worker(command, pin) for name, command in commands.items()}
     rounds = [{name: w.go(seconds) for name, w in workers.items()} for _ in range(ROUNDS)]
     for w in workers.values():

@@ -1,6 +1,6 @@
 """genjax's side of the paired benchmark: one training workload behind a one-line protocol.
 
-Command:  python experiments/bench/worker.py WORKLOAD
+Command:  python experiments/bench/worker.py WORKLOAD [MESH]     a mesh as `genjax train --mesh` takes it, data=2
 Prints:   {"ready": ...} once compiled; then for each line `go SECONDS` on standard input trains about that long and
           prints {"worker", "images_per_s", "cpu_us_per_image", "calls", "images"}; see README.md here.
 
@@ -21,6 +21,7 @@ import numpy as np
 import optax
 
 from genjax import data, losses, models, nets, objectives, train
+from genjax.train import mesh
 from genjax.train.loop import CAPACITY, TARGET_SECONDS, make_chunk
 
 
@@ -132,15 +133,23 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
 class Trainer:
     """A workload on its data, ready to train."""
 
-    def __init__(self, w: Workload):
+    def __init__(self, w: Workload, on: str = ""):
         self.n_batches = w.step.n_batches
         self.images_per_step = w.batch_size * self.n_batches
         n = max(4096, self.images_per_step)
         pixels = np.random.default_rng(0).integers(0, 256, (n, *w.shape), np.uint8)
-        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform)
+        layout = mesh.layout(on)
+        where = None if layout is None else layout.mesh
+        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform, where)
         self.key, self.done, self.steps = jax.random.key(0), 0, 1
-        self.state = w.step.init(w.model, self.key)
-        self.chunk = make_chunk(w.step, self.source, CAPACITY)
+        if layout is None:
+            self.state = w.step.init(w.model, self.key)
+            self.chunk = make_chunk(w.step, self.source, CAPACITY)
+        else:
+            self.state = layout.init(w.step, w.model, self.key)
+            placed = (layout.leaves(self.state), layout.everywhere)
+            self.chunk = make_chunk(layout.spread(w.step), self.source, CAPACITY, out_shardings=placed)
+            self.key = layout.place(self.key, layout.everywhere)
         self.flight: Any = None
 
     def call(self) -> int:
@@ -162,9 +171,10 @@ class Trainer:
         assert all(np.isfinite(v) for v in last.values()), f"not finite: {last}"
 
 
-def main(name: str) -> None:
+def main(name: str, on: str = "") -> None:
     """Speaks the protocol until standard input ends."""
-    trainer = Trainer(WORKLOADS[name]())
+    mesh.use_cores(on)
+    trainer = Trainer(WORKLOADS[name](), on)
     start = time.perf_counter()
     trainer.call()
     trainer.sync()
@@ -208,6 +218,6 @@ def say(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in WORKLOADS:
-        raise SystemExit(f"usage: worker.py WORKLOAD, one of {' '.join(WORKLOADS)}")
-    main(sys.argv[1])
+    if len(sys.argv) not in (2, 3) or sys.argv[1] not in WORKLOADS:
+        raise SystemExit(f"usage: worker.py WORKLOAD [MESH], one of {' '.join(WORKLOADS)}")
+    main(*sys.argv[1:])

@@ -37,7 +37,7 @@ def train(argv: Sequence[str]) -> int:
             return 0
         raise UsageError("train: name an experiment first: genjax train EXPERIMENT [--FIELD VALUE ...].")
     recipes.find(argv[0])  # an unknown name answers before jax is imported
-    from genjax.train import Options, distributed, members_of
+    from genjax.train import Options, distributed, members_of, mesh
 
     recipe = recipes.load(argv[0])
     prog = f"genjax train {argv[0]}"
@@ -45,6 +45,7 @@ def train(argv: Sequence[str]) -> int:
     several, cfg, options = parse_all(flags, _one_sweep(argv[1:]), prog, recipe.__doc__ or "")
     members = members_of(cfg, several.seeds, several.sweep)
     with distributed.session(options.coordinator, options.num_processes, options.process_id):
+        mesh.use_cores(options.mesh)
         return start(recipe, cfg, options, members)
 
 

@@ -11,18 +11,24 @@ differentiation, each written as a plain convolution in the order NHWC, HWIO, NH
 
 What a kernel gradient reads again and again, and what a transposed convolution writes and reads back, must fit into a
 core's cache (large maps are up to four times slower otherwise), so both work a large batch off in parts, in a loop.
+Where a batch lies over several devices each works off its own images (`batches_over`), and sums are added once.
 
 On other platforms `lax.conv_general_dilated` and its own derivatives are used: their compilers choose layouts better
 than we can. The choice is made when the program is lowered, so a program exported for TPU on a CPU machine holds no
 trace of the canonical form. Derivatives are reverse mode only (`jax.grad`, of any order); `jax.jvp` is refused by JAX.
 """
 
+import contextlib
 import functools
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 Pair: TypeAlias = tuple[int, int]
@@ -39,6 +45,23 @@ _FEW_OUTPUTS = 32
 _KERNEL_BYTES, _PRODUCT_BYTES = 2**19, 2**20
 """What one pass of a kernel gradient reads again and again, and what one pass of a transposed convolution writes and
 reads back: as much as stays in a core's second-level cache (1 to 2 MB on today's servers)."""
+
+
+_MESH: ContextVar[Mesh | None] = ContextVar("mesh", default=None)
+
+
+@contextlib.contextmanager
+def batches_over(mesh: Mesh) -> Iterator[None]:
+    """Of a program traced inside, batches lie over all axes of `mesh`, as far as their sizes divide.
+
+    The compiler would find that out, but not for the loops of the form used on CPU: there it would add up the devices'
+    sums in every turn.
+    """
+    token = _MESH.set(mesh)
+    try:
+        yield
+    finally:
+        _MESH.reset(token)
 
 
 class _Geometry(NamedTuple):
@@ -177,6 +200,21 @@ def _fit(x, pads):
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)))
 
 
+def _each(f: Callable, summed: bool = False) -> jax.custom_vjp:
+    """`f(geo, a, b)` on every device's own images, of a alone or of both if their products are `summed`."""
+
+    def on_all(geo: _Geometry, a, b):
+        mesh, n = _MESH.get(), a.shape[0]
+        if mesh is None or mesh.size == 1 or not isinstance(n, int) or n % mesh.size:
+            return f(geo, a, b)
+        axes, split = mesh.axis_names, P(mesh.axis_names)
+        here = (lambda a, b: lax.psum(f(geo, a, b), axes)) if summed else functools.partial(f, geo)
+        specs = ((split, split), P()) if summed else ((split, P()), split)
+        return jax.shard_map(here, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False)(a, b)
+
+    return jax.custom_vjp(on_all, nondiff_argnums=(0,))
+
+
 def _n_chunks(n, image_bytes: int, limit: int) -> int:
     """In how few equal parts a batch of n is worked off, so that a part's images take up to `limit` bytes.
 
@@ -188,15 +226,11 @@ def _n_chunks(n, image_bytes: int, limit: int) -> int:
 
 
 def _chunk(x, m: int, i):
-    """Every m-th image from the i-th on, so that a batch laid over devices can stay where it is.
-
-    That needs a part of a multiple of the number of devices; otherwise the compiler moves images between them.
-    """
+    """Every m-th image from the i-th on."""
     return x if m == 1 else lax.dynamic_index_in_dim(x.reshape(-1, m, *x.shape[1:]), i, 1, keepdims=False)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _conv(geo: _Geometry, x, w):
+def _conv_here(geo: _Geometry, x, w):
     """x [n, *size, c], w [*kernel, c, o] -> [n, *out, o]."""
     c, o = w.shape[2:]
     if c % 2 and c > 1 and _FEW_OUTPUTS <= o < 2 * _FEW_OUTPUTS:
@@ -205,8 +239,7 @@ def _conv(geo: _Geometry, x, w):
     return _dense(x, w, geo.stride, geo.pads)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _tconv(geo: _Geometry, g, w):
+def _tconv_here(geo: _Geometry, g, w):
     """g [n, *out, o], w [*kernel, c, o] -> [n, *size, c], the gradient of `_conv` with respect to x.
 
     With stride s, the result's row s*q + r - pad is the sum over j of g[q - j] w[r + s*j]: one matrix product of g's
@@ -247,8 +280,7 @@ def _spread(geo: _Geometry, taps, phases, w, g):
     return _fit(y, [(-lo, k + lo - r) for (lo, _), k, r in zip(geo.pads, geo.size, y.shape[1:3], strict=True)])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _kconv(geo: _Geometry, x, g):
+def _kconv_here(geo: _Geometry, x, g):
     """x [n, *size, c], g [n, *out, o] -> [*kernel, c, o], the gradient of `_conv` with respect to w."""
     kh, kw = geo.kernel
     c, o = x.shape[3], g.shape[3]
@@ -258,7 +290,7 @@ def _kconv(geo: _Geometry, x, g):
         rest = (kh - 1 - top, kh - 1 - bottom), (kw - 1 - left, kw - 1 - right)
         if min(map(min, rest)) >= 0:
             swapped = _Geometry(g.shape[1:3], geo.kernel, geo.stride, rest)
-            return _kconv(swapped, g, x)[::-1, ::-1].swapaxes(2, 3)
+            return _kconv_here(swapped, g, x)[::-1, ::-1].swapaxes(2, 3)
     reach = [(o - 1) * s + 1 for o, s in zip(g.shape[1:3], geo.stride, strict=True)]  # rows one tap reads
     # The rows that the windows cover, no more: [-lo, reach + k - 1 - lo) of x.
     pads = [(lo, r + k - 1 - lo - n) for n, k, (lo, _), r in zip(geo.size, geo.kernel, geo.pads, reach, strict=True)]
@@ -287,6 +319,7 @@ def _tap_products(geo: _Geometry, pads, x, g):
     return _dense(x, g, pads=pads, dilation=geo.stride)
 
 
+_conv, _tconv, _kconv = _each(_conv_here), _each(_tconv_here), _each(_kconv_here, summed=True)
 _conv.defvjp(
     lambda geo, x, w: (_conv(geo, x, w), (x, w)),
     lambda geo, res, ct: (_tconv(geo, ct, res[1]), _kconv(geo, res[0], ct)),

@@ -13,7 +13,10 @@ Source:
     GSPMD: General and Scalable Parallelization for ML Computation Graphs.
 """
 
+import contextlib
 import dataclasses
+import functools
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +27,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from genjax import nets
 from genjax.errors import UsageError
 from genjax.train.step import Step
 from genjax.types import Batch, Key
@@ -32,6 +36,7 @@ AXES = ("data", "fsdp")
 SMALL = 1024
 """Leaves with fewer elements (biases, scales, counters) are kept whole on every device: gathering them costs more."""
 AUTO = "auto"
+FORCED = "xla_force_host_platform_device_count"
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,10 @@ class Layout:
         return jax.jit(init, out_shardings=shardings, compiler_options=quick)(self.place(key, self.everywhere))
 
     def spread(self, step: Step) -> Step:
-        """The same step, told where its parameters and its draws lie."""
+        """The same step, told where its parameters, its draws and its convolutions' batches lie."""
         moves = tuple(dataclasses.replace(m, loss=self._gathering(m.loss)) for m in step.moves)
-        return dataclasses.replace(step, moves=moves, draw=step.draw and self._drawing(step.draw))
+        scope = functools.partial(nets.batches_over, self.mesh)
+        return dataclasses.replace(step, moves=moves, draw=step.draw and self._drawing(step.draw), scope=scope)
 
     def _gathering(self, loss: Callable) -> Callable:
         """Parameters whole before the loss reads them; their gradients split again as they are summed."""
@@ -168,6 +174,19 @@ def layout(text: str) -> Layout | None:
             f"take part. Try --mesh data={len(devices)}."
         )
     return Layout(Mesh(_arranged(devices[:n], shape), AXES))
+
+
+def use_cores(text: str) -> None:
+    """On a CPU, makes as many devices of its cores as `--mesh` asks for (`auto`: of all); elsewhere nothing changes.
+
+    Before jax is first used: afterwards its devices are what they are. Nothing is done where XLA_FLAGS says how many
+    host devices there are, or in one of several processes.
+    """
+    if not text or FORCED in os.environ.get("XLA_FLAGS", "") or jax.distributed.is_initialized():
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(RuntimeError):  # jax is in use already
+        jax.config.update("jax_num_cpu_devices", cores if text == AUTO else int(np.prod(list(parse(text).values()))))
 
 
 def parse(text: str) -> dict[str, int]:

@@ -7,6 +7,7 @@ discriminator is the same builder again.
 import functools
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +81,8 @@ class Step:
     draw: Callable[[Key, Batch], Any] | None = None
     accumulate: int = 1
     ema: Mapping[str, Ema] = field(default_factory=dict)
+    scope: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered while the step is traced; see `mesh.Layout.spread`."""
 
     @property
     def n_batches(self) -> int:
@@ -125,6 +128,10 @@ class Step:
             )
 
     def __call__(self, state: TrainState, batches: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        with self.scope():
+            return self._all_moves(state, batches, key)
+
+    def _all_moves(self, state: TrainState, batches: Batch, key: Key) -> tuple[TrainState, Metrics]:
         params = {n: p.params for n, p in state.players.items()}
         net = {n: p.state for n, p in state.players.items()}
         opt, metrics = dict(state.opt), {}
