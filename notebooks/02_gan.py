@@ -178,7 +178,7 @@ step = train.make_step(
 @jax.jit
 def step_by_hand(state, batch, key):
     d, g, average = state.players["d"].params, state.players["g"].params, state.players["g"].ema
-    z = jax.random.normal(step.key_of(key, "draws", state.step, 0, 0), (len(batch.x), Z_DIM))
+    z = jax.random.normal(step.key_of(key, "draws", state.step, 0), (len(batch.x), Z_DIM))
 
     # The discriminator's move. Optax keeps its state over {player: parameters}.
     slope = jax.grad(loss_d)(d, g, batch.x, z)

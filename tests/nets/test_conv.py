@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export, lax
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from quick import QUICK, quick_jit
 
 from genjax import nets
@@ -141,6 +143,34 @@ def test_in_parts_it_equals_the_library(size, kernel, stride, padding, c, o, mon
             ours = quick_jit(functools.partial(run, module._conv))
             assert "while" in ours.lower().as_text()
             assert_close(ours(), library, f"{images} at a time")
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_batch_over_devices_equals_one_device_and_is_summed_once(stride, monkeypatch):
+    """Eight images on four devices, each in two parts: value and two derivatives, and no reduction in a loop."""
+    monkeypatch.setattr(module, "_KERNEL_BYTES", 1)
+    monkeypatch.setattr(module, "_PRODUCT_BYTES", 1)
+    mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
+    draw = np.random.default_rng(4)
+    with jax.enable_x64(True):
+        x, w = (jnp.asarray(draw.standard_normal(s)) for s in ((8, 6, 6, 5), (3, 3, 5, 40)))
+        ct = jnp.asarray(draw.standard_normal((8, 6 // stride, 6 // stride, 40)))
+
+        def both(x, w, ct):
+            return first_and_second(lambda x, w: module.conv(x, w, stride))(x, w, ct)
+
+        def spread(x, w, ct):
+            with module.batches_over(mesh):
+                return both(x, w, ct)
+
+        split = NamedSharding(mesh, P("data"))
+        args = jax.device_put(x, split), jax.device_put(w, NamedSharding(mesh, P())), jax.device_put(ct, split)
+        compiled = jax.jit(spread, compiler_options=QUICK).lower(*args).compile()
+        assert_close(compiled(*args), quick_jit(both)(x, w, ct))
+    computations = re.split(r"\n(?=%|ENTRY)", compiled.as_text())
+    reducing = [c for c in computations if "all-reduce(" in c]
+    assert reducing
+    assert all(c.startswith("ENTRY") for c in reducing)
 
 
 def test_parts_fill_the_limit_and_divide_the_batch():

@@ -1,6 +1,9 @@
 """Layouts: where leaves lie, what is refused, and what the compiled program says between devices."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import jax
@@ -183,3 +186,15 @@ def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
         a.sharding == b.sharding for a, b in zip(jax.tree.leaves(back.tree), jax.tree.leaves(like), strict=True)
     )
     assert not all(x.sharding.is_fully_replicated for x in jax.tree.leaves(back.tree))
+
+
+@pytest.mark.parametrize(("text", "n"), [("data=3", 3), ("auto", len(os.sched_getaffinity(0))), ("", 1)])
+def test_a_cpu_has_the_devices_that_the_mesh_asks_for(text, n, child_env):
+    script = f"from genjax.train import mesh; mesh.use_cores({text!r}); import jax; print(jax.device_count())"
+    done = subprocess.run([sys.executable, "-c", script], env=child_env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(n)
+
+
+def test_devices_are_left_alone_once_jax_is_in_use():
+    mesh.use_cores("data=3")
+    assert jax.device_count() == 8
