@@ -139,7 +139,9 @@ def deep(n_blocks=2):
     return net, params, state, jax.random.normal(jax.random.key(1), (64, 16, 16, 1))
 
 
-@pytest.mark.parametrize("second", [False, True], ids=["first order", "gradient penalty"])
+@pytest.mark.parametrize(
+    "second", [pytest.param(False, id="first order"), pytest.param(True, id="gradient penalty", marks=pytest.mark.slow)]
+)
 def test_remat_gives_the_same_in_less_memory(second):
     """Values and gradients to 1e-6; temporary memory of the compiled program below half."""
     net, params, state, x = deep()

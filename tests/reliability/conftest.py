@@ -42,7 +42,7 @@ def train_here(kept, monkeypatch):
 
     A configuration's program is built and compiled once for all tests; everything else is done as ever.
     """
-    build_anew, chunk_anew = run_module._built, loop.make_chunk
+    build_anew, chunk_anew = run_module.built, loop.make_chunk
 
     def built(build, cfg, spec):
         key = (build, spec, *(v for field, v in vars(cfg).items() if field != "steps"))
@@ -57,7 +57,7 @@ def train_here(kept, monkeypatch):
         return kept[key]
 
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
-    monkeypatch.setattr(run_module, "_built", built)
+    monkeypatch.setattr(run_module, "built", built)
     monkeypatch.setattr(loop, "make_chunk", chunk)
 
     def train(argv: list[str], stop_after: int | None = None) -> int:

@@ -74,7 +74,7 @@ def test_what_is_off_costs_nothing():
     stacked = jax.tree.map(lambda v: v[None], batch)
 
     def by_hand(params, net, opt, batch, key, t):
-        ctx = Context(net, step.key_of(key, "vae", t, 0, 0), t)
+        ctx = Context(net, step.key_of(key, "vae", t, 0), t)
         (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(params, batch, ctx)
         updates, opt = adam.update(grads, opt, params)
         return optax.apply_updates(params, updates), opt, value, aux
