@@ -89,3 +89,11 @@ def test_the_table_is_the_records():
             assert f"{number:.2f}" in row, (r["experiment"], number)
         assert f"{r['seconds'] / 60:.1f}" in row
         assert r["command"].split(" --data-dir")[0] in row
+
+
+def test_the_speed_table_is_the_records():
+    """`pairs.py --table` prints what stands in the README."""
+    command = [sys.executable, str(ROOT / "experiments" / "bench" / "pairs.py"), "--table"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("\n") == 12
+    assert done.stdout.strip() in TEXT

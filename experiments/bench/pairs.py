@@ -6,7 +6,8 @@ Command:  python experiments/bench/pairs.py WORKLOAD --peer NAME='COMMAND' [--pe
 A worker speaks the protocol of README.md beside this file. Each round trains every worker for a slice of a few seconds,
 one after the other; a ratio is taken round by round and its median, smallest and largest are kept. On one core, to
 which all are pinned, the ratio is of CPU time an image, which a busy machine changes little; on more, of wall time an
-image, for a machine that does nothing else, and genjax trains with `--mesh data=CORES`: a core is a device.
+image, for a machine that does nothing else. There genjax may train with `--mesh data=CORES`, a core as a device: faster
+for convolutions, slower for small dense nets. The record says which it was.
 """
 
 import argparse
@@ -55,11 +56,10 @@ class Worker:
         self.process.wait()
 
 
-def measure(workload: str, peers: dict[str, str], cores: int, seconds: float) -> dict[str, Any]:
+def measure(workload: str, peers: dict[str, str], cores: int, seconds: float, mesh: str) -> dict[str, Any]:
     """One row: the fastest peer, microseconds an image of both, and their ratio."""
     pin = ["taskset", "-c", "0"] if cores == 1 else []
-    on = f" data={cores}" if cores > 1 else ""
-    commands = {**peers, "genjax": f"{sys.executable} {HERE / 'worker.py'} {workload}{on}"}
+    commands = {**peers, "genjax": f"{sys.executable} {HERE / 'worker.py'} {workload} {mesh}"}
     workers = {name: Worker(command, pin) for name, command in commands.items()}
     rounds = [{name: w.go(seconds) for name, w in workers.items()} for _ in range(ROUNDS)]
     for w in workers.values():
@@ -76,6 +76,7 @@ def measure(workload: str, peers: dict[str, str], cores: int, seconds: float) ->
         "min": round(ratios[0], 3),
         "max": round(ratios[-1], 3),
         "fastest": fastest,
+        "mesh": mesh,
         "us_per_image": {name: round(v, 2) for name, v in us_of.items()},
         "peak_mib": {name: w.ready["peak_mib"] for name, w in workers.items()},
     }
@@ -98,12 +99,15 @@ def table(paths: list[Path]) -> str:
     heads = [f"{w['cores']} core{'s' * (w['cores'] > 1)}" for w in wholes]
     lines = ["| workload | " + " | ".join(heads) + " |", "|---" * (len(wholes) + 1) + "|"]
     for name in wholes[0]["rows"]:
-        cells = [
-            f"{r['ratio']:.2f} ({r['min']:.2f} to {r['max']:.2f}) {r['fastest']}"
-            for r in (w["rows"][name] for w in wholes)
-        ]
+        cells = [_cell(w["rows"][name]) for w in wholes]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    spread = "" if row["min"] is None else f" ({row['min']:.2f} to {row['max']:.2f})"
+    mesh = f", {row['mesh']}" if row.get("mesh") else ""
+    return f"{row['ratio']:.2f}{spread}, {row['fastest']}{mesh}"
 
 
 def main() -> None:
@@ -112,6 +116,7 @@ def main() -> None:
     parser.add_argument("workload", nargs="*")
     parser.add_argument("--peer", action="append", default=[], help="NAME='COMMAND'")
     parser.add_argument("--cores", type=int, default=1, help="1 pins all workers to one core")
+    parser.add_argument("--mesh", default="", help="of genjax's worker, as `genjax train --mesh` takes it")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a slice")
     parser.add_argument("--out", type=Path, help="record to which the row is added")
     parser.add_argument("--table", action="store_true")
@@ -121,7 +126,7 @@ def main() -> None:
         return
     if len(args.workload) != 1 or not args.peer:
         parser.error("name one workload and at least one --peer")
-    row = measure(args.workload[0], dict(p.split("=", 1) for p in args.peer), args.cores, args.seconds)
+    row = measure(args.workload[0], dict(p.split("=", 1) for p in args.peer), args.cores, args.seconds, args.mesh)
     print(args.workload[0], json.dumps(row), flush=True)
     if args.out:
         record(args.out, args.workload[0], row, args.cores)
