@@ -29,7 +29,7 @@ from jax.sharding import PartitionSpec as P
 
 from genjax import nets
 from genjax.errors import UsageError
-from genjax.train.step import Step
+from genjax.train.step import Step, jit_once
 from genjax.types import Batch, Key
 
 AXES = ("data", "fsdp")
@@ -89,8 +89,7 @@ class Layout:
             return step.init(model, key)
 
         shardings = self.leaves(jax.eval_shape(init, key))
-        quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-        return jax.jit(init, out_shardings=shardings, compiler_options=quick)(self.place(key, self.everywhere))
+        return jit_once(init, out_shardings=shardings)(self.place(key, self.everywhere))
 
     def spread(self, step: Step) -> Step:
         """The same step, told where its parameters, its draws and its convolutions' batches lie."""
