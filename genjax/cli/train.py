@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from genjax import recipes
+from genjax import memory, recipes
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse, parse_all
 from genjax.errors import UsageError
@@ -37,6 +37,7 @@ def train(argv: Sequence[str]) -> int:
             return 0
         raise UsageError("train: name an experiment first: genjax train EXPERIMENT [--FIELD VALUE ...].")
     recipes.find(argv[0])  # an unknown name answers before jax is imported
+    memory.keep()
     from genjax.train import Options, distributed, members_of, mesh
 
     recipe = recipes.load(argv[0])

@@ -11,25 +11,23 @@ differentiation, each written as a plain convolution in the order NHWC, HWIO, NH
 
 What a kernel gradient reads again and again, and what a transposed convolution writes and reads back, must fit into a
 core's cache (large maps are up to four times slower otherwise), so both work a large batch off in parts, in a loop.
-Where a batch lies over several devices each works off its own images (`batches_over`), and sums are added once.
+Where a batch lies over several devices each works off its own images (`devices.each_device`), and sums are added once.
 
 On other platforms `lax.conv_general_dilated` and its own derivatives are used: their compilers choose layouts better
 than we can. The choice is made when the program is lowered, so a program exported for TPU on a CPU machine holds no
 trace of the canonical form. Derivatives are reverse mode only (`jax.grad`, of any order); `jax.jvp` is refused by JAX.
 """
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
+
+from genjax.nets.devices import Lies, each_device
 
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = Literal["SAME", "VALID"] | tuple[Pair, Pair]
@@ -45,23 +43,6 @@ _FEW_OUTPUTS = 32
 _KERNEL_BYTES, _PRODUCT_BYTES = 2**19, 2**20
 """What one pass of a kernel gradient reads again and again, and what one pass of a transposed convolution writes and
 reads back: as much as stays in a core's second-level cache (1 to 2 MB on today's servers)."""
-
-
-_MESH: ContextVar[Mesh | None] = ContextVar("mesh", default=None)
-
-
-@contextlib.contextmanager
-def batches_over(mesh: Mesh) -> Iterator[None]:
-    """Of a program traced inside, batches lie over all axes of `mesh`, as far as their sizes divide.
-
-    The compiler would find that out, but not for the loops of the form used on CPU: there it would add up the devices'
-    sums in every turn.
-    """
-    token = _MESH.set(mesh)
-    try:
-        yield
-    finally:
-        _MESH.reset(token)
 
 
 class _Geometry(NamedTuple):
@@ -200,17 +181,11 @@ def _fit(x, pads):
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((lo, hi, 0) for lo, hi in pads), (0, 0, 0)))
 
 
-def _each(f: Callable, summed: bool = False) -> jax.custom_vjp:
-    """`f(geo, a, b)` on every device's own images, of a alone or of both if their products are `summed`."""
+def _each(f: Callable, second: Lies = "whole", gives: Lies = "split") -> jax.custom_vjp:
+    """`f(geo, a, b)` on every device's own images, `a` and perhaps b."""
 
     def on_all(geo: _Geometry, a, b):
-        mesh, n = _MESH.get(), a.shape[0]
-        if mesh is None or mesh.size == 1 or not isinstance(n, int) or n % mesh.size:
-            return f(geo, a, b)
-        axes, split = mesh.axis_names, P(mesh.axis_names)
-        here = (lambda a, b: lax.psum(f(geo, a, b), axes)) if summed else functools.partial(f, geo)
-        specs = ((split, split), P()) if summed else ((split, P()), split)
-        return jax.shard_map(here, mesh=mesh, in_specs=specs[0], out_specs=specs[1], check_vma=False)(a, b)
+        return each_device(lambda a, b: (f(geo, a, b),), a.shape[0], ("split", second), (gives,))(a, b)[0]
 
     return jax.custom_vjp(on_all, nondiff_argnums=(0,))
 
@@ -319,7 +294,7 @@ def _tap_products(geo: _Geometry, pads, x, g):
     return _dense(x, g, pads=pads, dilation=geo.stride)
 
 
-_conv, _tconv, _kconv = _each(_conv_here), _each(_tconv_here), _each(_kconv_here, summed=True)
+_conv, _tconv, _kconv = _each(_conv_here), _each(_tconv_here), _each(_kconv_here, "split", "summed")
 _conv.defvjp(
     lambda geo, x, w: (_conv(geo, x, w), (x, w)),
     lambda geo, res, ct: (_tconv(geo, ct, res[1]), _kconv(geo, res[0], ct)),

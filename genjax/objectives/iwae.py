@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from genjax import dist, losses
+from genjax import dist, losses, nets
 from genjax.losses.reduce import mean
 from genjax.models import VAE
 from genjax.types import Aux, Batch, Context, Objective, Params, PerExample, UsageError
@@ -180,31 +180,38 @@ def _with_grad(static: _Bound, decoder, latents: _Latents, *constants):
 def _by_platform(function, static: _Bound, decoder, latents: _Latents, data: _Data, state, key):
     """A few examples after others on CPU, where the decoder treats each by itself; all together elsewhere."""
     whole = functools.partial(function, static)
-    n, size = data.share.shape[0], static.k * math.prod(data.x.shape[1:])
-    n_chunks = 1
-    if not static.model.decoder.couples_examples:
-        n_chunks = next(c for c in range(1, n + 1) if n % c == 0 and (n // c * size <= CACHE or c == n))
-    if n_chunks == 1:
+    if static.model.decoder.couples_examples or _n_chunks(static.k, data) == 1:
         return whole(decoder, latents, data, state, key)
-    return lax.platform_dependent(
-        decoder, latents, data, state, key, cpu=functools.partial(_in_chunks, whole, n_chunks), default=whole
-    )
+    n = data.share.shape[0]
+    takes, gives = ("whole", "split", "split", "whole", "whole", "split"), ("summed", "split", "whole")
+    in_chunks = nets.each_device(functools.partial(_in_chunks, whole, static.k), n, takes, gives)
+    other = lambda *args: whole(*args[:-1])  # noqa: E731
+    return lax.platform_dependent(decoder, latents, data, state, key, jnp.arange(n), cpu=in_chunks, default=other)
 
 
-def _in_chunks(function, n_chunks: int, decoder, latents: _Latents, data: _Data, state, key):
-    """`function` of some examples after others, its sums added up, its values per example in their order."""
+def _n_chunks(k: int, data: _Data) -> int:
+    """In how few equal parts the examples are decoded, so that k images of each in a part fit into the cache."""
+    n, size = data.share.shape[0], k * math.prod(data.x.shape[1:])
+    return next(c for c in range(1, n + 1) if n % c == 0 and (n // c * size <= CACHE or c == n))
 
-    def chunk(i, part):
-        return function(decoder, *part, state, jax.random.fold_in(key, i))
 
-    def body(total, xs):
-        sums, each, s = chunk(*xs)
+def _in_chunks(function, k: int, decoder, latents: _Latents, data: _Data, state, key, index):
+    """`function` of some examples after others, its sums added up, its values per example in their order.
+
+    A part draws with the index of its first example among all, so that no two parts anywhere draw alike.
+    """
+    n_chunks = _n_chunks(k, data)
+
+    def chunk(index, latents, data):
+        return function(decoder, latents, data, state, jax.random.fold_in(key, index[0]))
+
+    def body(total, part):
+        sums, each, s = chunk(*part)
         return jax.tree.map(jnp.add, total, sums), (each, s)
 
-    # Strided: a batch that is sharded over devices stays so in every chunk.
-    parts = jax.tree.map(lambda v: v.reshape(-1, n_chunks, *v.shape[1:]).swapaxes(0, 1), (latents, data))
-    like = jax.eval_shape(chunk, 0, jax.tree.map(lambda v: v[0], parts))[0]
+    parts = jax.tree.map(lambda v: v.reshape(-1, n_chunks, *v.shape[1:]).swapaxes(0, 1), (index, latents, data))
+    like = jax.eval_shape(chunk, *jax.tree.map(lambda v: v[0], parts))[0]
     zero = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), like)
-    sums, (each, s) = lax.scan(body, zero, (jnp.arange(n_chunks), parts))
+    sums, (each, s) = lax.scan(body, zero, parts)
     each = jax.tree.map(lambda v: v.swapaxes(0, 1).reshape(-1, *v.shape[2:]), each)
     return sums, each, jax.tree.map(lambda v: v[-1], s)

@@ -160,7 +160,7 @@ def test_a_batch_over_devices_equals_one_device_and_is_summed_once(stride, monke
             return first_and_second(lambda x, w: module.conv(x, w, stride))(x, w, ct)
 
         def spread(x, w, ct):
-            with module.batches_over(mesh):
+            with nets.batches_over(mesh):
                 return both(x, w, ct)
 
         split = NamedSharding(mesh, P("data"))
