@@ -1,5 +1,6 @@
 """The importance-weighted bound against NumPy, the evidence of a linear-Gaussian model, and its own limits."""
 
+import re
 import sys
 
 import jax
@@ -9,6 +10,8 @@ import pytest
 import scipy.special
 from gaussian_vae import linear_gaussian
 from jax import export
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 from quick import quick_jit
 
 from genjax import dist, losses, models, nets, objectives
@@ -185,6 +188,32 @@ def test_a_few_examples_at_a_time_are_all_of_them_together(objective, monkeypatc
     assert (looped_one, looped_many) == (False, True)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("objective", [objectives.iwae, objectives.dreg])
+def test_each_device_decodes_its_own_examples(objective, monkeypatch):
+    """Eight examples on four devices, one at a time on each: as on one device, and no reduction in the loop."""
+    monkeypatch.setattr(sys.modules["genjax.objectives.iwae"], "CACHE", 5 * 12)
+    vae = small(n_classes=3)
+    params, ctx = context(vae)
+    x, y = jax.random.uniform(jax.random.key(1), (8, *SHAPE)), jnp.arange(8) % 3
+    batch = Batch(x, y, jnp.arange(8) < 7)
+    f = jax.value_and_grad(objective(vae, 5), has_aux=True)
+    mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
+
+    def spread(params, batch, ctx):
+        with nets.batches_over(mesh):
+            return f(params, batch, ctx)
+
+    whole, split = NamedSharding(mesh, P()), NamedSharding(mesh, P("data"))
+    args = jax.device_put(params, whole), jax.device_put(batch, split), jax.device_put(ctx, whole)
+    compiled = quick_jit(spread).lower(*args).compile()
+    for a, b in zip(jax.tree.leaves(compiled(*args)), jax.tree.leaves(quick_jit(f)(params, batch, ctx)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    computations = re.split(r"\n(?=%|ENTRY)", compiled.as_text())
+    reducing = [c for c in computations if re.search(r"all-(reduce|gather)\(", c)]
+    assert reducing
+    assert all(c.startswith("ENTRY") for c in reducing)
 
 
 def test_accelerators_decode_all_examples_together(monkeypatch):
