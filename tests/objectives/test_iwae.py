@@ -190,10 +190,11 @@ def test_a_few_examples_at_a_time_are_all_of_them_together(objective, monkeypatc
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("at_once", [1, 4])
 @pytest.mark.parametrize("objective", [objectives.iwae, objectives.dreg])
-def test_each_device_decodes_its_own_examples(objective, monkeypatch):
-    """Eight examples on four devices, one at a time on each: as on one device, and no reduction in the loop."""
-    monkeypatch.setattr(sys.modules["genjax.objectives.iwae"], "CACHE", 5 * 12)
+def test_each_device_decodes_its_own_examples(objective, at_once, monkeypatch):
+    """Eight examples on four devices, a device's two in turn or together: as on one, and no reduction in a loop."""
+    monkeypatch.setattr(sys.modules["genjax.objectives.iwae"], "CACHE", at_once * 5 * 12)
     vae = small(n_classes=3)
     params, ctx = context(vae)
     x, y = jax.random.uniform(jax.random.key(1), (8, *SHAPE)), jnp.arange(8) % 3
