@@ -85,6 +85,7 @@ class Demo:
 def demo(argv: Sequence[str]) -> int:
     """`genjax demo`: both runs (continued or skipped where they are there already), then the report."""
     args = parse(Demo, argv, "genjax demo")
+    memory.keep()
     from genjax import report
     from genjax.train import Options
 
