@@ -5,6 +5,7 @@ from genjax.nets.conv import conv as conv
 from genjax.nets.conv import conv_transpose as conv_transpose
 from genjax.nets.devices import batches_over as batches_over
 from genjax.nets.devices import each_device as each_device
+from genjax.nets.devices import n_chunks as n_chunks
 from genjax.nets.functional import functional as functional
 from genjax.nets.image import conv_decoder as conv_decoder
 from genjax.nets.image import conv_encoder as conv_encoder

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from genjax.nets.devices import Lies, each_device
+from genjax.nets.devices import Lies, each_device, n_chunks
 
 Pair: TypeAlias = tuple[int, int]
 Padding: TypeAlias = Literal["SAME", "VALID"] | tuple[Pair, Pair]
@@ -190,16 +190,6 @@ def _each(f: Callable, second: Lies = "whole", gives: Lies = "split") -> jax.cus
     return jax.custom_vjp(on_all, nondiff_argnums=(0,))
 
 
-def _n_chunks(n, image_bytes: int, limit: int) -> int:
-    """In how few equal parts a batch of n is worked off, so that a part's images take up to `limit` bytes.
-
-    One part where n is a symbol, in a program exported for any batch size.
-    """
-    if not isinstance(n, int):
-        return 1
-    return n // max((c for c in range(1, n + 1) if n % c == 0 and c * image_bytes <= limit), default=1)
-
-
 def _chunk(x, m: int, i):
     """Every m-th image from the i-th on."""
     return x if m == 1 else lax.dynamic_index_in_dim(x.reshape(-1, m, *x.shape[1:]), i, 1, keepdims=False)
@@ -232,7 +222,7 @@ def _tconv_here(geo: _Geometry, g, w):
     ends = [(0, t * p - k) for t, p, k in zip(taps, phases, geo.kernel, strict=True)]
     w = jnp.pad(w, (*ends, (0, 0), (0, 0))).transpose(3, 0, 1, 2).reshape(o, -1)
     spread = functools.partial(_spread, geo, taps, phases, lax.optimization_barrier(w))
-    m = _n_chunks(n, g[0].size // o * w.shape[1] * w.dtype.itemsize, _PRODUCT_BYTES)
+    m = n_chunks(n, g[0].size // o * w.shape[1] * w.dtype.itemsize, _PRODUCT_BYTES)
     if m == 1:
         return spread(g)
     out = jnp.zeros((n // m, m, *geo.size, c), g.dtype)
@@ -275,7 +265,7 @@ def _kconv_here(geo: _Geometry, x, g):
         taps = [x[:, i : i + rh : sh, j : j + rw : sw] for i in range(kh) for j in range(kw)]
         return jnp.stack([jnp.einsum("nhwc,nhwo->co", t, g) for t in taps]).reshape(kh, kw, c, o)
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    m = _n_chunks(g.shape[0], g[0].size * g.dtype.itemsize, _KERNEL_BYTES)
+    m = n_chunks(g.shape[0], g[0].size * g.dtype.itemsize, _KERNEL_BYTES)
     if m == 1:
         return _tap_products(geo, pads, x, g).transpose(1, 2, 0, 3)
     body = lambda i, out: out + _tap_products(geo, pads, _chunk(x, m, i), _chunk(g, m, i)).astype(wide)  # noqa: E731

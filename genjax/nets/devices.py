@@ -51,3 +51,14 @@ def each_device(f: Callable[..., tuple], n: Any, takes: Sequence[Lies], gives: S
 
     ins, outs = (tuple(P(axes) if how == "split" else P() for how in each) for each in (takes, gives))
     return jax.shard_map(here, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
+
+
+def n_chunks(n: Any, size: int, limit: int) -> int:
+    """In how few equal parts n examples are worked off, so that a part's take up to `limit`, at `size` each.
+
+    One example a part where even one is too large; one part where n is a symbol, in a program exported for any batch
+    size.
+    """
+    if not isinstance(n, int):
+        return 1
+    return n // max((c for c in range(1, n + 1) if n % c == 0 and c * size <= limit), default=1)

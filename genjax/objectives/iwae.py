@@ -191,8 +191,7 @@ def _by_platform(function, static: _Bound, decoder, latents: _Latents, data: _Da
 
 def _n_chunks(k: int, data: _Data) -> int:
     """In how few equal parts the examples are decoded, so that k images of each in a part fit into the cache."""
-    n, size = data.share.shape[0], k * math.prod(data.x.shape[1:])
-    return next(c for c in range(1, n + 1) if n % c == 0 and (n // c * size <= CACHE or c == n))
+    return nets.n_chunks(data.share.shape[0], k * math.prod(data.x.shape[1:]), CACHE)
 
 
 def _in_chunks(function, k: int, decoder, latents: _Latents, data: _Data, state, key, index):
