@@ -9,6 +9,7 @@ convolution) are worth half precision: everything broadcast (biases, scales, lab
 inside, because its gradient is a sum over examples and places, in which bfloat16 stands still after 256 ones.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -20,6 +21,7 @@ from jaxtyping import Array, Float, Int
 
 from genjax.dist.numerics import at_least_float32
 from genjax.nets.conv import Padding, conv, conv_transpose
+from genjax.nets.devices import each_device
 from genjax.nets.recompute import segment
 from genjax.nets.resample import Method, conv_pool, upsample_conv
 from genjax.types import Key
@@ -175,22 +177,76 @@ class BatchNorm(nnx.Module):
         self.var = nnx.BatchStat(jnp.ones(n))
 
     def __call__(self, x: Float[Array, "batch *places c"], *, train: bool) -> Float[Array, "batch *places c"]:
-        h = at_least_float32(x)
-        wide = (1,) * (x.ndim - 1) + (-1,)
-        if train:
-            axes = tuple(range(x.ndim - 1))
-            n = math.prod(x.shape[:-1])
-            mean = h.mean(axes)
-            var = jnp.square(h - mean.reshape(wide)).mean(axes)
-            self.mean[...] = self._averaged(self.mean[...], mean)
-            self.var[...] = self._averaged(self.var[...], var * (n / max(n - 1, 1)))
-        else:
-            mean, var = self.mean[...], self.var[...]
-        gain = self.scale[...] * lax.rsqrt(var + self.eps)
-        return ((h - mean.reshape(wide)) * gain.reshape(wide) + self.bias[...].reshape(wide)).astype(x.dtype)
+        scale, bias = self.scale[...], self.bias[...]
+        if not train:
+            return _normal(x, self.mean[...], lax.rsqrt(self.var[...] + self.eps), scale, bias).astype(x.dtype)
+        n = math.prod(x.shape[:-1])
+        y, mean, var = batch_normal(self.eps, x, scale, bias)
+        self.mean[...] = self._averaged(self.mean[...], mean)
+        self.var[...] = self._averaged(self.var[...], var * (n / max(n - 1, 1)))
+        return y
 
     def _averaged(self, old, new):
         return self.momentum * old + (1.0 - self.momentum) * lax.stop_gradient(new).astype(old.dtype)
+
+
+def _wide(v, x):
+    """v [c] against x [..., c]."""
+    return v.reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def _normal(x, mean, inv_std, scale, bias):
+    h = at_least_float32(x)
+    return (h - _wide(mean, x)) * _wide(scale * inv_std, x) + _wide(bias, x)
+
+
+def _moments(x) -> tuple[Array, Array]:
+    """Mean and biased variance of x [batch, ..., c] over all but c, in two passes.
+
+    Where the batch lies on several devices each takes its own share's, and they are put together exactly (Chan et al.
+    1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances) with one exchange between them.
+    """
+
+    def own(x):
+        h, axes = at_least_float32(x), tuple(range(x.ndim - 1))
+        mean = h.mean(axes)
+        return (jnp.stack([mean, jnp.square(h - _wide(mean, h)).mean(axes)])[None],)
+
+    (shares,) = each_device(own, x.shape[0], ("split",), ("gathered",))(x)
+    mean = shares[:, 0].mean(0)
+    return mean, (shares[:, 1] + jnp.square(shares[:, 0] - mean[None])).mean(0)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def batch_normal(eps: float, x, scale, bias) -> tuple[Array, Array, Array]:
+    """scale * (x - mean) / sqrt(var + eps) + bias in x's dtype, and mean and var, which no gradient goes through.
+
+    Its gradient needs two sums over the batch, those of bias and scale; left to itself autodiff takes a third, after
+    them. It can be differentiated again.
+
+    Source:
+        Ioffe & Szegedy 2015, Batch Normalization, section 3.
+    """
+    return _batch_normal(eps, x, scale, bias)[0]
+
+
+def _batch_normal(eps, x, scale, bias):
+    mean, var = _moments(x)
+    inv_std = lax.rsqrt(var + eps)
+    return (_normal(x, mean, inv_std, scale, bias).astype(x.dtype), mean, var), (x, mean, inv_std, scale)
+
+
+def _batch_normal_vjp(eps, saved, gradients):
+    x, mean, inv_std, scale = saved
+    g, n = at_least_float32(gradients[0]), math.prod(x.shape[:-1])
+    axes = tuple(range(x.ndim - 1))
+    x_hat = (at_least_float32(x) - _wide(mean, x)) * _wide(inv_std, x)
+    d_scale, d_bias = (g * x_hat).sum(axes), g.sum(axes)
+    d_x = _wide(scale * inv_std, x) * (g - _wide(d_bias / n, x) - x_hat * _wide(d_scale / n, x))
+    return d_x.astype(x.dtype), d_scale.astype(scale.dtype), d_bias.astype(scale.dtype)
+
+
+batch_normal.defvjp(_batch_normal, _batch_normal_vjp)
 
 
 class GroupNorm(nnx.Module):

@@ -14,8 +14,9 @@ from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-Lies: TypeAlias = Literal["whole", "split", "summed"]
-"""How a value lies: the same everywhere; each device's examples, along the first axis; a sum over all of them."""
+Lies: TypeAlias = Literal["whole", "split", "summed", "gathered"]
+"""How a value lies: the same everywhere; each device's examples, along the first axis; a sum over all of them; what each
+one has, along the first axis, on all of them."""
 
 _MESH: ContextVar[Mesh | None] = ContextVar("mesh", default=None)
 
@@ -37,7 +38,7 @@ def each_device(f: Callable[..., tuple], n: Any, takes: Sequence[Lies], gives: S
         f: from pytrees to a tuple of pytrees.
         n: examples in all; a symbol in a program exported for any number.
         takes: how each argument lies, "whole" or "split".
-        gives: how each result lies. What is "summed" is added over the devices once, after `f`.
+        gives: how each result lies. What is "summed" or "gathered" is so over the devices once, after `f`.
     """
     mesh = _MESH.get()
     if mesh is None or mesh.size == 1 or not isinstance(n, int) or n % mesh.size:
@@ -47,10 +48,16 @@ def each_device(f: Callable[..., tuple], n: Any, takes: Sequence[Lies], gives: S
     def here(*args):
         with batches_over(None):
             results = f(*args)
-        return tuple(lax.psum(r, axes) if how == "summed" else r for r, how in zip(results, gives, strict=True))
+        return tuple(join.get(how, _same)(r) for r, how in zip(results, gives, strict=True))
+
+    join = {"summed": lambda r: lax.psum(r, axes), "gathered": lambda r: lax.all_gather(r, axes, tiled=True)}
 
     ins, outs = (tuple(P(axes) if how == "split" else P() for how in each) for each in (takes, gives))
     return jax.shard_map(here, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
+
+
+def _same(x):
+    return x
 
 
 def n_chunks(n: Any, size: int, limit: int) -> int:
