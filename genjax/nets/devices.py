@@ -15,8 +15,8 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 Lies: TypeAlias = Literal["whole", "split", "summed", "gathered"]
-"""How a value lies: the same everywhere; each device's examples, along the first axis; a sum over all of them; what each
-one has, along the first axis, on all of them."""
+"""How a value lies: the same everywhere; each device's examples, along the first axis; a sum over all of them;
+what each one has, along the first axis, on all of them."""
 
 _MESH: ContextVar[Mesh | None] = ContextVar("mesh", default=None)
 

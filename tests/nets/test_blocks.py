@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from genjax import nets
 from genjax.nets import blocks
 
 
@@ -51,6 +52,64 @@ def test_batch_variance_is_two_pass():
     x = x.astype(np.float32)
     y = blocks.BatchNorm(1, eps=0.0, rngs=rngs())(jnp.asarray(x), train=True)
     assert float(y.std()) == pytest.approx(1.0, rel=1e-3)
+
+
+def plainly_normal(x, scale, bias, eps=1e-5):
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axes, keepdims=True)
+    var = ((x - mean) ** 2).mean(axes, keepdims=True)
+    wide = (1,) * (x.ndim - 1) + (-1,)
+    return (x - mean) / jnp.sqrt(var + eps) * scale.reshape(wide) + bias.reshape(wide)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 5, 2, 3)])
+def test_batch_norm_s_gradients_of_first_and_second_order_are_autodiff_s(shape):
+    """In float64, against autodiff of the formula: only rounding is left."""
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(0), 5)
+        x, w = (jax.random.normal(k, shape, jnp.float64) for k in keys[:2])
+        scale, bias, v = (jax.random.normal(k, (3,), jnp.float64) for k in keys[2:])
+
+        def orders(f):
+            def value(x, scale, bias):
+                return (f(x, scale, bias) ** 3 * w).sum()
+
+            def slope(x, scale, bias):
+                d_x, d_scale, d_bias = jax.grad(value, (0, 1, 2))(x, scale, bias)
+                return (d_x**2 * w).sum() + (d_scale * v).sum() + (d_bias**2 * v).sum()
+
+            at = (x, scale, bias)
+            return value(*at), jax.grad(value, (0, 1, 2))(*at), jax.grad(slope, (0, 1, 2))(*at)
+
+        ours = orders(lambda *a: blocks.batch_normal(1e-5, *a)[0])
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(orders(plainly_normal)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_batch_norm_over_devices_is_the_whole_batch_s():
+    """Values, statistics and gradients, where devices hold examples of very different means, far from zero."""
+    mesh = jax.make_mesh((8,), ("data",))
+    x = 1e3 + 30.0 * jnp.repeat(jnp.arange(8.0), 4).reshape(32, 1, 1) + jax.random.normal(jax.random.key(0), (32, 5, 3))
+    scale, bias = jnp.array([1.0, 2.0, -1.0]), jnp.array([0.0, 1.0, 2.0])
+
+    def all_of(x, scale, bias):
+        def loss(*a):
+            y, mean, var = blocks.batch_normal(1e-5, *a)
+            return (jnp.sin(y) * jnp.arange(3.0).reshape(1, 1, 3)).mean(), (y, mean, var)
+
+        return jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(x, scale, bias)
+
+    def on_mesh(*a):
+        with nets.batches_over(mesh):
+            return all_of(*a)
+
+    split = jax.device_put(x, jax.NamedSharding(mesh, jax.P("data")))
+    program = jax.jit(on_mesh).lower(split, scale, bias).compile()
+    assert program.as_text().count(" all-gather(") == 1
+    one, many = jax.jit(all_of)(x, scale, bias), program(split, scale, bias)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(many[0][1][2], np.var(np.asarray(x, np.float64), axis=(0, 1)), rtol=1e-5)
 
 
 def test_batch_norm_of_a_single_value_is_finite():

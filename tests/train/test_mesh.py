@@ -132,8 +132,12 @@ def test_collectives_of_a_step(name, text, bench):
     params = {n: jax.tree.leaves(p.params) for n, p in state.players.items()}
     leaves = [x for n in params for x in params[n]]
     split = Counter(x.shape for x in leaves if not x.sharding.is_fully_replicated)
-    assert {c.kind for c in found} == ({"all-reduce", "all-gather"} if split else {"all-reduce"})
+    states = jax.tree.leaves([p.state for p in state.players.values()])
+    shares = {sorted_shape((8, 2, x.size)) for x in states}  # each device's mean and variance, of every channel
     gathered = Counter(sorted_shape(shape) for c in found if c.kind == "all-gather" for _, shape in c.parts)
+    assert {c.kind for c in found} == ({"all-reduce", "all-gather"} if gathered else {"all-reduce"})
+    assert shares <= set(gathered)
+    gathered = Counter({shape: n for shape, n in gathered.items() if shape not in shares})
     wanted = Counter(sorted_shape(shape) for shape in split.elements())
     assert set(gathered) == set(wanted)
     moves = experiment.step.moves

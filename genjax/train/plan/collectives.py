@@ -3,7 +3,8 @@
 Parameters, optimizer states and averages are split over `fsdp`, batches over `data` x `fsdp`. Each update of a move
 reduces the gradient of its players once: over `fsdp` so that each device has its part (reduce-scatter), over `data`
 whole (all-reduce). A player's parameters are gathered over `fsdp` when they are first used after they changed.
-Batch statistics are the global batch's: two sums a statistic, one forward and one backward.
+Batch statistics are the global batch's: each layer's mean and variance are gathered from all devices forwards, and two
+sums are reduced backwards.
 
 A ring of n devices moves (n - 1) / n of the bytes through each device for a gather or a scatter, twice that for an
 all-reduce (Patarasuk & Yuan 2009, Bandwidth optimal all-reduce algorithms for clusters of workstations). Over devices
@@ -41,7 +42,7 @@ class Traffic(NamedTuple):
     """One kind of collective in one step."""
 
     what: str
-    """What is sent: "gradient d", "parameters g", "batch statistics"."""
+    """What is sent: "gradient d", "parameters g", "batch statistics", "their gradient"."""
     kind: str
     """"all-reduce", "reduce-scatter" or "all-gather"."""
     axis: str
@@ -74,7 +75,7 @@ def traffic(step: Step, state: TrainState, mesh: Mapping[str, int]) -> list[Traf
     data, fsdp = mesh["data"], mesh["fsdp"]
     params = {n: p.params for n, p in state.players.items()}
     statistics = sum(_floats(p.state) for p in state.players.values())
-    n_statistics = sum(len(jax.tree.leaves(p.state)) for p in state.players.values() if _floats(p.state))
+    layers = sum(len(jax.tree.leaves(p.state)) for p in state.players.values() if _floats(p.state)) / 2
     found: list[Traffic] = []
     for move, label in zip(step.moves, step.labels, strict=True):
         updates = move.repeat / move.every
@@ -87,8 +88,9 @@ def traffic(step: Step, state: TrainState, mesh: Mapping[str, int]) -> list[Traf
             found.append(Traffic(what, "reduce-scatter", "fsdp", split * reductions, reductions))
             found.append(Traffic(what, "all-reduce", "data", split / fsdp * reductions, reductions))
         found.append(Traffic(what, "all-reduce", "all", (whole - split) * reductions, reductions))
-        sums, calls = 2 * statistics * reductions, 2 * n_statistics * reductions
-        found.append(Traffic("batch statistics", "all-reduce", "all", sums, calls))
+        sums, calls = statistics * reductions, layers * reductions
+        found.append(Traffic("batch statistics", "all-gather", "all", sums * data * fsdp, calls))
+        found.append(Traffic("their gradient", "all-reduce", "all", sums, calls))
     if fsdp > 1:
         found += _gathers(step, params, fsdp)
     sizes = {"data": data, "fsdp": fsdp, "all": data * fsdp}

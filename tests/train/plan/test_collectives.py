@@ -77,7 +77,7 @@ def test_fsdp_scatters_gradients_and_gathers_changed_parameters(monkeypatch):
         train.Move("d", toys.game_loss("d", "g", 1.0), optax.sgd(0.1), repeat=3),
         train.Move("g", toys.game_loss("g", "d", -1.0), optax.sgd(0.1)),
     )
-    found = [t for t in traffic(step, state, {"data": 2, "fsdp": 3}) if t.what != "batch statistics"]
+    found = [t for t in traffic(step, state, {"data": 2, "fsdp": 3}) if "gradient " in t.what or "param" in t.what]
     assert found == [
         Traffic("gradient d", "reduce-scatter", "fsdp", 36, 3),
         Traffic("gradient d", "all-reduce", "data", 12, 3),
@@ -100,6 +100,20 @@ def test_what_fsdp_does_not_divide_stays_whole(monkeypatch):
     step, state = toy(train.Move("d", toys.game_loss("d", "g", 1.0), optax.sgd(0.1)))
     (t,) = [t for t in traffic(step, state, {"data": 1, "fsdp": 2}) if t.what == "gradient d"]  # 3 is odd
     assert (t.kind, t.axis, t.bytes) == ("all-reduce", "all", 12)
+
+
+def test_batch_statistics_are_gathered_and_their_gradient_reduced():
+    """Mean and variance of 4 and 8 channels, two layers, in each of three updates."""
+
+    def layer(c):
+        return dict.fromkeys(("mean", "var"), jax.ShapeDtypeStruct((c,), np.float32))
+
+    step, state = toy(train.Move("d", toys.game_loss("d", "g", 1.0), optax.sgd(0.1), repeat=3))
+    players = {n: p._replace(state={}) for n, p in state.players.items()}
+    players["g"] = players["g"]._replace(state={"one": layer(4), "two": layer(8)})
+    found = {t.what: t for t in traffic(step, state._replace(players=players), {"data": 2, "fsdp": 4})}
+    assert found["batch statistics"] == Traffic("batch statistics", "all-gather", "all", 3 * 8 * 2 * 12 * 4, 3 * 2)
+    assert found["their gradient"] == Traffic("their gradient", "all-reduce", "all", 3 * 2 * 12 * 4, 3 * 2)
 
 
 def test_the_compiled_program_sends_these_bytes():
