@@ -60,7 +60,7 @@ def prdc(real: Samples, fake: Samples, k: int = 5) -> PRDC:
     both = centred(real, fake)
     x, y = (_Side(jnp.asarray(a), jnp.asarray(squared_norms(a), jnp.float32)) for a in (both.real, both.fake))
     error = rounding(both.centre.size)
-    radii = [_radii(*s, k=k, q=chunk_rows(len(s.a), len(s.a))) for s in (x, y)]
+    radii = [_radii(*s, k=k, size=block_size(len(s.a))) for s in (x, y)]
     found = _Found(*map(np.array, _count(x, radii[0], y, radii[1], error, q=chunk_rows(len(x.a), len(y.a)))))
     # The balls that float32 left in doubt. What it found to be inside, surely is, and stays.
     for rows in blocks_of(found.x_doubt):
@@ -85,6 +85,11 @@ def rounding(d: int) -> float:
     holds it against float64).
     """
     return float(np.finfo(np.float32).eps) * (8 + 2 * np.sqrt(d))
+
+
+def block_size(n: int, most: int = 1024) -> int:
+    """Side of the square blocks of an (n, n) matrix: equal ones of at most so many rows."""
+    return -(-n // -(-n // most))
 
 
 def blocks_of(doubt: np.ndarray, size: int = 256):
@@ -120,23 +125,38 @@ def _squared(a, norms_a, b, norms_b) -> Float[Array, "q n"]:
     return norms_a[:, None] + norms_b[None, :] - 2 * jnp.matmul(a, b.T, precision="highest")
 
 
-@partial(jax.jit, static_argnames=("k", "q"))
-def _radii(a, norms, k: int, q: int) -> Float[Array, " n"]:
-    """Squared distance of each sample to its k-th nearest neighbour, q rows at once."""
+@partial(jax.jit, static_argnames=("k", "size"))
+def _radii(a, norms, k: int, size: int) -> Float[Array, " n"]:
+    """Squared distance of each sample to its k-th nearest neighbour: by square blocks, each of which serves two sets of
+    samples, its rows and its columns."""
     n = a.shape[0]
+    first, second = (jnp.asarray(v) for v in np.triu_indices(-(-n // size)))
 
-    def body(i, out):
-        start = jnp.minimum(i * q, n - q)  # the last chunk overlaps the one before: its rows are the same again
-        own, own_norms = (lax.dynamic_slice_in_dim(v, start, q) for v in (a, norms))
-        itself = (start + jnp.arange(q))[:, None] == jnp.arange(n)[None, :]
-        d2 = jnp.where(itself, jnp.inf, _squared(own, own_norms, a, norms))
-        return lax.dynamic_update_slice_in_dim(out, _kth_smallest(d2, k), start, 0)
+    def taken(block):
+        """Start of the block, and which of its samples are its own: the last one overlaps the one before."""
+        start = jnp.minimum(block * size, n - size)
+        at = start + jnp.arange(size)
+        return start, at, at >= block * size
 
-    return lax.fori_loop(0, -(-n // q), body, jnp.zeros(n, jnp.float32))
+    def body(i, nearest):
+        (r, at_r, own_r), (c, at_c, own_c) = taken(first[i]), taken(second[i])
+        rows, columns = ([lax.dynamic_slice_in_dim(v, start, size) for v in (a, norms)] for start in (r, c))
+        other = own_r[:, None] & own_c[None, :] & (at_r[:, None] != at_c[None, :])
+        d2 = jnp.where(other, _squared(*rows, *columns), jnp.inf)
+
+        def merge(nearest, start, d2):
+            old = lax.dynamic_slice_in_dim(nearest, start, size)
+            new = jnp.concatenate([old, _smallest(d2, min(k, size))], 1)
+            return lax.dynamic_update_slice_in_dim(nearest, -lax.top_k(-new, k)[0], start, 0)
+
+        nearest = merge(nearest, r, d2)
+        return merge(nearest, c, jnp.where(first[i] == second[i], jnp.inf, d2).T)  # on the diagonal once is enough
+
+    return lax.fori_loop(0, first.size, body, jnp.full((n, k), jnp.inf))[:, -1]
 
 
-def _kth_smallest(d2, k: int) -> Float[Array, " q"]:
-    """The k-th smallest of each row: among the k groups of columns with the smallest minima.
+def _smallest(d2, k: int) -> Float[Array, "q k"]:
+    """The k smallest of each row, ascending: among the k groups of columns with the smallest minima.
 
     XLA makes a sort of `top_k` inside a loop on a CPU; of whole rows it would take several times the products' time.
     """
@@ -145,7 +165,7 @@ def _kth_smallest(d2, k: int) -> Float[Array, " q"]:
     groups = jnp.pad(d2, ((0, 0), (0, -n % width)), constant_values=jnp.inf).reshape(q, -1, width)
     best = lax.top_k(-groups.min(2), k)[1]
     candidates = jnp.take_along_axis(groups, best[:, :, None], axis=1).reshape(q, -1)
-    return -lax.top_k(-candidates, k)[0][:, -1]
+    return -lax.top_k(-candidates, k)[0]
 
 
 @partial(jax.jit, static_argnames="q")

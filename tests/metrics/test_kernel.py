@@ -57,21 +57,21 @@ def test_a_shift_of_gaussians_in_closed_form():
 
 def test_it_is_unbiased_for_equal_distributions():
     found = [
-        metrics.kernel_distance(*np.random.default_rng(seed).standard_normal((2, 20, 4))) for seed in range(150)
+        metrics.kernel_distance(*np.random.default_rng(seed).standard_normal((2, 20, 4))) for seed in range(64)
     ]
-    assert abs(np.mean(found)) < 3.5 * np.std(found) / np.sqrt(150)
+    assert abs(np.mean(found)) < 3.5 * np.std(found) / 8
     assert min(found) < 0 < max(found)
 
 
 def test_subsets_are_keyed_and_agree_with_the_whole():
-    x, y = RNG.standard_normal((500, 4)), 0.3 + RNG.standard_normal((400, 4))
+    x, y = RNG.standard_normal((400, 4)), 0.3 + RNG.standard_normal((400, 4))
     key = jax.random.key(1)
-    mean, sd = metrics.kernel_distance_subsets(x, y, key, n_subsets=30, subset_size=100)
-    assert (mean, sd) == metrics.kernel_distance_subsets(x, y, key, n_subsets=30, subset_size=100)
-    assert mean != metrics.kernel_distance_subsets(x, y, jax.random.key(2), n_subsets=30, subset_size=100)[0]
-    assert abs(mean - metrics.kernel_distance(x, y)) < 4 * sd / np.sqrt(30)
-    whole = metrics.kernel_distance_subsets(x[:400], y, key, n_subsets=2, subset_size=400)
-    assert whole[0] == pytest.approx(metrics.kernel_distance(x[:400], y), rel=1e-5)
+    mean, sd = metrics.kernel_distance_subsets(x, y, key, n_subsets=9, subset_size=100)
+    assert (mean, sd) == metrics.kernel_distance_subsets(x, y, key, n_subsets=9, subset_size=100)
+    assert mean != metrics.kernel_distance_subsets(x, y, jax.random.key(2), n_subsets=1, subset_size=100)[0]
+    assert abs(mean - metrics.kernel_distance(x, y)) < 4 * sd / 3
+    whole = metrics.kernel_distance_subsets(x, y, key, n_subsets=2, subset_size=400)
+    assert whole[0] == pytest.approx(metrics.kernel_distance(x, y), rel=1e-5)
     assert whole[1] < 1e-5 * whole[0]
 
 

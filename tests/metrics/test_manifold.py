@@ -1,5 +1,6 @@
 """Precision, recall, density, coverage: the papers' definitions in float64, and who is a neighbour beyond rounding."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -26,8 +27,7 @@ def by_definition(real: np.ndarray, fake: np.ndarray, k: int) -> tuple[float, ..
     return float(precision), float(recall), float(density), float(coverage)
 
 
-@pytest.mark.parametrize("k", [1, 3, 5])
-@pytest.mark.parametrize(("n", "m", "d"), [(60, 47, 2), (80, 80, 40)])
+@pytest.mark.parametrize(("n", "m", "d", "k"), [(60, 47, 2, 3), (80, 80, 40, 1), (150, 150, 16, 5)])
 def test_against_the_definition(n, m, d, k):
     x, y = RNG.standard_normal((n, d)), 0.7 * RNG.standard_normal((m, d)) + 0.3
     assert metrics.prdc(x, y, k) == pytest.approx(by_definition(x, y, k), abs=1e-12)
@@ -37,14 +37,24 @@ def test_chunks_do_not_change_it(monkeypatch):
     x, y = RNG.standard_normal((2, 97, 6))
     whole = metrics.prdc(x, y[:61])
     monkeypatch.setattr(manifold, "chunk_rows", lambda *_: 10)
+    monkeypatch.setattr(manifold, "block_size", lambda _: 14)
     monkeypatch.setattr(samples, "BLOCK", 13)
     assert metrics.prdc(x, y[:61]) == whole
 
 
-@pytest.mark.parametrize(("n", "k"), [(2, 1), (6, 5), (100, 3), (1001, 7)])
-def test_kth_smallest(n, k):
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (6, 5), (101, 7)])
+def test_smallest(n, k):
     x = RNG.integers(0, 50, (20, n)).astype(np.float32)
-    np.testing.assert_array_equal(manifold._kth_smallest(x, k), np.sort(x, axis=1)[:, k - 1])
+    found = jax.jit(manifold._smallest, static_argnums=1)(x, k)
+    np.testing.assert_array_equal(found, np.sort(x, axis=1)[:, :k])
+
+
+@pytest.mark.parametrize("size", [4, 16, 60, 97])
+def test_radii_by_blocks(size):
+    x = RNG.standard_normal((97, 3)).astype(np.float32)
+    expected = np.sort(cdist(x, x, "sqeuclidean"), axis=1)[:, 5]
+    found = manifold._radii(x, samples.squared_norms(x).astype(np.float32), k=5, size=size)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def clusters(offset: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +64,7 @@ def clusters(offset: float, spread: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_large_common_offset_changes_nothing():
-    x, y = RNG.standard_normal((2, 200, 16))
+    x, y = RNG.standard_normal((2, 150, 16))
     expected = by_definition(x, y, 5)
     assert metrics.prdc(x + 1e6, y + 1e6) == pytest.approx(expected, abs=1e-12)
     # In float32 the samples themselves are rounded, and are then compared as they are.
@@ -90,20 +100,20 @@ def test_rounding_is_within_its_bound(d):
 
 def test_ties_on_a_grid_are_ties():
     # Distances of pixels tie often; all of it must be exact, for any offset.
-    x, y = RNG.integers(0, 3, (2, 120, 6))
-    expected = by_definition(x, y, 4)
-    assert metrics.prdc(x, y, 4) == pytest.approx(expected, abs=1e-12)
-    assert metrics.prdc(x + 200, y + 200, 4) == pytest.approx(expected, abs=1e-12)
-    assert metrics.prdc(x.astype(np.uint8), y.astype(np.uint8), 4) == pytest.approx(expected, abs=1e-12)
+    x, y = RNG.integers(0, 3, (2, 150, 16))
+    expected = by_definition(x, y, 5)
+    assert metrics.prdc(x, y) == pytest.approx(expected, abs=1e-12)
+    assert metrics.prdc(x + 200, y + 200) == pytest.approx(expected, abs=1e-12)
+    assert metrics.prdc(x.astype(np.uint8), y.astype(np.uint8)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_copy_of_the_real_samples():
-    x = RNG.standard_normal((100, 5))
+    x = RNG.standard_normal((150, 16))
     assert metrics.prdc(x, x) == (1.0, 1.0, 1.0, 1.0)
 
 
 def test_expected_values_for_equal_distributions():
-    found = np.array([metrics.prdc(*np.random.default_rng(s).standard_normal((2, 500, 4)), k=3) for s in range(5)])
+    found = np.array([metrics.prdc(*np.random.default_rng(s).standard_normal((2, 500, 4)), k=3) for s in range(4)])
     assert found[:, 2].mean() == pytest.approx(1.0, abs=0.05)
     assert found[:, 3].mean() == pytest.approx(1 - 2**-3, abs=0.02)
 

@@ -56,9 +56,9 @@ def test_a_shift_in_closed_form():
 
 
 def test_scaled_gaussians_in_closed_form():
-    x, y = RNG.standard_normal((20000, 3)), 2 * RNG.standard_normal((20000, 3))
-    assert metrics.sliced_wasserstein(x, y, KEY, 200) == pytest.approx(1.0, rel=0.02)
-    assert metrics.mind(x, y, KEY, 200) == pytest.approx(9.0, rel=0.04)
+    x, y = RNG.standard_normal((5000, 3)), 2 * RNG.standard_normal((5000, 3))
+    assert metrics.sliced_wasserstein(x, y, KEY, 200) == pytest.approx(1.0, rel=0.03)
+    assert metrics.mind(x, y, KEY, 200) == pytest.approx(9.0, rel=0.06)
 
 
 def test_a_large_common_offset_changes_nothing():
