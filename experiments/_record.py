@@ -46,7 +46,7 @@ def scores(run: train.Run, images: data.Images | data.Records) -> dict[str, np.n
     score = jax.jit(run.experiment.score)
 
     def of_batch(batch: Batch):
-        k_data, k_score = jax.random.split(rng.at_step(key, int(batch.id[0]) // BATCH))
+        k_data, k_score = jax.random.split(rng.at_step(key, int(np.asarray(batch.id)[0]) // BATCH))
         return score(params, state, run.experiment.transform(k_data, batch), k_score)
 
     return metrics.over(of_batch, images, BATCH)

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from genjax import losses
+from genjax import losses, nets
 from genjax.metrics.evaluate import by_id
 from genjax.metrics.likelihood import log_likelihood_of, normals
 from genjax.models import VAE
@@ -120,7 +120,8 @@ def bidirectional(
     """
     k_z, k_x, k_chains = (named(key, name) for name in ("latent", "data", "chains"))
     z, y = jax.random.normal(k_z, (n, model.z_dim)), labels_for(n, model.n_classes)
-    x = lax.stop_gradient(model.decode(params["vae"], state["vae"], z, y)[0].sample(k_x))
+    with nets.full_precision():
+        x = lax.stop_gradient(model.decode(params["vae"], state["vae"], z, y)[0].sample(k_x))
     run = _checked(log_likelihood_of(model, params, state, x, y), n_temperatures, n_chains, n_leapfrog)
     keys = by_id(k_chains, jnp.arange(n))
     sizes = _tuned(run, keys, model.z_dim)

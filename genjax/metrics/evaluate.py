@@ -46,12 +46,17 @@ def fixed(transform: data.Transform, key: Key) -> Callable[[Batch], Batch]:
     """`transform` with the draw of each example a function of (key, its id): a test set binarised once and for all.
 
     However the set is cut into batches, an example becomes the same. Batches need `id`, as `data.once` gives it.
+
+    Raises:
+        ValueError: a batch without.
     """
 
     def one(key: Key, x: Any) -> Any:
         return jax.tree.map(lambda a: a[0], transform(key, Batch(jax.tree.map(lambda a: a[None], x))).x)
 
     def apply(batch: Batch) -> Batch:
+        if batch.id is None:
+            raise ValueError("fixed: the batch has no id to draw by. Take batches of `data.once`, or give it positions.")
         return batch._replace(x=jax.vmap(one)(by_id(key, batch.id), batch.x))
 
     return apply

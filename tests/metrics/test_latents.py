@@ -54,7 +54,7 @@ def test_against_numpy_in_float64():
     z = mu + sd * eps
     log_q = scipy.stats.norm.logpdf(z[:, None], mu[None], sd[None]).sum(2)
     each = np.diag(log_q) - scipy.special.logsumexp(log_q, axis=1) + np.log(50)
-    for rows in (1, 8, 50, None):
+    for rows in (8, None):
         out = aggregate(q, rows=rows)
         assert float(out.mutual_information) == pytest.approx(each.mean(), abs=2e-5)
         assert float(out.error) == pytest.approx(each.std() / 50**0.5, rel=1e-3)
