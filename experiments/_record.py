@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from genjax import data, rng, train
+from genjax import data, metrics, rng, train
 from genjax.models import VAE
 from genjax.train import record
 from genjax.train.checkpoint import digest, read_leaves
@@ -44,13 +44,12 @@ def scores(run: train.Run, images: data.Images | data.Records) -> dict[str, np.n
     params, state = train.evaluation(run.state)
     key = rng.named(jax.random.key(0), "test")
     score = jax.jit(run.experiment.score)
-    parts = []
-    for i, batch in enumerate(data.once(images, BATCH)):
-        k_data, k_score = jax.random.split(rng.at_step(key, i))
-        out = score(params, state, run.experiment.transform(k_data, batch), k_score)
-        keep = np.asarray(batch.mask)
-        parts.append({k: np.asarray(v)[keep] for k, v in out.items()})
-    return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+
+    def of_batch(batch: Batch):
+        k_data, k_score = jax.random.split(rng.at_step(key, int(np.asarray(batch.id)[0]) // BATCH))
+        return score(params, state, run.experiment.transform(k_data, batch), k_score)
+
+    return metrics.over(of_batch, images, BATCH)
 
 
 def measure(run: train.Run, images: data.Images | data.Records) -> dict[str, float]:

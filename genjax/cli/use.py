@@ -172,11 +172,9 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
         UsageError: the run is class-conditional and the images have no labels, or others than its own.
     """
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
-    from genjax import data, rng, train
-    from genjax.types import Batch
+    from genjax import metrics, rng, train
 
     params, state = train.evaluation(run.state)
     key = rng.named(jax.random.key(seed), "score")
@@ -187,24 +185,22 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
         batch = run.experiment.transform(rng.named(key, "transform"), batch)
         return run.experiment.score(params, state, batch, rng.named(key, "score"))
 
-    n = data.size(part.images)
-    for first in range(0, n, CHUNK):
-        ids = np.arange(first, first + CHUNK)
-        images = data.take(part.images, np.minimum(ids, n - 1))  # the last chunk is filled up: one compilation
-        label = None if images.label is None else np.asarray(images.label)
-        if n_classes and (label is None or label.max() >= n_classes):
+    def scores(batch):
+        if n_classes and (batch.y is None or np.asarray(batch.y).max() >= n_classes):
             raise UsageError(f"IMAGES: {run.name} needs each image's class, 0 to {n_classes - 1}. Try class folders.")
-        y = jnp.asarray(label) if n_classes else None
-        batch = Batch(images.image, y, id=jnp.asarray(ids, jnp.int32))
-        scores = {k: np.asarray(v) for k, v in chunk(params, state, batch, rng.at_step(key, first)).items()}
-        for j in range(min(CHUNK, n - first)):
+        seen = batch if n_classes else batch._replace(y=None)
+        return chunk(params, state, seen, rng.at_step(key, int(batch.id[0])))
+
+    for batch, columns in metrics.in_batches(scores, part.images, CHUNK):
+        ids, label = np.asarray(batch.id), None if batch.y is None else np.asarray(batch.y)
+        for j in range(int(np.asarray(batch.mask).sum())):
             row: dict[str, Any] = {"part": part.name} if part.name else {}
             row["index"] = int(ids[j])
             if part.files:
                 row["file"] = part.files[ids[j]]
             if label is not None:
                 row["label"] = int(label[j])
-            for name, values in scores.items():
+            for name, values in columns.items():
                 row |= _columns(name, values[j])
             yield row
 

@@ -1,6 +1,7 @@
 """Networks: NNX modules turned into pure functions. The only room that imports flax."""
 
 from genjax.nets.compute import compute as compute
+from genjax.nets.compute import full_precision as full_precision
 from genjax.nets.conv import conv as conv
 from genjax.nets.conv import conv_transpose as conv_transpose
 from genjax.nets.devices import batches_over as batches_over

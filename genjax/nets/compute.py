@@ -1,6 +1,8 @@
 """How a net computes, not what: in half precision, or with less memory."""
 
 import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,22 @@ from genjax.nets.recompute import recomputing
 from genjax.types import Key, Net, Params, State
 
 PRECISIONS = ("f32", "bf16")
+
+_FULL: ContextVar[bool] = ContextVar("full_precision", default=False)
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Nets traced inside compute in float32 whatever `compute` says, with matrix products of full precision.
+
+    For measurements: a likelihood of bfloat16 logits, or of a TPU's single-pass products, is off in its third digit.
+    """
+    token = _FULL.set(True)
+    try:
+        with jax.default_matmul_precision("highest"):
+            yield
+    finally:
+        _FULL.reset(token)
 
 
 def compute(net: Net, precision: str = "f32", remat: bool = False) -> Net:
@@ -39,7 +57,7 @@ def compute(net: Net, precision: str = "f32", remat: bool = False) -> Net:
         return net
 
     def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None):
-        if precision == "bf16":
+        if precision == "bf16" and not _FULL.get():
             inputs = _floats(lambda x: x.astype(jnp.bfloat16), inputs)
         with recomputing() if remat else contextlib.nullcontext():
             out, state = net.apply(params, state, *inputs, train=train, key=key, y=y)

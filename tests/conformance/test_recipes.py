@@ -163,6 +163,7 @@ def test_recipe_form(name):
         ("vae_digits", (9, 7, 5)),
         ("vae_mnist", (32, 32, 3)),
         ("vae_mnist", (20, 36, 2)),
+        ("iwae_mnist", (9, 7, 5)),
         ("gan_digits", (28, 28, 1)),
         ("gan_digits", (9, 7, 5)),
         ("gan_fashion_mnist", (20, 36, 2)),
@@ -181,6 +182,17 @@ def test_any_height_width_and_channels(name, shape):
     state, metrics = quick_jit(experiment.step)(state, first_batches(experiment, source, key), key)
     assert all(np.isfinite(float(v)) for v in metrics.values())
     assert experiment.model.sample(*train.evaluation(state), rng.named(key, "s"), 2).shape == (2, *shape)
+
+
+def test_the_rate_of_iwae_mnist_is_a_function_of_the_examples_seen():
+    """Stage i lasts 3^i passes of 3280; any batch size and any number of passes cut the same curve."""
+    schedule = recipes.load("iwae_mnist").schedule
+    passes = np.array([0, 0.99, 1, 3.99, 4, 13, 40, 121, 364, 1092.9, 1093, 3279.9, 5000])
+    want = 1e-3 * 10.0 ** (-np.array([0, 0, 1, 1, 2, 3, 4, 5, 6, 6, 7, 7, 7]) / 7)
+    for batch_size, total in ((20, 3280), (100, 3280), (100, 328)):
+        rate = schedule(1e-3, total, 60_000, batch_size)
+        updates = np.round(passes * (total / 3280) * 60_000 / batch_size).astype(np.int32)
+        np.testing.assert_allclose([rate(jnp.asarray(u)) for u in updates], want, rtol=1e-6)
 
 
 def test_streamed_and_resident_data_give_the_same_run(tmp_path):

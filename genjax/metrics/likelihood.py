@@ -1,0 +1,184 @@
+"""The evidence log p(x) of a VAE by importance sampling, and its bounds.
+
+Everything here is computed in float32 with full matrix precision, whatever the nets use in training.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from genjax import dist, losses, nets
+from genjax.metrics.evaluate import by_id
+from genjax.models import VAE
+from genjax.types import Key, Params, PerExample, State, UsageError
+
+DECODED = {"cpu": 2**20, "default": 2**24}
+"""Numbers that the decoder may give at once, by platform: what a CPU's cache holds; 64 MiB elsewhere."""
+
+
+class IwEstimate(NamedTuple):
+    """What samples of q(z | x) say about each example; in nats."""
+
+    log_likelihood: PerExample
+    """Importance-weighted bound of all the samples: at most log p(x) in expectation, equal to it as they grow."""
+    error: PerExample
+    """Its standard error by the samples' own spread, sqrt(1 / ess - 1 / n_samples); too small where ess is near 1."""
+    ess: PerExample
+    """Effective sample size (sum w)^2 / sum w^2, 1 ... n_samples. Near 1 the estimate is not to be trusted."""
+    elbo: PerExample
+    """Evidence lower bound, -(distortion + rate)."""
+    rate: PerExample
+    """KL(q(z | x) || p(z)), closed form."""
+    distortion: PerExample
+    """-log p(x | z), mean over the samples."""
+
+
+def iw_log_likelihood(
+    model: VAE,
+    params: Params,
+    state: State,
+    x: Any,
+    key: Key,
+    n_samples: int = 5000,
+    *,
+    y: Int[Array, " batch"] | None = None,
+    id: Int[Array, " batch"] | None = None,
+    chunk: int | None = None,
+) -> IwEstimate:
+    """log p(x) of each example by importance sampling from q(z | x), with the evidence lower bound beside it.
+
+    The example is encoded once; a scan decodes some samples after others and keeps a running log-sum-exp, so memory
+    does not grow with `n_samples`. Sample k of an example is drawn with `fold_in(fold_in(key, id), k)`: neither the
+    chunk nor the batch it is in changes more than the last digits, and more samples are the same ones and others.
+    With one sample it is a (noisy) evidence lower bound.
+
+    Args:
+        model: the VAE.
+        params: over players, as `train.evaluation` gives them.
+        state: net states, likewise.
+        x: (batch, ...) in the likelihood's range: transform pixels first, with `fixed` for a test set.
+        key: same key, same numbers.
+        n_samples: samples of z an example, at least 1.
+        y: labels of a class-conditional model.
+        id: what tells the examples' draws apart; 0, 1, 2, ... without it.
+        chunk: samples decoded at once; None chooses.
+
+    Raises:
+        UsageError: `n_samples` or `chunk` below 1.
+
+    Source:
+        Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders (5000 samples).
+    """
+    for name, value in (("n_samples", n_samples), ("chunk", 1 if chunk is None else chunk)):
+        if value < 1:
+            raise UsageError(f"{name}={value} must be at least 1.")
+    with nets.full_precision():
+        q, _ = model.encode(params["vae"], state["vae"], x, y)
+    likelihood = log_likelihood_of(model, params, state, x, y)
+    keys = by_id(key, jnp.arange(q.shape[0]) if id is None else id)
+    one = jax.eval_shape(lambda z: model.decode(params["vae"], state["vae"], z, y)[0], q.mean)
+    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(one))
+
+    def on(limit: int) -> Callable[[], _Running]:
+        samples = min(max(limit // size, 1), n_samples) if chunk is None else chunk
+        return lambda: _sampled(likelihood, q, keys, n_samples, samples)
+
+    return _estimate(lax.platform_dependent(**{p: on(limit) for p, limit in DECODED.items()}), q, n_samples)
+
+
+def bits_per_dim(log_likelihood: Any, n_dims: int, levels: int = 1) -> Any:
+    """Nats per example as bits per dimension of x, lower is better: -log p / (n_dims log 2) + log2 levels.
+
+    Args:
+        log_likelihood: log p(x) or a bound on it, in nats, an array or a number.
+        n_dims: dimensions of x, h * w * c of an image.
+        levels: 1 where p is a probability of pixels (discretised logistics, categorical, Bernoulli); where it is a
+            density of dequantised ones, how many grey levels one unit of x holds: 256 after `data.dequantize`.
+
+    Source:
+        Theis, van den Oord & Bethge 2016, A note on the evaluation of generative models.
+
+    Example:
+        >>> bits_per_dim(-784 * math.log(256.0), 784)  # every level of every pixel equally likely
+        8.0
+        >>> bits_per_dim(0.0, 784, levels=256)  # the same as a density
+        8.0
+    """
+    if n_dims < 1 or levels < 1:
+        raise UsageError(f"n_dims={n_dims} and levels={levels} must be at least 1.")
+    return -log_likelihood / (n_dims * math.log(2.0)) + math.log2(levels)
+
+
+def log_likelihood_of(model: VAE, params: Params, state: State, x: Any, y: Any) -> Callable[[Array], Array]:
+    """`f(z)`: (m, batch, z) to log p(x | z) in nats, (m, batch), in full precision."""
+
+    def log_likelihood(z: Float[Array, "m batch z"]) -> Float[Array, "m batch"]:
+        m, n = z.shape[:2]
+        repeated = lambda a: jnp.broadcast_to(a[None], (m, *a.shape)).reshape(m * n, *a.shape[1:])  # noqa: E731
+        with nets.full_precision():
+            labels = None if y is None else repeated(y)
+            p, _ = model.decode(params["vae"], state["vae"], z.reshape(m * n, -1), labels)
+            return p.log_prob(jax.tree.map(repeated, x)).reshape(m, n)
+
+    return log_likelihood
+
+
+class _Running(NamedTuple):
+    """Of the log weights so far: the largest, and sums of the weights and their squares over its exponential."""
+
+    top: PerExample
+    weights: PerExample
+    squares: PerExample
+    distortion: PerExample
+    """Sum of -log p(x | z)."""
+
+
+def _sampled(likelihood: Callable, q: dist.Normal, keys, n_samples: int, chunk: int) -> _Running:
+    """All samples, `chunk` at a time; what the last chunk has too many weighs nothing."""
+    mu, scale, logvar = q.mean, q.scale, jnp.broadcast_to(q.logvar, q.shape)
+
+    def body(total: _Running, first):
+        k = first + jnp.arange(chunk)
+        eps = jax.vmap(lambda i: normals(keys, i, mu.shape[1:]))(k)
+        z = mu[None] + scale[None] * eps
+        log_x = likelihood(z)
+        # log N(z; 0, I) - log N(z; mu, scale^2): the constants cancel
+        log_ratio = 0.5 * ((jnp.square(eps) - jnp.square(z)).sum(2) + logvar.sum(1)[None])
+        counts = (k < n_samples)[:, None]
+        return _add(total, jnp.where(counts, log_x + log_ratio, -jnp.inf), jnp.where(counts, -log_x, 0.0)), None
+
+    zero = jnp.zeros(mu.shape[0])
+    start = _Running(zero - jnp.inf, zero, zero, zero)
+    return lax.scan(body, start, jnp.arange(0, n_samples, chunk))[0]
+
+
+def _add(total: _Running, log_weights: Float[Array, "m batch"], distortion: Float[Array, "m batch"]) -> _Running:
+    top = jnp.maximum(total.top, log_weights.max(0))
+    at = jnp.where(top == -jnp.inf, 0.0, top)  # no weight yet: a difference of infinities is no number
+    w, before = jnp.exp(log_weights - at[None]), jnp.exp(total.top - at)
+    weights = total.weights * before + w.sum(0)
+    squares = total.squares * jnp.square(before) + jnp.square(w).sum(0)
+    return _Running(top, weights, squares, total.distortion + distortion.sum(0))
+
+
+def _estimate(total: _Running, q: dist.Normal, n_samples: int) -> IwEstimate:
+    ess = jnp.square(total.weights) / total.squares
+    rate, distortion = losses.kl_std_normal(q), total.distortion / n_samples
+    return IwEstimate(
+        log_likelihood=total.top + jnp.log(total.weights) - math.log(n_samples),
+        error=jnp.sqrt(jnp.maximum(1.0 / ess - 1.0 / n_samples, 0.0)),
+        ess=ess,
+        elbo=losses.elbo(distortion, rate),
+        rate=rate,
+        distortion=distortion,
+    )
+
+
+def normals(keys: Array, i: Any, shape: tuple[int, ...]) -> Float[Array, "batch ..."]:
+    """Draw i of each key: (batch, *shape) standard normals."""
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), shape))(keys)
