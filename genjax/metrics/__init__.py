@@ -2,6 +2,10 @@
 
 from genjax.metrics.ais import ais_log_likelihood as ais_log_likelihood
 from genjax.metrics.ais import bidirectional as bidirectional
+from genjax.metrics.conditional import ClassAccuracy as ClassAccuracy
+from genjax.metrics.conditional import ClassDistances as ClassDistances
+from genjax.metrics.conditional import class_accuracy as class_accuracy
+from genjax.metrics.conditional import frechet_per_class as frechet_per_class
 from genjax.metrics.evaluate import fixed as fixed
 from genjax.metrics.evaluate import in_batches as in_batches
 from genjax.metrics.evaluate import over as over
@@ -18,6 +22,23 @@ from genjax.metrics.likelihood import bits_per_dim as bits_per_dim
 from genjax.metrics.likelihood import iw_log_likelihood as iw_log_likelihood
 from genjax.metrics.manifold import PRDC as PRDC
 from genjax.metrics.manifold import prdc as prdc
+from genjax.metrics.memorisation import Authenticity as Authenticity
+from genjax.metrics.memorisation import HeldOutGap as HeldOutGap
+from genjax.metrics.memorisation import authenticity as authenticity
+from genjax.metrics.memorisation import held_out_gap as held_out_gap
+from genjax.metrics.modes import ModeCoverage as ModeCoverage
+from genjax.metrics.modes import StackedCoverage as StackedCoverage
+from genjax.metrics.modes import histogram_kl as histogram_kl
+from genjax.metrics.modes import mode_coverage as mode_coverage
+from genjax.metrics.modes import stacked_coverage as stacked_coverage
+from genjax.metrics.neighbours import Neighbours as Neighbours
+from genjax.metrics.neighbours import nearest_neighbours as nearest_neighbours
 from genjax.metrics.score import inception_score as inception_score
+from genjax.metrics.sharpness import Sharpness as Sharpness
+from genjax.metrics.sharpness import Spectrum as Spectrum
+from genjax.metrics.sharpness import high_frequency_share as high_frequency_share
+from genjax.metrics.sharpness import laplacian_variance as laplacian_variance
+from genjax.metrics.sharpness import radial_spectrum as radial_spectrum
+from genjax.metrics.sharpness import sharpness as sharpness
 from genjax.metrics.sliced import mind as mind
 from genjax.metrics.sliced import sliced_wasserstein as sliced_wasserstein
