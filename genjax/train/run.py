@@ -221,10 +221,11 @@ class _Run:
     def _monitor(self, key, stored) -> Monitor | None:
         if not self.options.health or self.dataset is None:
             return None
-        size, every = self.cfg.batch_size, self.options.log_every
+        size, log_every, sample_every = self.cfg.batch_size, self.options.log_every, self.options.sample_every
         return Monitor(
-            self.experiment, self.dataset, key, size, every, layout=self.layout, group=self.group, stored=stored
-        )
+            self.experiment, self.dataset, key, size, log_every, sample_every, layout=self.layout, group=self.group,
+            stored=stored,
+        )  # fmt: skip
 
     def _replayer(self, key):
         """Goes over the steps since the last checkpoint again, of a single run on one device."""

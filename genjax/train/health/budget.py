@@ -33,6 +33,8 @@ class Budget:
     def __init__(self, clock: Callable[[], float] = time.perf_counter, limit: float = SHARE):
         self.clock, self.began, self.limit = clock, clock(), limit
         self.spent, self.expected, self.probes = 0.0, float("inf"), 0
+        self.first: float | None = None
+        """What the first probe cost, compilation included."""
 
     def started(self) -> None:
         """The first chunk of training is on its way."""
@@ -57,6 +59,10 @@ class Budget:
         finally:
             self.spent += self.clock() - start
 
-    def probed(self, seconds: float) -> None:
-        """A probe has cost so much, compilation left out, and so will the next."""
-        self.expected, self.probes = seconds, self.probes + 1
+    def probed(self, sent: float, waited: float) -> None:
+        """A probe was made and sent in so many seconds, and then waited for; the next is not compiled again."""
+        if self.first is None:
+            self.first, self.expected = sent + waited, waited
+        else:
+            self.expected = sent + waited
+        self.probes += 1

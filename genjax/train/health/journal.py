@@ -10,6 +10,7 @@ import numpy as np
 from genjax.errors import RunFailure
 from genjax.train.health.finding import Finding
 from genjax.train.health.monitor import Monitor
+from genjax.train.jsonfile import to_json
 from genjax.train.metrics_log import MetricsLog
 from genjax.train.state import TrainState
 
@@ -69,7 +70,7 @@ class Journal:
 
     def stored(self) -> dict[str, Any]:
         """For a checkpoint's extra."""
-        return {} if self.monitor is None else {"health": self.monitor.stored()}
+        return {} if self.monitor is None else {"health": to_json(self.monitor.stored())}
 
     def _with(self, row: Mapping[str, Any], findings: list[Finding]) -> dict[str, Any]:
         for f in findings:

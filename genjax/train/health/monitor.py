@@ -19,6 +19,7 @@ from genjax.train.health.budget import Budget
 from genjax.train.health.finding import Finding, folded, found
 from genjax.train.health.telling import ALONE, Telling
 from genjax.train.mesh import Layout
+from genjax.train.metrics_log import numbers
 from genjax.train.population import Population, Roots, population
 from genjax.train.state import TrainState
 from genjax.train.step import jit_once
@@ -37,7 +38,8 @@ class Monitor:
         dataset: where its probes' real images come from.
         key: its root key; of a population the members' `Roots`.
         batch_size: of training, and so of a probe's parts.
-        log_every: steps between rows; a shorter last one is not judged, for it is logged anew when the run goes on.
+        log_every, sample_every: steps between rows and between grids. Those of a last step that is no multiple are not
+            judged, for a run that goes on from there has not made them.
         layout: where the state lies, on many devices.
         group: the run's processes: all probe together, the leader judges.
         stored: `stored()` of the checkpoint that the run continues from.
@@ -45,13 +47,13 @@ class Monitor:
     """
 
     def __init__(
-        self, experiment: Experiment, dataset: data.Dataset, key: Key | Roots, batch_size: int, log_every: int = 1, *,
-        layout: Layout | None = None, group: Group | None = None, stored: Mapping[str, Any] | None = None,
+        self, experiment: Experiment, dataset: data.Dataset, key: Key | Roots, batch_size: int, log_every: int = 1,
+        sample_every: int = 1, *, layout: Layout | None = None, group: Group | None = None, stored: Mapping[str, Any] | None = None,
         budget: Budget | None = None,
     ):  # fmt: skip
-        stored = stored or {}
+        stored = numbers(stored or {})
         self.experiment, self.dataset, self.key, self.layout = experiment, dataset, key, layout
-        self.group, self.log_every = group or Group(), log_every
+        self.group, self.log_every, self.sample_every = group or Group(), log_every, sample_every
         step = experiment.step
         self.n = step.n if isinstance(step, Population) else None
         self.part = max(1, batch_size // step.accumulate)
@@ -77,9 +79,9 @@ class Monitor:
         if not possible or not self.group.share(self.budget.due):
             return
         with self.budget.paid():
+            start = time.perf_counter()
             if self._probe is None:
                 self._probe = self._made(state)
-            start = time.perf_counter()
             params = {n: p.params for n, p in state.players.items()}
             net = {n: p.state for n, p in state.players.items()}
             out = self._probe(params, net)
@@ -110,7 +112,7 @@ class Monitor:
 
     def images(self, step: int, images: np.ndarray) -> None:
         """A grid of samples as pixels, [n, h, w, c], or one of each member."""
-        if step < judge.SETTLED:
+        if step < judge.SETTLED or step % self.sample_every:
             return
         with self.budget.paid():
             if self._real is None:
@@ -204,9 +206,9 @@ class Monitor:
         """Waits for the probe that was sent; the chunk before it is done, so the waiting is the probe's own time."""
         assert self._sent is not None
         (out, sent), self._sent = self._sent, None
-        start, compiled = time.perf_counter(), self.budget.probes == 0
+        start = time.perf_counter()
         values: dict[str, np.ndarray] = jax.tree.map(np.asarray, out)
-        self.budget.probed((0.0 if compiled else sent) + time.perf_counter() - start)
+        self.budget.probed(sent, time.perf_counter() - start)
         if not values or not self.group.leader:
             return
         each = []

@@ -92,7 +92,7 @@ def of_steps(bad: Bad, labels: Sequence[str], guarded: Sequence[str]) -> Finding
     values = ", ".join(f"{n} is {bad.row[n]:g}" for n in names)
     label = labels[0] if len(labels) == 1 else names[0].partition("/")[0]
     spared = label in guarded
-    what = "a gradient; every loss term of that step is finite" if bad.only_norms else "a loss term"
+    what = "a length, while every loss term of that step is finite" if bad.only_norms else "a loss term"
     says = f"The first number that is not finite: {values}, in step {bad.step + 1} ({what})." + (
         " The guard skipped that update." if spared else ""
     )
