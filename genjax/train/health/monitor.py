@@ -48,10 +48,10 @@ class Monitor:
 
     def __init__(
         self, experiment: Experiment, dataset: data.Dataset, key: Key | Roots, batch_size: int, log_every: int = 1,
-        sample_every: int = 1, *, layout: Layout | None = None, group: Group | None = None, stored: Mapping[str, Any] | None = None,
-        budget: Budget | None = None,
+        sample_every: int = 1, *, layout: Layout | None = None, group: Group | None = None,
+        stored: Mapping[str, Any] | None = None, budget: Budget | None = None,
     ):  # fmt: skip
-        stored = numbers(stored or {})
+        stored = dict(numbers(stored or {}))
         self.experiment, self.dataset, self.key, self.layout = experiment, dataset, key, layout
         self.group, self.log_every, self.sample_every = group or Group(), log_every, sample_every
         step = experiment.step
