@@ -17,8 +17,9 @@ from genjax.report.members import Member, members, sample_folder, stack
 from genjax.report.pictures import Pictures
 from genjax.train.checkpoint import digest as leaves_digest
 from genjax.train.checkpoint import read_leaves, tree_digest
+from genjax.train.health import Said, read_findings
 from genjax.train.members import flags_of
-from genjax.train.record import MANIFEST, read_config, read_json
+from genjax.train.record import MANIFEST, METRICS, read_config, read_json
 
 N_FRAMES, FRAME_BYTES = 24, 900_000
 """Sample grids over training in a page: at most so many, and so many bytes; evenly spaced, first and last kept."""
@@ -59,6 +60,8 @@ class Facts(NamedTuple):
     """What `config.json` says of them."""
     member: int | None = None
     """The one member that the page is about."""
+    findings: tuple[Said, ...] = ()
+    """What the monitor said while the run trained."""
 
     @property
     def planned(self) -> int | None:
@@ -122,7 +125,8 @@ def read(path: str, n_tiles: int, member: int | None = None) -> Facts:
     frames, n_frames = _frames(folders or [folder / "samples"], shape if len(shape) == 3 else None, n_tiles, problems)
     recipe, options = str(record.get("experiment", "")), dict(record.get("options", {}))
     return Facts(path, name, recipe, family, config, options, about, manifest, rows, frames, n_frames, step, digest,
-                 drawn, tuple(problems), who if whole else (), record.get("population") or {}, member)
+                 drawn, tuple(problems), who if whole else (), record.get("population") or {}, member,
+                 read_findings(folder / METRICS, member))
 
 
 def commands(facts: Facts) -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from genjax.errors import UsageError
 from genjax.train import record
 from genjax.train.checkpoint import Checkpoints
+from genjax.train.health import share_of
 from genjax.train.metrics_log import numbers
 from genjax.train.opened import open_run
 from genjax.train.run import command
@@ -48,7 +49,7 @@ def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
     stored, again, name = record.read_config(run) or {}, command(opened.name, config), opened.members.name(i)
     wanted = {k: stored[k] for k in ("experiment", "config", "options", "data")}
     wanted |= {"config": dataclasses.asdict(config), "options": {**stored["options"], "run_dir": str(out)}}
-    extra = {k: v for k, v in opened.extra.items() if k != "failed"}
+    extra = {k: v for k, v in opened.extra.items() if k not in ("failed", "health")}
     extra["pending"] = record.to_json([_share(numbers(row), i, opened.members.n) for row in extra["pending"]])
     with record.RunFolder(out) as folder:
         folder.claim(wanted)
@@ -70,7 +71,9 @@ def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
 
 def _share(row: Mapping[str, Any], i: int, n: int) -> dict[str, Any]:
     """Member i's part of a logged row of n members."""
-    mine = {k: v[i] if isinstance(v, list) else v for k, v in row.items() if k != "failed"}
+    mine = {k: v[i] if isinstance(v, list) else v for k, v in row.items() if k not in ("failed", "health")}
+    if said := share_of(row.get("health", ()), i):
+        mine["health"] = said
     return mine | ({"images_per_s": round(row["images_per_s"] / n, 1)} if "images_per_s" in row else {})
 
 

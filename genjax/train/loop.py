@@ -82,6 +82,7 @@ def fit(
     pending: Sequence[Row] = (),
     seconds: float | int = 0.0,
     failed: Mapping[int, str] | None = None,
+    monitor: Any = None,
 ) -> Fitted:
     """Trains from `state.step` to `steps`.
 
@@ -100,6 +101,7 @@ def fit(
         pending: `Progress.pending` of the checkpoint that `state` comes from.
         seconds: wall-clock time already spent on the run.
         failed: `Progress.failed` of that checkpoint.
+        monitor: a `health.Monitor`, which looks at every step's metrics and at states between chunks.
 
     Raises:
         RunFailure: a loss or a parameter is not finite and no guard skipped it, or a guard skipped `PATIENCE`
@@ -128,6 +130,8 @@ def fit(
             values: dict[str, np.ndarray] = {k: np.asarray(v)[:count] for k, v in buffer.items()}  # waits here
             now = time.perf_counter()
             per_step = (now - max(sent, log.landed)) / count
+            if monitor is not None:
+                monitor.steps(first, values)
             log.add(first, values, now)
 
     while done < steps:
@@ -144,6 +148,8 @@ def fit(
         land()  # the metrics of the chunk before, while this one runs
         flight = (done, n, buffer, sent)
         done += n
+        if monitor is not None:
+            monitor.state(done, state)
         if done == edge:
             land()
             watch.state(state, done)

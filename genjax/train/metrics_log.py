@@ -64,6 +64,11 @@ class MetricsLog:
         except OSError as e:
             raise failed_write(self.path, 0, e) from e
 
+    def amend(self, row: Mapping[str, Any]) -> None:
+        """Put `row` in the place of the last one, which is of the same step."""
+        self.truncate_to(lambda step: step < row["step"])
+        self.append(row)
+
     def truncate_to(self, keep: Callable[[int], bool]) -> None:
         """Keep the rows whose step satisfies `keep`, byte for byte: what was logged after the restored step goes.
 
@@ -108,19 +113,20 @@ def numbers(value: Any) -> Any:
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with a number a name: member i's loss is `loss/i`."""
+    """A row with a number a name: member i's loss is `loss/i`. Only numbers are taken."""
+    row = {k: v for k, v in row.items() if _numeric(v)}
     each = {k: {f"{k}/{i}": x for i, x in enumerate(v)} if isinstance(v, list) else {k: v} for k, v in row.items()}
     return {k: v for part in each.values() for k, v in part.items()}
 
 
 def over_members(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the mean over the members whose number is finite, NaN where none is."""
+    """A row with the mean over the members whose number is finite, NaN where none is. Only numbers are taken."""
 
     def mean(v: Any) -> Any:
         finite = [x for x in v if math.isfinite(x)] if isinstance(v, list) else [v]
         return v if not isinstance(v, list) else sum(finite) / len(finite) if finite else math.nan
 
-    return {k: mean(v) for k, v in row.items()}
+    return {k: mean(v) for k, v in row.items() if _numeric(v)}
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

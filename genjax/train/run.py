@@ -20,6 +20,7 @@ from genjax.train.display import Display
 from genjax.train.distributed import say_once
 from genjax.train.exit_guard import say
 from genjax.train.experiment import Experiment
+from genjax.train.health import Journal, Monitor, replayer
 from genjax.train.loop import Every, Progress, fit
 from genjax.train.members import Members
 from genjax.train.metrics_log import MetricsLog, flat, numbers, over_members
@@ -101,8 +102,9 @@ def run(
             Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=say_once)
         )
         this = _Run(
-            name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group, members
-        )
+            name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group, members,
+            dataset,
+        )  # fmt: skip
         try:
             return this.go(new)
         except RunFailure as e:
@@ -131,6 +133,8 @@ class _Run:
     layout: mesh.Layout | None
     group: distributed.Group
     members: Members | None = None
+    dataset: data.Dataset | None = None
+    """What the monitor takes real images from."""
     stopped: int = 0
     """The signal that any process received and all have agreed to stop for."""
     row: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -162,13 +166,15 @@ class _Run:
             board = self.writer(self.folder.path / "tensorboard", at) if self.writer and log is not None else None
             if board is not None:
                 stack.callback(board.close)
-            last = self._train(state, key, pending, extra["seconds"], failed, log, display, board)
+            monitor = self._monitor(key, extra.get("health"))
+            journal = Journal(monitor, log, display.say)
+            last = self._train(state, key, pending, extra["seconds"], failed, journal, display, board)
         return self._leave(last)
 
-    def _train(self, state, key, pending, seconds, failed, log: MetricsLog | None, display: Display, board) -> Progress:
+    def _train(self, state, key, pending, seconds, failed, journal: Journal, display: Display, board) -> Progress:
         """Trains and saves. What belongs to a step, rows and grid, is on the disk before its checkpoint is begun."""
-        grid = grids(self.experiment, key, self.folder.path, self.layout, self.group.leader)
-        steps, sample_every = self.cfg.steps, self.options.sample_every
+        grid = grids(self.experiment, key, self.folder.path, self.layout, self.group.leader, journal.images)
+        steps, sample_every, log = self.cfg.steps, self.options.sample_every, journal.log
 
         def on_row(row):
             if log is None:  # another process's to write
@@ -177,7 +183,7 @@ class _Run:
                 at, names = row["step"], ", ".join(row)
                 say_once(f"keep_best: there is no metric {self.best[1]!r} at step {at}, only {names}.")
             self.row = row
-            log.append(row)
+            journal.row(row)
             display.update(over_members(row))
             if board is not None:
                 for k, v in flat(row).items():
@@ -190,21 +196,47 @@ class _Run:
                 log.sync()
             extra = {"pending": record.to_json(progress.pending), "seconds": progress.seconds}
             extra |= {"failed": record.to_json(progress.failed)} if progress.failed else {}
+            extra |= journal.stored()
             self.checkpoints.save(progress.step, progress.state, extra, self._metric())
 
         if int(state.step) == 0:
             grid(Progress(0, state, [], 0.0))
-        fitted = fit(
-            self.experiment.step, state, self.source, key, steps=steps, log_every=self.options.log_every,
-            on_row=on_row, every=(Every(sample_every, grid), Every(self.options.save_every, save)),
-            stop=lambda: self.signals.received or 0, layout=self.layout, agree=self._agree, pending=pending,
-            seconds=seconds, failed=failed,
-        )  # fmt: skip
+        try:
+            fitted = fit(
+                self.experiment.step, state, self.source, key, steps=steps, log_every=self.options.log_every,
+                on_row=on_row, every=(Every(sample_every, grid), Every(self.options.save_every, save)),
+                stop=lambda: self.signals.received or 0, layout=self.layout, agree=self._agree, pending=pending,
+                seconds=seconds, failed=failed, monitor=journal.monitor,
+            )  # fmt: skip
+        except RunFailure as e:
+            if self.layout is None and self.members is None:
+                journal.failure(str(e), partial(self._replayer, key), (self.checkpoints.sealed() or [0])[-1])
+            raise
         last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds, fitted.failed)
         if last.step < steps or steps % self.options.save_every:
             save(last)
         self.checkpoints.wait()
         return last
+
+    def _monitor(self, key, stored) -> Monitor | None:
+        if not self.options.health or self.dataset is None:
+            return None
+        size, log_every, sample_every = self.cfg.batch_size, self.options.log_every, self.options.sample_every
+        return Monitor(
+            self.experiment, self.dataset, key, size, log_every, sample_every, layout=self.layout, group=self.group,
+            stored=stored,
+        )  # fmt: skip
+
+    def _replayer(self, key):
+        """Goes over the steps since the last checkpoint again, of a single run on one device."""
+        step, model = self.experiment.step, self.experiment.model
+        like = jax.eval_shape(lambda key: step.init(model, key), key)
+
+        def restored():
+            found = self.checkpoints.restore(like)
+            return step.init(model, key) if found is None else found.tree
+
+        return replayer(step, self.source, key, restored)
 
     def _agree(self, n: int, signal: int) -> tuple[int, int]:
         n, self.stopped = self.group.agree(n, int(signal))

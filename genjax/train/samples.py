@@ -22,11 +22,12 @@ N_SAMPLES = 64
 
 
 def grids(
-    experiment: Experiment, key: Key | Roots, folder: Path, layout: Layout | None = None, leader: bool = True
-) -> Callable[[Progress], None]:
+    experiment: Experiment, key: Key | Roots, folder: Path, layout: Layout | None = None, leader: bool = True,
+    look: Callable[[int, np.ndarray], None] | None = None,
+) -> Callable[[Progress], None]:  # fmt: skip
     """`grid(progress)` writes a picture of the run's samples, or one of each member's.
 
-    On a `layout` all processes draw; the leader writes.
+    On a `layout` all processes draw; the leader writes, and shows the images to `look(step, images)`.
     """
     model, inverse = experiment.model, experiment.transform.inverse
 
@@ -57,6 +58,8 @@ def grids(
         for path, one in zip(paths, images if len(paths) > 1 else images.reshape(1, N_SAMPLES, *images.shape[-3:]),
                              strict=True):
             _write(folder / "samples" / path / f"{progress.step:08d}.png", one)
+        if look is not None:
+            look(progress.step, images)
 
     return grid
 

@@ -1,0 +1,96 @@
+"""What the monitor has to say: a finding, in plain words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+Severity = Literal["serious", "warning", "over"]
+"""`serious`: going on as it is will not help. `warning`: look at it. `over`: what was found before is gone."""
+
+TITLES = {
+    "non_finite": "a number that is not finite",
+    "updates_skipped": "skipped updates",
+    "posterior_collapse": "posterior collapse",
+    "logits_explode": "exploding logits",
+    "logits_vanish": "vanishing logits",
+    "discriminator_wins": "a discriminator that has won",
+    "discriminator_overfits": "an overfitting discriminator",
+    "mode_collapse": "mode collapse",
+    "dead_units": "dead units",
+    "gradient_vanishes": "a vanishing gradient",
+    "updates_too_large": "updates too large for their parameters",
+    "updates_too_small": "updates too small for their parameters",
+}
+"""Every finding there is, by its code."""
+TOLD = 3
+"""Members named before the others are counted."""
+
+
+class Finding(NamedTuple):
+    """Something wrong with a run.
+
+    Example:
+        >>> Finding("dead_units", "warning", "g/stem/bias", 0.75, "3 in 4 units are dead.", "a smaller step").line(100)
+        'health, step 100: 3 in 4 units are dead. Try a smaller step.'
+    """
+
+    code: str
+    """What kind, a key of `TITLES`."""
+    severity: Severity
+    where: str
+    """The metric, layer or parameter."""
+    value: float | int | None
+    """The measured number that is out of bounds; None for a finding that is over."""
+    says: str
+    """A sentence or two on what is the matter."""
+    try_: str = ""
+    """What may help, as half a sentence after "Try"."""
+    members: tuple[int, ...] = ()
+    """Of a population, whom it concerns; empty for a single run."""
+
+    def line(self, step: int) -> str:
+        """The finding as a line of a log."""
+        who = f"{named(self.members)}: " if self.members else ""
+        return f"health, step {step}: {who}{self.says}" + (f" Try {self.try_}." if self.try_ else "")
+
+    def stored(self) -> dict[str, Any]:
+        """As `metrics.jsonl` holds it."""
+        value = {} if self.value is None else {"value": float(self.value)}
+        advice = {"try": self.try_} if self.try_ else {}
+        who = {"members": list(self.members)} if self.members else {}
+        fixed = {"code": self.code, "severity": self.severity, "where": self.where}
+        return {**fixed, **value, "says": self.says, **advice, **who}
+
+
+def found(stored: Mapping[str, Any]) -> Finding:
+    """The finding that `Finding.stored` wrote."""
+    rest = (stored.get("value"), stored["says"], stored.get("try", ""), tuple(stored.get("members", ())))
+    return Finding(stored["code"], stored["severity"], stored["where"], *rest)
+
+
+def named(members: Sequence[int]) -> str:
+    """Members in words.
+
+    Example:
+        >>> named([4]), named([0, 1, 2, 7, 9])
+        ('member 4', 'members 0, 1, 2 and 2 more')
+    """
+    if len(members) == 1:
+        return f"member {members[0]}"
+    more = f" and {len(members) - TOLD} more" if len(members) > TOLD else ""
+    return f"members {', '.join(map(str, members[:TOLD]))}{more}"
+
+
+def folded(each: Sequence[tuple[int | None, Finding]]) -> list[Finding]:
+    """What several members have in common as one finding, told in the first one's numbers."""
+    groups: dict[tuple[str, str, str], list[tuple[int | None, Finding]]] = {}
+    for member, f in each:
+        groups.setdefault((f.code, f.where, f.severity), []).append((member, f))
+    return [
+        same[0][1]._replace(members=tuple(m for m, _ in same if m is not None)) for same in groups.values()
+    ]
+
+
+def share_of(stored: Sequence[Mapping[str, Any]], member: int) -> list[dict[str, Any]]:
+    """Of a population's stored findings, those of one member, as a run of its own has them."""
+    mine = [f for f in stored if member in f.get("members", ())]
+    return [{k: v for k, v in f.items() if k != "members"} for f in mine]

@@ -1,0 +1,220 @@
+"""What is wrong, from numbers: pure functions of what was measured, each threshold with its reason.
+
+A condition looks at one measurement; `judge` asks that it held in each of the last few, for training is noisy.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from genjax.train.health.finding import Finding
+
+SETTLED = 300
+"""Steps before which nothing but numbers that are not finite is judged: a fresh model's rates, logits, samples and
+update ratios say nothing yet (Adam's first steps are as long as its learning rate, whatever the gradient)."""
+HOLD = {"rows": 3, "probe": 2, "pictures": 2, "steps": 1}
+"""Measurements in a row in which a condition must hold to be told, and be gone to be over. Rows are means over an
+interval and come often; a probe and a grid are dear, and rare. What is not finite is told at once."""
+
+RATE_FLOOR = 0.1
+"""Nats: a code tells apart at most exp(rate) images on average, here 1.1."""
+ACTIVE = 0.01
+"""Variance over images of a latent dimension's mean from which it counts as active: Burda, Grosse & Salakhutdinov 2016,
+Importance Weighted Autoencoders, whose histogram of variances has its valley there."""
+FEW_ACTIVE = 0.1
+"""Share of active dimensions below which most of the latent space is idle. Published VAEs on MNIST use 0.4 of 50."""
+LOGIT_LIMIT = {True: 100.0, False: 1e4}
+"""Mean logit, where it is a log-odds and where it is a critic's free scale. A float32 sigmoid is exactly 1 from 17 on;
+a critic's output at 1e4 carries an absolute rounding error of 1e-3, the size of the differences it is to tell."""
+FLAT = 1e-4
+"""Distance of real from generated logits, and their standard deviation over images, below which a discriminator gives
+one answer to all. Rows average thousands of logits, whose noise alone is near 1e-2."""
+WON = 0.02
+"""Nats (or units of a hinge) of the discriminator's own loss, without penalties, below which it is right almost
+surely: probabilities of 0.99 and 0.01."""
+OVERFIT = 0.5
+"""Where held-out images stand between training images (0) and generated ones (1): from here on nearer to the fakes.
+Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, name this share r_v."""
+SURE = 4.0
+"""Standard errors that differences of mean logits must have to count."""
+DEAD = 0.5
+"""Share of a layer's units without any gradient. ReLU nets lose some; half a layer is capacity paid and not used."""
+GRADIENT_FLOOR = 1e-7
+"""Norm of a whole gradient below which Adam's eps (1e-8, per element) begins to swallow it."""
+RATIO = (1e-7, 0.1)
+"""Length of an update over that of the parameters. Usual is 1e-3; 0.1 replaces the network within ten steps, and 1e-7
+is float32's rounding: the sum does not change."""
+SKIPPED = 0.05
+"""Share of updates that a guard skipped: beyond it the guard is no longer for rare spikes."""
+SPREAD = 0.3
+"""Mean distance of pairs of samples over that of real images. Healthy recipes have 0.7 to 1; ten modes of which one is
+left have what varies within it."""
+TWINS = 0.5
+"""Share of samples with another one nearer than `data's own neighbours / 4`: a few images repeated."""
+COVERAGE = 0.2
+"""Share of real images with a sample among their 5 nearest, over what as many real images reach."""
+
+Values = Mapping[str, Any]
+FREE_BITS = "a smaller beta, a warm-up of beta (warm_up=...), free_bits=0.1, or a weaker decoder"
+SLOWER = "a smaller learning rate or clip=1.0 on the move"
+
+
+def judge(history: Sequence[Sequence[Finding]], hold: int) -> list[Finding]:
+    """The newest measurement's findings that each of the last `hold` measurements has.
+
+    Args:
+        history: of each measurement, oldest first, what its conditions found.
+        hold: how many must agree.
+    """
+    recent = [{(f.code, f.where) for f in found} for found in history[-hold:]]
+    if len(recent) < hold:
+        return []
+    return [f for f in history[-1] if all((f.code, f.where) in keys for keys in recent)]
+
+
+def of_row(row: Values) -> list[Finding]:
+    """Conditions on a logged row of one run: metrics by name, each the mean of an interval."""
+    if row["step"] < SETTLED:
+        return []
+    found = []
+    for name, value in row.items():
+        prefix, _, metric = name.rpartition("/")
+        prefix = f"{prefix}/" if prefix else ""
+        if metric == "rate" and value < RATE_FLOOR:
+            found.append(_idle_code(name, value, row.get(f"{prefix}beta", math.nan)))
+        elif metric == "real_logit":
+            found += _logits(row, prefix)
+        elif metric == "skipped" and value > SKIPPED:
+            says = f"{value:.0%} of the updates of {name.removesuffix('/skipped')} were skipped by its guard."
+            found.append(Finding("updates_skipped", "warning", name, value, says, SLOWER))
+        elif metric == "grad_norm" and value < GRADIENT_FLOOR:
+            says = f"{name} is {value:.1e}: hardly any gradient arrives, so nothing is learnt any more."
+            advice = "another loss (nonsaturating for minimax), a slower or smaller discriminator, or a shallower net"
+            found.append(Finding("gradient_vanishes", "serious", name, value, says, advice))
+        elif metric == "update_norm" and row.get(f"{prefix}param_norm"):
+            found += _ratio(prefix, value / row[f"{prefix}param_norm"])
+    return found
+
+
+def _idle_code(name: str, rate: float, beta: float) -> Finding:
+    weight = f", at beta={beta:g}" if math.isfinite(beta) else ""
+    says = (
+        f"Posterior collapse: the code says {max(rate, 0.0):.2g} nats about an image ({name}{weight}), so the decoder "
+        "ignores it and makes the same image of every code."
+    )
+    return Finding("posterior_collapse", "serious", name, rate, says, FREE_BITS)
+
+
+def _ratio(prefix: str, ratio: float) -> list[Finding]:
+    least, most = RATIO
+    where = f"{prefix}update_norm"
+    who = f"The update of {prefix.removesuffix('/')}" if prefix else "An update"
+    if ratio > most:
+        says = f"{who} is {ratio:.2g} times as long as the parameters (usual: 0.001): they are replaced, not improved."
+        return [Finding("updates_too_large", "warning", where, ratio, says, "a learning rate ten times smaller")]
+    if ratio < least:
+        says = f"{who} is {ratio:.1e} times as long as the parameters (usual: 0.001): rounding swallows it."
+        advice = "a larger learning rate, or end here if a schedule has brought it to zero"
+        return [Finding("updates_too_small", "warning", where, ratio, says, advice)]
+    return []
+
+
+def _logits(row: Values, prefix: str) -> list[Finding]:
+    """Of a discriminator's move: logits that explode or vanish, and a game that is won."""
+    real, fake = row[f"{prefix}real_logit"], row.get(f"{prefix}fake_logit", math.nan)
+    log_odds, found = f"{prefix}real_probability" in row, []
+    most = max(abs(real), abs(fake))
+    if most > LOGIT_LIMIT[log_odds]:
+        says = f"The discriminator's logits explode: {real:.3g} for real images, {fake:.3g} for generated ones."
+        advice = "a gradient penalty (r1) or a larger weight of it, spectral norm, or a smaller learning rate of d"
+        found.append(Finding("logits_explode", "serious", f"{prefix}real_logit", most, says, advice))
+    if abs(real - fake) < FLAT:
+        found.append(_flat(f"{prefix}real_logit", abs(real - fake), "on average"))
+    own = row.get(f"{prefix}loss", math.nan) - row.get(f"{prefix}penalty", 0.0)
+    if 0.0 <= own < WON:  # a Wasserstein loss is below zero while the critic leads
+        says = (
+            f"The discriminator has won: its loss without penalties is {own:.2g}, it tells every generated image, and "
+            "the generator has little to go by."
+        )
+        advice = "a larger weight of the penalty, a smaller learning rate of d, or a larger generator"
+        found.append(Finding("discriminator_wins", "warning", f"{prefix}loss", own, says, advice))
+    return found
+
+
+def _flat(where: str, value: float, how: str) -> Finding:
+    says = (
+        f"The discriminator's logits vanish: real and generated images get the same {how} (difference {value:.1e}), so "
+        "the generator is told nothing."
+    )
+    advice = "a smaller weight of the penalty, a larger learning rate of d, or a larger discriminator"
+    return Finding("logits_vanish", "serious", where, value, says, advice)
+
+
+def of_probe(values: Values, leaves: Sequence[str] = ()) -> list[Finding]:
+    """Conditions on a probe's numbers: those of `probes.vae` or `probes.gan`, and the dead units of `leaves`."""
+    found = []
+    if "active" in values:
+        found += _latents(np.asarray(values["active"]), np.asarray(values["rate"]))
+    if "train_logit" in values:
+        found += _discriminator(values)
+    for name, share in zip(leaves, np.asarray(values.get("dead", ())), strict=True):
+        if share >= DEAD:
+            serious = share >= 0.95
+            says = f"Dead units: {share:.0%} of the units at {name} have no gradient on any of the images looked at."
+            advice = "a smaller learning rate, leaky ReLU, or another initialisation of that layer"
+            found.append(Finding("dead_units", "serious" if serious else "warning", name, float(share), says, advice))
+    return found
+
+
+def _latents(variance: np.ndarray, rate: np.ndarray) -> list[Finding]:
+    """Of a VAE's latent dimensions: variances of their means, nats of each."""
+    active, z = int((variance > ACTIVE).sum()), len(variance)
+    if active >= FEW_ACTIVE * z:
+        return []
+    top = ", ".join(f"z{d + 1} {rate[d]:.2g}" for d in np.argsort(-rate)[:3])
+    says = (
+        f"Posterior collapse: {active} of {z} latent dimensions are active (variance of their mean over images above "
+        f"{ACTIVE:g}). Those that say most, in nats per image: {top}."
+    )
+    severity = "warning" if active else "serious"
+    return [Finding("posterior_collapse", severity, "latents", active, says, FREE_BITS)]
+
+
+def _discriminator(v: Values) -> list[Finding]:
+    """Of a discriminator: mean logits of training, held-out and generated images, and their standard errors."""
+    train, fake, sd = (float(v[k]) for k in ("train_logit", "fake_logit", "logit_sd"))
+    found, lead = [], train - fake
+    if sd < FLAT and abs(lead) < FLAT:
+        found.append(_flat("logits", abs(lead), "one by one"))
+    if "held_logit" not in v:
+        return found
+    gap, error = train - float(v["held_logit"]), float(v["standard_error"])
+    if gap > SURE * error and lead > SURE * error and gap > OVERFIT * lead:
+        says = (
+            f"The discriminator overfits: held-out images get {gap:.2g} less than training images, {gap / lead:.0%} of "
+            f"the way to generated ones ({lead:.2g} less). It knows its training images by heart."
+        )
+        advice = "more data or augmentation, a larger weight of the penalty, a smaller discriminator, or stop earlier"
+        found.append(Finding("discriminator_overfits", "warning", "held-out gap", gap / lead, says, advice))
+    return found
+
+
+def of_pictures(values: Values) -> list[Finding]:
+    """Conditions on `pictures.measure` of a grid of samples."""
+    if values["step"] < SETTLED or not math.isfinite(values["spread"]):
+        return []
+    spread, twins, coverage = values["spread"], values["twins"], values["coverage"]
+    if not (spread < SPREAD or twins > TWINS or (coverage < COVERAGE and spread < 2 * SPREAD)):
+        return []
+    says = (
+        f"Mode collapse: pairs of samples are {spread:.2f} times as far apart as pairs of real images, {twins:.0%} of "
+        f"the samples have a near double, and they reach {coverage:.0%} of the real images that they could."
+    )
+    advice = (
+        "for a GAN a relativistic loss with R1 and R2, a smaller learning rate or a larger batch; for a VAE what helps "
+        "against posterior collapse"
+    )
+    severity = "serious" if spread < SPREAD / 2 or twins > 0.9 else "warning"
+    return [Finding("mode_collapse", severity, "samples", spread, says, advice)]

@@ -1,0 +1,183 @@
+"""What a model looks like from within, in a few passes over images that stay the same: pure functions.
+
+A probe is `(params, state, reference) -> {name: small array}`, over players. It costs about a training step for each
+part of its images, and takes them in parts of the training's own size, so that it needs no more memory than a step. Its
+draws are made once, with its images: two probes of one run differ by the model alone, and its program holds no random
+generator, which would take longer to compile than all the rest.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from genjax import data, losses, models, rng
+from genjax.data import Transform
+from genjax.train.step import jit_once
+from genjax.types import Array, Batch, Key, Params, State
+
+N_IMAGES = 128
+"""Images of each kind that a probe looks at: a share of dimensions or a mean logit needs no more."""
+LEAST_UNITS = 8
+"""Smaller layers are not looked at: half of 4 channels are 2."""
+
+
+class Reference(NamedTuple):
+    """What a run's probes look at, the same every time; in parts, [parts, part, ...] each."""
+
+    x: Any
+    """Training images as the model sees them."""
+    y: Any
+    """Their labels, int32; None for an unconditional model."""
+    held: Any
+    """As many images that training never sees; None where the data set has no test part."""
+    held_y: Any
+    z: Any
+    """Standard normal draws, one latent an image."""
+    weights: Any
+    """Standard normal, shaped like `x`."""
+    signs: Any
+    """-1 and 1, [parts, 2 part]."""
+
+
+Probe = Callable[[Params, State, Reference], dict[str, Array]]
+
+
+def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int, key: Key) -> Reference:
+    """Evenly spaced images of both parts of a data set, in parts of at most `part`, and draws from the stream "health".
+
+    Args:
+        dataset: where the images come from.
+        transform: the run's.
+        model: it says how many latent dimensions there are, and whether it wants labels.
+        part: most images at a time.
+        key: the run's root key.
+    """
+    part, key = min(part, N_IMAGES), rng.named(key, "health")
+    parts = max(1, round(N_IMAGES / part))
+    seen = jit_once(jax.vmap(transform.apply))
+
+    def of(images: Any, stream: str) -> tuple[Any, Any]:
+        taken = data.take(images, np.linspace(0, data.size(images) - 1, parts * part).astype(np.int64))
+        keys = jax.random.split(rng.named(key, stream), parts)
+        x = seen(keys, Batch(taken.image.reshape(parts, part, *taken.image.shape[1:]))).x
+        labels = model.n_classes > 0 and taken.label is not None
+        return np.asarray(x), np.asarray(taken.label, np.int32).reshape(parts, part) if labels else None
+
+    draws = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+    x, y = of(dataset.train, "train")
+    held, held_y = (None, None) if dataset.test is None else of(dataset.test, "held")
+    z = draws.standard_normal((parts, part, model.z_dim), np.float32)
+    weights = draws.standard_normal(x.shape, np.float32)
+    signs = draws.choice(np.array([-1.0, 1.0], np.float32), (parts, 2 * part))
+    return Reference(x, y, held, held_y, z, weights, signs)
+
+
+def probe_of(model: Any) -> Probe | None:
+    """The probe of a model's family; None for one that is neither a VAE nor a GAN."""
+    if isinstance(model, models.VAE):
+        return partial(vae, model)
+    if isinstance(model, models.GAN):
+        return partial(gan, model)
+    return None
+
+
+def vae(model: models.VAE, params: Params, state: State, ref: Reference) -> dict[str, Array]:
+    """Of each latent dimension what it says, and each layer's dead units.
+
+    Returns:
+        rate: nats of each dimension, mean over images, [z].
+        active: variance over images of each dimension's mean, [z].
+        dead: share of units without a gradient of the evidence lower bound, of each leaf of `layers`.
+    """
+    biases, put_back = _vectors(params)
+
+    def part(ref: Reference):
+        def negative_elbo(biases):
+            mine = put_back(biases)["vae"]
+            q, s = model.encode(mine, state["vae"], ref.x, ref.y)
+            p, _ = model.decode(mine, s, q.mu + jnp.exp(0.5 * q.logvar) * ref.z, ref.y)
+            return (losses.kl_std_normal(q) - p.log_prob(ref.x)).sum(), q
+
+        grads, q = jax.grad(negative_elbo, has_aux=True)(biases)
+        kl = 0.5 * (jnp.square(q.mu) + jnp.expm1(q.logvar) - q.logvar)
+        return kl.mean(0), q.mu, [g != 0 for g in grads]
+
+    rate, mu, alive = lax.map(part, ref)
+    return {"rate": rate.mean(0), "active": mu.reshape(-1, model.z_dim).var(0), "dead": _dead(alive)}
+
+
+def gan(model: models.GAN, params: Params, state: State, ref: Reference) -> dict[str, Array]:
+    """How the discriminator sees training, held-out and generated images, and each layer's dead units.
+
+    Both nets run on their running statistics, where they have any.
+
+    Returns:
+        train_logit, fake_logit, and held_logit where there are held-out images: means.
+        standard_error: of the difference between the means of training and held-out images.
+        logit_sd: standard deviation over training and generated images together.
+        dead: share of units without a gradient of the outputs (randomly weighted), of each leaf of `layers`.
+    """
+    biases, put_back = _vectors(params)
+
+    def part(ref: Reference):
+        def outputs(biases):
+            mine = put_back(biases)
+            fake, _ = model.fake(mine["g"], state["g"], ref.z, ref.y)
+            # The discriminator's gradient stops at the images: a generator that it does not move is not dead.
+            images = [ref.x, lax.stop_gradient(fake), *([] if ref.held is None else [ref.held])]
+            labels = [ref.y, ref.y, *([] if ref.held is None else [ref.held_y])]
+            y = None if ref.y is None else jnp.concatenate(labels)
+            logits, _ = model.logits(mine["d"], state["d"], jnp.concatenate(images), y)
+            seen = logits[: ref.signs.shape[0]]  # of held-out images no unit's life depends
+            return (seen * ref.signs).sum() + (fake * ref.weights).sum(), logits
+
+        grads, logits = jax.grad(outputs, has_aux=True)(biases)
+        return logits, [g != 0 for g in grads]
+
+    logits, alive = lax.map(part, ref)
+    each = jnp.split(logits, 2 if ref.held is None else 3, axis=1)
+    train, fake = each[:2]
+    out = {"train_logit": train.mean(), "fake_logit": fake.mean(), "logit_sd": jnp.stack([train, fake]).std()}
+    if ref.held is not None:
+        held = each[2]
+        error = jnp.sqrt(train.var() / train.size + held.var() / held.size)
+        out |= {"held_logit": held.mean(), "standard_error": error}
+    return {**out, "dead": _dead(alive)}
+
+
+def layers(params: Params) -> list[str]:
+    """Names of the leaves in whose gradient dead units are looked for, in the order of a probe's `dead`.
+
+    A unit of a layer has one element of the layer's bias (or of the scale and bias of a norm after it), and a unit that
+    a ReLU always cuts off leaves its gradient exactly zero. Kernels would say the same at a greater cost.
+    """
+    flat, _ = jax.tree_util.tree_flatten_with_path(params)
+    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, leaf in flat if _counted(leaf)]
+
+
+def _counted(leaf: Any) -> bool:
+    return leaf.ndim == 1 and leaf.size >= LEAST_UNITS and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def _vectors(params: Params) -> tuple[list[Array], Callable[[list[Array]], Params]]:
+    """The leaves that `layers` names, and how to put others in their place."""
+    flat, tree = jax.tree.flatten(params)
+    at = [i for i, v in enumerate(flat) if _counted(v)]
+
+    def put_back(vectors: list[Array]) -> Params:
+        leaves = list(flat)
+        for i, v in zip(at, vectors, strict=True):
+            leaves[i] = v
+        return jax.tree.unflatten(tree, leaves)
+
+    return [flat[i] for i in at], put_back
+
+
+def _dead(alive: list[Array]) -> Array:
+    """Share of the units that no part's gradient reaches, one number a leaf; `alive` is [parts, units] each."""
+    return jnp.stack([1.0 - a.any(0).mean(dtype=jnp.float32) for a in alive]) if alive else jnp.zeros(0)
