@@ -48,7 +48,7 @@ class Config:
 
 CONFIGS = {
     "digits": Config(steps=1_500, width=16, held_out=300, most=1),
-    "mnist": Config(steps=3_000, width=32, held_out=5_000),
+    "mnist": Config(steps=2_000, width=32, held_out=5_000),
     "fashion_mnist": Config(steps=5_000, width=32, held_out=5_000, flip=True),
 }
 
@@ -65,13 +65,16 @@ def build(cfg: Config, spec: data.Spec) -> tuple[models.Classifier, train.Step, 
     return model, step, data.compose(*changes, data.to_signed())
 
 
-def split(part: data.Images, n: int) -> tuple[data.Images, data.Images]:
+def split(part: data.Images | data.Records, n: int) -> tuple[data.Images, data.Images]:
     """All but the last n images, and those."""
-    return tuple(data.Images(part.image[s], part.label[s]) for s in (slice(-n), slice(-n, None)))
+    size = data.size(part)
+    return data.take(part, np.arange(size - n)), data.take(part, np.arange(size - n, size))
 
 
-def accuracy(net: features.FeatureNet, part: data.Images) -> float:
+def accuracy(net: features.FeatureNet, part: data.Images | data.Records | None) -> float:
     """Share of images whose largest logit is the label's."""
+    if not isinstance(part, data.Images) or part.label is None:
+        raise SystemExit("accuracy is of labelled images in memory.")
     return float((net.logits(part.image).argmax(-1) == part.label).mean())
 
 

@@ -131,7 +131,7 @@ def _array(tensor: Tensor, storages: dict[str, bytes]) -> np.ndarray:
     numbers = np.frombuffer(storages[key], dtype)
     if len(numbers) != n:
         raise ValueError(f"storage {key} has {len(numbers)} numbers, not {n}")
-    if len(shape) != len(strides) or min(offset, *shape, *strides) < 0:
+    if len(shape) != len(strides) or min((offset, *shape, *strides)) < 0:
         raise ValueError(f"a tensor of shape {shape} with strides {strides}")
     last = offset + sum((s - 1) * t for s, t in zip(shape, strides, strict=True))
     if math.prod(shape) and last >= n:
@@ -174,7 +174,7 @@ def _name(module: Any, name: Any) -> Name:
     return Name(module, name)
 
 
-def _global(stack: list, memo: dict, arg: str) -> None:
+def _global(stack: list, memo: dict, arg: Any) -> None:
     stack.append(_name(*arg.split(" ", 1)))
 
 
