@@ -32,6 +32,7 @@ COMMANDS = {
     "extract": Command("use", "RUN --member I --out DIR", "one member of a run of several as a run of its own"),
     "plan": Command("plan", "EXPERIMENT [--device D] [--mesh M]", "what a step costs on devices you may not have"),
     "results": Command("show", "", "the recorded results of the shipped recipes"),
+    "features": Command("features", "[import FILE]", "the feature nets of distances; FID's weights from a file"),
     "list": Command("show", "", "the shipped recipes"),
     "doctor": Command("show", "[--data-dir DIR]", "devices, versions, data, disk, and what is missing"),
 }

@@ -18,7 +18,7 @@ from genjax.errors import UsageError
 
 VERSIONS = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "tensorflow-datasets",
-    "array_record", "matplotlib", "tyro", "rich", "pillow",
+    "array_record", "safetensors", "matplotlib", "tyro", "rich", "pillow",
 )  # fmt: skip
 """Distributions whose versions `doctor` prints."""
 

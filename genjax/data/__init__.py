@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genjax.data.augment import flip, shift
     from genjax.data.catalogue import Prepared, data_dir_of, names, prepared
     from genjax.data.door import load
     from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, take
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_plane, to_signed, to_unit
 
 _HOME = {
+    "augment": ("flip", "shift"),
     "catalogue": ("Prepared", "data_dir_of", "names", "prepared"),
     "door": ("load",),
     "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take"),
@@ -29,6 +31,7 @@ _HOME = {
 _MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
 
 __all__ = [  # noqa: RUF022  (by module)
+    "flip", "shift",
     "Prepared", "data_dir_of", "names", "prepared",
     "load",
     "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take",

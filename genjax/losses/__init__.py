@@ -11,12 +11,14 @@ from genjax.losses.adversarial import (
     wasserstein,
 )
 from genjax.losses.bound import elbo, free_bits, iwae
+from genjax.losses.classification import cross_entropy
 from genjax.losses.divergence import kl_normal, kl_std_normal
 from genjax.losses.penalty import check_critic, gradient_penalty, r1, r2
 
 __all__ = [
     "AdversarialPair",
     "check_critic",
+    "cross_entropy",
     "elbo",
     "free_bits",
     "gradient_penalty",

@@ -9,6 +9,8 @@ from genjax.metrics.conditional import frechet_per_class as frechet_per_class
 from genjax.metrics.evaluate import fixed as fixed
 from genjax.metrics.evaluate import in_batches as in_batches
 from genjax.metrics.evaluate import over as over
+from genjax.metrics.features import FeatureNet as FeatureNet
+from genjax.metrics.features import feature_net as feature_net
 from genjax.metrics.frechet import Moments as Moments
 from genjax.metrics.frechet import frechet_distance as frechet_distance
 from genjax.metrics.frechet import frechet_infinity as frechet_infinity

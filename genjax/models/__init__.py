@@ -1,6 +1,7 @@
 """Models: frozen bundles of pure functions built from nets."""
 
+from genjax.models.classifier import Classifier
 from genjax.models.gan import GAN
 from genjax.models.vae import VAE
 
-__all__ = ["GAN", "VAE"]
+__all__ = ["GAN", "VAE", "Classifier"]

@@ -1,5 +1,6 @@
 """Networks: NNX modules turned into pure functions. The only room that imports flax."""
 
+from genjax.nets.classifier import classifier as classifier
 from genjax.nets.compute import compute as compute
 from genjax.nets.compute import full_precision as full_precision
 from genjax.nets.conv import conv as conv
@@ -12,6 +13,7 @@ from genjax.nets.image import conv_decoder as conv_decoder
 from genjax.nets.image import conv_encoder as conv_encoder
 from genjax.nets.image import dcgan_discriminator as dcgan_discriminator
 from genjax.nets.image import dcgan_generator as dcgan_generator
+from genjax.nets.inception import inception_v3 as inception_v3
 from genjax.nets.mlp import mlp_decoder as mlp_decoder
 from genjax.nets.mlp import mlp_discriminator as mlp_discriminator
 from genjax.nets.mlp import mlp_encoder as mlp_encoder

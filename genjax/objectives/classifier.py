@@ -1,0 +1,31 @@
+"""The objective of a classifier."""
+
+import jax.numpy as jnp
+
+from genjax import losses
+from genjax.losses.reduce import mean
+from genjax.models import Classifier
+from genjax.types import Aux, Batch, Context, Objective, Params
+
+
+def classifier(model: Classifier, smoothing: float = 0.0) -> Objective:
+    """Cross-entropy of the labels, nats per example.
+
+    Args:
+        model: the classifier; every batch needs labels.
+        smoothing: weight of the uniform distribution in the targets, 0 <= smoothing < 1.
+
+    Reports:
+        accuracy: share of the batch whose largest logit is the label's, 0..1.
+    """
+
+    def loss(params: Params, batch: Batch, ctx: Context):
+        if batch.y is None:
+            raise ValueError("A classifier is trained with labels; this batch has none (y=None).")
+        out = model.outputs(params["classifier"], ctx.state["classifier"], batch.x, train=True, key=ctx.key)
+        (_, logits), state = out
+        right = (jnp.argmax(logits, -1) == batch.y).astype(jnp.float32)
+        total = mean(losses.cross_entropy(logits, batch.y, smoothing), batch.mask)
+        return total, Aux({"accuracy": mean(right, batch.mask)}, {"classifier": state})
+
+    return loss
