@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genjax.data.door import load
     from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, take
     from genjax.data.source import Source, make_source, once, resident, streamed
+    from genjax.data.split import hold_out, part
     from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_signed, to_unit
 
 _HOME = {
@@ -20,6 +21,7 @@ _HOME = {
     "door": ("load",),
     "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take"),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
+    "split": ("hold_out", "part"),
     "transforms": ("Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit"),
 }
 _MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
@@ -29,6 +31,7 @@ __all__ = [  # noqa: RUF022  (by module)
     "load",
     "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take",
     "Source", "make_source", "once", "resident", "streamed",
+    "hold_out", "part",
     "Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit",
 ]  # fmt: skip
 

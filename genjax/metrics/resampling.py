@@ -42,9 +42,10 @@ def half_samples(
     """
     if n < 4 or n_resamples < 2:
         raise ValueError(f"n={n}, n_resamples={n_resamples}: halves need at least 4 samples, and 2 of them.")
-    m, each = n // 2, []
-    for r in range(n_resamples):
-        each.append(dict(statistic(np.sort(rng.order(rng.at_step(key, r), np.arange(m, dtype=np.uint32), n)))))
+    m = n // 2
+    epochs, places = np.meshgrid(np.arange(n_resamples), np.arange(m), indexing="ij")
+    halves = np.sort(rng.order(key, (epochs, places), n), axis=1)  # an epoch is a permutation of its own
+    each = [dict(statistic(half)) for half in halves]
     scale = student_t(n_resamples - 1) * np.sqrt(m / (n - m))
     return {k: float(scale * np.std([e[k] for e in each], ddof=1)) for k in each[0]}
 
