@@ -23,7 +23,7 @@ from genjax.train.leaves import tree_digest
 from genjax.train.manifest import checkout
 from genjax.train.opened import Run
 from genjax.train.real import Real
-from genjax.train.state import evaluation
+from genjax.train.state import TrainState, evaluation
 from genjax.types import Key, Params, State
 
 WEIGHTS = ("average", "trained")
@@ -64,7 +64,7 @@ def evaluate(
     Raises:
         UsageError: a metric does not exist or does not apply.
     """
-    params, state = weights_of(run, request.weights)
+    params, state = weights_of(run.state, request.weights)
     subject = subject_of(run, request, chosen_by)
     of = Protocol("", real.n, real.split, real.name, "", 0, checkpoint=checkpoint, weights=request.weights,
                   temperature=float(request.temperature))  # fmt: skip
@@ -92,11 +92,11 @@ def evaluate(
     return records
 
 
-def weights_of(run: Run, weights: str) -> tuple[Params, State]:
-    """Parameters and states over players, `average` or `trained`."""
+def weights_of(state: TrainState, weights: str) -> tuple[Params, State]:
+    """Parameters and net states over players, `average` or `trained`."""
     if weights == "average":
-        return evaluation(run.state)
-    return ({n: p.params for n, p in run.state.players.items()}, {n: p.state for n, p in run.state.players.items()})
+        return evaluation(state)
+    return {n: p.params for n, p in state.players.items()}, {n: p.state for n, p in state.players.items()}
 
 
 def subject_of(run: Run, request: Request, chosen_by: str = "") -> Subject:

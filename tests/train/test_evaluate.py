@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +12,13 @@ from genjax import cli, data, recipes, train
 from genjax.cli import cache
 from genjax.data import Dataset, Images, Records
 from genjax.errors import UsageError
-from genjax.metrics import frechet_distance, from_json
+from genjax.metrics import from_json
+from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.table import METRICS, Measured, Metric, pixels
 from genjax.train import evalfile
 from genjax.train.dataset import dataset_of_run
 from genjax.train.drawing import draw
-from genjax.train.evaluate import Request, config_sha256, evaluate, merged
+from genjax.train.evaluate import Request, config_sha256, evaluate, merged, weights_of
 from genjax.train.real import real_of
 
 
@@ -181,6 +181,7 @@ def test_reference_and_floor_are_of_unlike_images():
 def test_what_cannot_be_measured_is_refused_and_nothing_written(runs, argv, says, capsys):
     run = runs / "gan_digits"
     before = sorted(p.name for p in run.iterdir())
+    argv = argv if "--features" in argv else ["--features", "pixels", *argv]
     assert cli.main(["eval", str(run), *argv]) == 2
     err = capsys.readouterr().err
     assert says in err
@@ -239,7 +240,5 @@ def test_the_configuration_s_hash_is_that_of_all_its_seeds():
 
 
 def test_weights_of_a_run_without_an_average():
-    run = SimpleNamespace(state=SimpleNamespace(players={"p": train.Player({"w": 1}, {})}))
-    from genjax.train.evaluate import weights_of
-
-    assert weights_of(run, "average") == weights_of(run, "trained") == ({"p": {"w": 1}}, {"p": {}})
+    state = train.TrainState(jnp.int32(0), {"p": train.Player({"w": 1}, {})}, {})
+    assert weights_of(state, "average") == weights_of(state, "trained") == ({"p": {"w": 1}}, {"p": {}})
