@@ -68,10 +68,10 @@ class Measured(NamedTuple):
         """The names that the model's score gives."""
         batch = next(data.once(data.take(self.part, np.arange(1)), 1))
 
-        def score(batch, key):
-            return dict(self.score(self.params, self.state, self.view(batch), key))
+        def score(params, state, batch, key):
+            return dict(self.score(params, state, self.view(batch), key))
 
-        return frozenset(jax.eval_shape(score, batch, jax.random.key(0)))
+        return frozenset(jax.eval_shape(score, self.params, self.state, batch, jax.random.key(0)))
 
     def sha256(self) -> str:
         """Of the examples as the model sees them: equal hashes, equal binarisation."""

@@ -2,6 +2,7 @@
 
 from genjax.metrics.interval import interval
 from genjax.train.config import Options, check, run_only, structure, value
+from genjax.train.evalfile import read_eval
 from genjax.train.experiment import Experiment
 from genjax.train.extract import extract
 from genjax.train.loop import Every, Fitted, Progress, fit
@@ -41,6 +42,7 @@ __all__ = [
     "members_of",
     "open_run",
     "population",
+    "read_eval",
     "read_metrics",
     "run",
     "run_only",

@@ -10,11 +10,10 @@ from genjax.metrics.protocol import Record, from_json
 from genjax.train import record, steps
 from genjax.train.evaluate import merged
 from genjax.train.jsonfile import read_json, write_json
+from genjax.train.validation import PREFIX
 
 EVAL = "eval.json"
 FORMAT = 1
-VALIDATION = "val/"
-"""How metrics of the validation part begin: the best checkpoint is the best of such a one alone."""
 
 
 def read_eval(run: str | os.PathLike[str]) -> list[Record]:
@@ -49,10 +48,10 @@ def write_eval(run: str | os.PathLike[str], new: Sequence[Record], session: dict
 
 
 def best_of(run: str | os.PathLike[str]) -> tuple[int, str] | None:
-    """`(step, "max:val/elbo")` of the checkpoint that was best on validation; None where the run keeps none."""
+    """`(step, "max:val/elbo")` of the checkpoint that was best on validation, never on anything else; None for none."""
     options = (record.read_config(run) or {}).get("options", {})
     how, _, metric = str(options.get("keep_best", "")).partition(":")
-    if how not in ("min", "max") or not metric.startswith(VALIDATION):
+    if how not in ("min", "max") or not metric.startswith(PREFIX):
         return None
     step = steps.best(steps.resolved(Path(run) / "checkpoints"), "min" if how == "min" else "max")
     return None if step is None else (step, f"{how}:{metric}")
