@@ -159,7 +159,7 @@ def compare(argv: Sequence[str]) -> None:
 
 def _compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]]:
     """A row a metric, a column a side; `*` marks the one that is ahead of all others beyond their intervals."""
-    shown = [("metric", *(s.name for s in sides), "floor", "n")]
+    shown: list[tuple[str, ...]] = [("metric", *(s.name for s in sides), "floor", "n")]
     for row in rows:
         there = next(r for r in row.records if r is not None)
         cells = ["-" if r is None else said(r) + " *" * (i == row.best) for i, r in enumerate(row.records)]

@@ -142,9 +142,10 @@ def from_json(value: Mapping[str, Any]) -> Record:
         UsageError: it is not a record, or one of another genjax.
     """
     try:
-        kept = {f.name: value[f.name] for f in dataclasses.fields(Record)}
-        settings = tuple(sorted(kept["protocol"]["settings"].items()))
-        kept["protocol"] = Protocol(**{**kept["protocol"], "settings": settings})
+        kept: dict[str, Any] = {f.name: value[f.name] for f in dataclasses.fields(Record)}
+        protocol: dict[str, Any] = dict(kept["protocol"])
+        protocol["settings"] = tuple(sorted(protocol["settings"].items()))
+        kept["protocol"] = Protocol(**protocol)
         kept["subject"] = Subject(**kept["subject"])
         kept["seeds"] = tuple((int(seed), float(v)) for seed, v in kept["seeds"].items())
         for name in ("over_samples", "over_seeds"):

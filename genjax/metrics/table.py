@@ -11,19 +11,25 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
-from genjax import data, rng
+from genjax import data, dist, rng
 from genjax.errors import UsageError
 from genjax.metrics.evaluate import fixed, over
 from genjax.metrics.frechet import frechet_distance, moments
 from genjax.metrics.kernel import kernel_distance
+from genjax.metrics.latents import active_units, aggregate_posterior
+from genjax.metrics.likelihood import iw_log_likelihood
 from genjax.metrics.manifold import prdc
 from genjax.metrics.score import inception_score
+from genjax.metrics.sharpness import high_frequency_share, laplacian_variance
 from genjax.metrics.sliced import mind
 from genjax.types import Batch, Key, Params, State
 
 BATCH = 100
 """Examples scored at once. A score's own draws depend on it."""
 N_SPLITS = 10
+"""Parts of the samples that an inception score is the mean of."""
+N_IMPORTANCE = 5000
+"""Importance samples of each example's log-likelihood."""
 
 
 class Space(NamedTuple):
@@ -129,18 +135,65 @@ def scored(measured: Measured, key: Key) -> dict[str, np.ndarray]:
     return over(lambda batch: score(measured.params, measured.state, batch, key), measured.part, BATCH)
 
 
+def likelihood(measured: Measured, key: Key) -> dict[str, np.ndarray]:
+    """Each example's -log p(x) by importance sampling, nats, and the effective sample size that says if it holds."""
+
+    @jax.jit
+    def score(params, state, batch, key):
+        seen = measured.view(batch)
+        found = iw_log_likelihood(
+            measured.model, params, state, seen.x, key, N_IMPORTANCE, y=seen.y, id=batch.id
+        )  # fmt: skip
+        return {"nll": -found.log_likelihood, "nll_ess": found.ess}
+
+    return over(lambda batch: score(measured.params, measured.state, batch, key), measured.part, BATCH)
+
+
+def latents(measured: Measured, key: Key) -> dict[str, float]:
+    """How the examples use the latents: active units, I_q(x; z) and KL(q(z) || p(z)), nats."""
+
+    @jax.jit
+    def encode(params, state, batch, key):
+        out = measured.score(params, state, measured.view(batch), key)
+        return {k: out[k] for k in ("mu", "sigma")}
+
+    found = over(lambda batch: encode(measured.params, measured.state, batch, key), measured.part, BATCH)
+    of = aggregate_posterior(dist.Normal(found["mu"], 2 * np.log(found["sigma"])), key)
+    return {
+        "active_units": float(active_units(found["mu"])),
+        "mutual_information": float(of.mutual_information),
+        "aggregate_kl": float(of.kl),
+    }
+
+
+def _sharpness(images: np.ndarray) -> tuple[float, float]:
+    return float(high_frequency_share(images).mean()), float(laplacian_variance(images).mean())
+
+
+def _sharper(real: tuple[float, float], fake, key) -> Numbers:
+    """Over those of real images: 1 is as sharp as they are, below is blur, above is noise; of constant ones NaN."""
+    each = [f / r if r > 0 else float("nan") for f, r in zip(_sharpness(fake), real, strict=True)]
+    return dict(zip(("high_frequency_ratio", "laplacian_ratio"), each, strict=True))
+
+
 def _prdc(real, fake, key) -> Numbers:
     return dict(zip(("precision", "recall", "density", "coverage"), map(float, prdc(real, fake, k=5)), strict=True))
 
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric(scored, "model", {"elbo": "higher"}, needs="elbo"),
+    "nll": Metric(
+        likelihood, "model", {"nll": "lower", "nll_ess": "higher"}, settings={"n_samples": N_IMPORTANCE},
+        by_default=False, needs="elbo",
+    ),
+    "latents": Metric(latents, "model", by_default=False, needs="sigma"),
     "fd": Metric(lambda r, f, key: {"fd_{}": frechet_distance(r, f)}, "features", {"fd": "lower"}, moments),
     "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}),
     "prdc": Metric(
         _prdc, "features", dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),
         n_resamples=10, settings={"k": 5},
     ),
+    "sharpness": Metric(_sharper, "images", prepare=_sharpness),
     "mind": Metric(lambda r, f, key: {"mind_{}": mind(r, f, key)}, "features", {"mind": "lower"}, by_default=False),
     "is": Metric(
         lambda r, f, key: {"is_{}": inception_score(f, N_SPLITS, key)[0]}, "logits", {"is": "higher"},

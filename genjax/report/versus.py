@@ -40,7 +40,8 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
             fields that differ.
     """
     found: dict[tuple[str, str], list[tuple[str, list[Record]]]] = {}
-    for run in map(os.fspath, runs):
+    for path in runs:
+        run = os.fspath(path)
         records = [r for r in read_eval(run) if r.protocol.checkpoint == checkpoint and r.subject.member is None]
         if not records:
             what = f"no records of its {checkpoint} checkpoint" if read_eval(run) else "no eval.json"

@@ -162,8 +162,9 @@ def _of_images(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of halves that are too small, where the whole is not
             halves = half_samples(lambda i: measure(fake[i]), len(fake), rng.named(key, "halves"), metric.n_resamples)
-    in_space = {} if metric.space == "images" else {"features": space.name, "features_sha256": space.sha256}
-    of = dataclasses.replace(of, reference_sha256=real.sha256(), n_reference=data.size(real.reference), **in_space)
+    name_of, hash_of = ("", "") if metric.space == "images" else (space.name, space.sha256)
+    of = dataclasses.replace(of, reference_sha256=real.sha256(), n_reference=data.size(real.reference),
+                             features=name_of, features_sha256=hash_of)
     method = f"{metric.n_resamples} {HALVES} of the generated images"
     return [
         _record(metric, name, v, halves.get(name, float("nan")), method, floors.get(name), of, subject, space.name)

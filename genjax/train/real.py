@@ -96,4 +96,4 @@ def real_of(dataset: data.Dataset, split: str = "", n: int | None = None) -> Rea
 
 def _order(part: data.Images | data.Records, name: str) -> np.ndarray:
     total = data.size(part)
-    return rng.order(rng.named(jax.random.key(0), name), np.arange(total, dtype=np.uint32), total)
+    return np.asarray(rng.order(rng.named(jax.random.key(0), name), np.arange(total, dtype=np.uint32), total))

@@ -21,7 +21,6 @@ from genjax.train.experiment import Experiment
 from genjax.train.mesh import Layout
 from genjax.train.population import Population, population
 from genjax.train.state import TrainState, evaluation
-from genjax.types import Batch
 
 VALIDATION = "validation.jsonl"
 """A row for each evaluation, beside `metrics.jsonl`; no clock is in it."""
@@ -90,7 +89,7 @@ def _bound(experiment: Experiment, measured: Measured, layout: Layout | None) ->
     key = rng.named(jax.random.key(0), "validation")
     batches = list(data.once(measured.part, BATCH))
 
-    def score(params, state, batch: Batch):
+    def score(params, state, batch):
         out = measured.score(params, state, measured.view(batch), rng.at_step(key, batch.id[0]))
         return jnp.stack([jnp.where(batch.mask, out[k], 0.0).sum() for k in BOUND])
 

@@ -17,6 +17,7 @@ from genjax.train.opened import built
 from genjax.train.validation import VALIDATION, validation
 
 NAMES = ("vae_digits", "gan_digits")
+ONE_QUICKLY = (NAMES[0], pytest.param(NAMES[1], marks=pytest.mark.slow))
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def last_digest(folder):
     return digest(read_leaves(folder / "checkpoints")[1])
 
 
-@pytest.mark.parametrize("name", [NAMES[0], pytest.param(NAMES[1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ONE_QUICKLY)
 def test_it_changes_nothing_of_the_run(name, images, tmp_path):
     digests = []
     for every in (0, 2):
@@ -70,7 +71,7 @@ def test_it_changes_nothing_of_the_run(name, images, tmp_path):
 
 
 def test_a_resumed_run_is_the_same_to_the_bit(whole, images, tmp_path):
-    """Stopped at an evaluation, or between two; there a kill has left the row of the next one, whose checkpoint it hit."""
+    """Stopped at an evaluation, or between two; a kill has left the row of the next one, whose checkpoint it hit."""
     part, stop = tmp_path / "part", 4 if whole.name == "gan_digits" else 5
     assert run(whole.name, images, part, steps=stop) == 0
     with (part / VALIDATION).open("a") as f:
@@ -142,7 +143,7 @@ def test_a_test_part_is_never_looked_at(name, images):
     assert validation(experiment, dataclasses.replace(dataset, validation=other)).measure(state) != with_test
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ONE_QUICKLY)
 def test_over_devices_and_members_it_is_the_same(name, images):
     """A state over 8 devices, and each of two members, against the run alone."""
     import jax
