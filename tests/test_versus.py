@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_report import read
 
-from genjax import cli, recipes, train
+from genjax import cli
 from genjax.cli import cache, results
 from genjax.errors import UsageError
 from genjax.metrics import Protocol, Record, Subject
@@ -95,24 +95,18 @@ def test_a_run_that_was_not_measured_says_how(tmp_path, capsys):
     assert cli.main(["compare", a, "--checkpoint", "first"]) == 2
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+@pytest.fixture
+def runs(smoke_run):
     """Two seeds of a VAE and one of a GAN, measured alike."""
-    where = tmp_path_factory.mktemp("runs")
-    cache_enable, cache.enable = cache.enable, lambda on=True: None
-    for name, seed in (("vae_digits", 0), ("vae_digits", 1), ("gan_digits", 0)):
-        recipe, run = recipes.load(name), where / f"{name}{seed}"
-        cfg = dataclasses.replace(recipe.SMOKE, seed=seed)
-        options = train.Options(run_dir=str(run), quiet=True, log_every=2, save_every=2, sample_every=100)
-        assert recipe.main(cfg, options) == 0
-        names = "elbo,kd,prdc" if name == "vae_digits" else "kd,prdc"
+    made = [smoke_run("vae_digits"), smoke_run("vae_digits", 1), smoke_run("gan_digits")]
+    for run in made:
+        names = "elbo,kd,prdc" if "vae" in run.name else "kd,prdc"
         assert cli.main(["eval", str(run), "--n", "60", "--features", "pixels", "--metrics", names]) == 0
-    cache.enable = cache_enable
-    return where
+    return made
 
 
 def test_the_page_and_the_record(runs, tmp_path, capsys):
-    paths = [str(runs / n) for n in ("vae_digits0", "vae_digits1", "gan_digits0")]
+    paths = [str(run) for run in runs]
     out, kept = tmp_path / "deep" / "page.html", tmp_path / "digits.json"
     assert cli.main(["compare", *paths, "--out", str(out), "--record", str(kept)]) == 0
     told = capsys.readouterr().out
@@ -129,7 +123,7 @@ def test_the_page_and_the_record(runs, tmp_path, capsys):
     assert stored["runs"][0]["seeds"] == [0, 1]
     assert stored["runs"][0]["command"].startswith("genjax train vae_digits")
     assert "--run-dir" not in kept.read_text()
-    assert str(runs) not in kept.read_text()
+    assert str(runs[0].parent) not in kept.read_text()
     (table,) = results.tables(tmp_path)
     assert table.name == "digits"
     assert [r[0] for r in table.rows] == ["`vae_digits`", "`gan_digits`", "real data (floor)"]
@@ -144,7 +138,7 @@ def test_without_its_data_there_are_still_numbers(runs, tmp_path, monkeypatch):
         raise UsageError("no data")
 
     monkeypatch.setattr(versus_page, "dataset_of_run", gone)
-    sides = versus.sides([runs / "gan_digits0"])
+    sides = versus.sides([runs[2]])
     got = read(versus_page.write(sides, versus.rows(sides), "last", tmp_path / "p.html"))
     assert "Real images" not in got.said
     assert len(got.find("img")) == 1

@@ -29,7 +29,7 @@ from genjax.train.populated import populated, roots_of
 from genjax.train.population import shares
 from genjax.train.samples import grids
 from genjax.train.signals import Signals
-from genjax.train.validation import PREFIX, VALIDATION, Validation, validation
+from genjax.train.validation import PREFIX, Ledger, Validation, validation
 from genjax.train.watch import said
 
 
@@ -139,8 +139,7 @@ class _Run:
     stopped: int = 0
     """The signal that any process received and all have agreed to stop for."""
     row: dict[str, Any] = dataclasses.field(default_factory=dict)
-    checked: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """The last evaluation on the validation part, with its step."""
+    ledger: Ledger | None = None
 
     def go(self, new: bool) -> int:
         """From the newest sealed step to the last one, or to a signal; the exit code."""
@@ -165,21 +164,15 @@ class _Run:
             if log is not None:
                 log.truncate_to(lambda s: s <= at - len(pending))
                 self.row = (record.read_rows(log.path) or [{}])[-1]
-            ledger = None
-            if log is not None and (self.checks or (self.folder.path / VALIDATION).exists()):
-                ledger = stack.enter_context(MetricsLog(self.folder.path / VALIDATION))
-                ledger.truncate_to(lambda s: s <= at)
+            self.ledger = stack.enter_context(Ledger(self.checks, self.folder.path, at, log is not None))
             display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet))
             board = self.writer(self.folder.path / "tensorboard", at) if self.writer and log is not None else None
             if board is not None:
                 stack.callback(board.close)
-            last = self._train(state, key, pending, extra["seconds"], failed, log, ledger, display, board)
+            last = self._train(state, key, pending, extra["seconds"], failed, log, display, board)
         return self._leave(last)
 
-    def _train(
-        self, state, key, pending, seconds, failed, log: MetricsLog | None, ledger: MetricsLog | None, display: Display,
-        board,
-    ) -> Progress:  # fmt: skip
+    def _train(self, state, key, pending, seconds, failed, log: MetricsLog | None, display: Display, board) -> Progress:
         """Trains and saves. What belongs to a step, rows and grid, is on the disk before its checkpoint is begun."""
         grid = grids(self.experiment, key, self.folder.path, self.layout, self.group.leader)
         steps, sample_every = self.cfg.steps, self.options.sample_every
@@ -207,15 +200,12 @@ class _Run:
             self.checkpoints.save(progress.step, progress.state, extra, self._metric(progress.step))
 
         def check(progress: Progress):
-            """An evaluation, its row, and a checkpoint that may be the best."""
-            assert self.checks is not None
-            self.checked = {"step": progress.step, **self.checks.measure(progress.state)}
-            if ledger is not None:
-                ledger.append(self.checked)
-                ledger.sync()
+            """An evaluation, and the checkpoint that may be the best."""
+            assert self.ledger is not None
+            row = self.ledger.look(progress.step, progress.state)
             if not self.options.quiet:
-                said = {k: v for k, v in over_members(self.checked).items() if k != "step"}
-                say_once(f"step {progress.step}: " + ", ".join(f"{k} {v:.5g}" for k, v in said.items()))
+                said = ", ".join(f"{k} {v:.5g}" for k, v in over_members(row).items() if k != "step")
+                say_once(f"step {progress.step}: {said}")
             save(progress)
 
         every = [Every(sample_every, grid), Every(self.options.save_every, save)]
@@ -251,10 +241,9 @@ class _Run:
         return 0
 
     def _metric(self, step: int) -> float | None:
-        """What the best checkpoint is ranked by, of this step; of the last row where nothing is evaluated."""
-        if self.checks is not None and self.checked.get("step") != step:
-            return None
-        return None if self.best is None else over_members(self.checked or self.row).get(self.best[1])
+        """What the best checkpoint is ranked by: of this step's evaluation, or of the last row where none is made."""
+        row = self.row if self.checks is None or self.ledger is None else self.ledger.at(step)
+        return None if self.best is None else over_members(row).get(self.best[1])
 
     def last_good(self, e: RunFailure) -> str:
         """A line that names the last good checkpoint, empty where the failure tells of it already."""

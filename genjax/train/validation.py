@@ -6,6 +6,7 @@ for every seed. So it changes nothing of a run, and a resumed run repeats it to 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from genjax.metrics.spaces import space_of
 from genjax.metrics.table import BATCH, Measured
 from genjax.train.experiment import Experiment
 from genjax.train.mesh import Layout
+from genjax.train.metrics_log import MetricsLog
 from genjax.train.population import Population, population
 from genjax.train.state import TrainState, evaluation
 
@@ -43,6 +45,46 @@ class Validation:
     names: tuple[str, ...]
     best: str
     measure: Callable[[TrainState], dict[str, Any]]
+
+
+class Ledger:
+    """The evaluations of a run as its folder keeps them. A context manager; it writes where it is the leader's.
+
+    Args:
+        checks: what is evaluated; None where nothing is.
+        folder: the run's.
+        at: the step that the run goes on from: rows of later ones go.
+        writes: whether this process keeps the file.
+    """
+
+    def __init__(self, checks: Validation | None, folder: Path, at: int, writes: bool):
+        self._checks = checks
+        self._row: dict[str, Any] = {}
+        self._log: MetricsLog | None = None
+        path = folder / VALIDATION
+        if writes and (checks is not None or path.exists()):
+            self._log = MetricsLog(path)
+            self._log.truncate_to(lambda s: s <= at)
+
+    def look(self, step: int, state: TrainState) -> dict[str, Any]:
+        """Evaluate the state after `step` steps; its row is on the disk when this returns."""
+        assert self._checks is not None
+        self._row = {"step": step, **self._checks.measure(state)}
+        if self._log is not None:
+            self._log.append(self._row)
+            self._log.sync()
+        return self._row
+
+    def at(self, step: int) -> dict[str, Any]:
+        """The row of `step`, if that was the last to be evaluated; else an empty one."""
+        return self._row if self._row.get("step") == step else {}
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._log is not None:
+            self._log.close()
 
 
 def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | None = None) -> Validation:
