@@ -69,8 +69,8 @@ def evaluate(
     of = Protocol("", real.n, real.split, real.name, "", 0, checkpoint=checkpoint, weights=request.weights,
                   temperature=float(request.temperature))  # fmt: skip
     experiment = run.experiment
-    n_scored = min(real.n, data.size(real.reference))
-    part = data.take(real.reference, np.arange(n_scored))
+    size = data.size(real.reference)
+    part = data.take(real.reference, np.unique(np.linspace(0, size - 1, min(real.n, size)).round().astype(np.int64)))
     conditional = experiment.model.n_classes > 0
     measured = Measured(experiment.model, params, state, experiment.score, experiment.transform, part, conditional)
     picked = chosen(request.metrics, measured, space)

@@ -12,7 +12,7 @@ from genjax import cli, data, recipes, train
 from genjax.cli import cache
 from genjax.data import Dataset, Images, Records
 from genjax.errors import UsageError
-from genjax.metrics import from_json
+from genjax.metrics import Protocol, Record, Subject, from_json
 from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.table import METRICS, Measured, Metric, pixels
 from genjax.train import evalfile
@@ -20,6 +20,7 @@ from genjax.train.dataset import dataset_of_run
 from genjax.train.drawing import draw
 from genjax.train.evaluate import Request, config_sha256, evaluate, merged, weights_of
 from genjax.train.real import real_of
+from genjax.types import Batch
 
 
 @pytest.fixture(autouse=True)
@@ -43,19 +44,17 @@ def measured(run, *more):
 
 
 def test_the_same_seed_gives_the_same_numbers_to_the_bit(vae, capsys):
-    run, more = vae, ["--n", "70", "--metrics", "elbo,fd,prdc"]
-    first = measured(run, *more)
+    more = ["--n", "70", "--metrics", "elbo,fd"]
+    first = measured(vae, *more)
     assert "fd_pixels" in capsys.readouterr().out
-    assert {r["metric"] for r in first} == {
-        "elbo", "rate", "distortion", "fd_pixels", "precision", "recall", "density", "coverage",
-    }  # fmt: skip
-    assert measured(run, *more) == first
-    other = {r["metric"]: r for r in measured(run, *more, "--seed", "1")}
+    assert {r["metric"] for r in first} == {"elbo", "rate", "distortion", "fd_pixels"}
+    assert measured(vae, *more) == first
+    other = {r["metric"]: r for r in measured(vae, *more, "--seed", "1")}
     for r in first:
         got = other[r["metric"]]
         assert (got["floor"], got["protocol"]) == (r["floor"], r["protocol"])
-    # Draws of another seed: but the rate is a closed form, and of a poor model precision may be 0 twice.
-    assert all(other[k]["value"] != r["value"] for r in first if (k := r["metric"]) in ("elbo", "fd_pixels"))
+        # Draws of another seed; the rate is a closed form.
+        assert (got["value"] == r["value"]) == (r["metric"] == "rate")
 
 
 def test_a_record_is_what_one_computes_by_hand(gan):
@@ -77,42 +76,27 @@ def test_a_record_is_what_one_computes_by_hand(gan):
     (raw,) = evaluate(run, real, pixels(), dataclasses.replace(request, weights="trained"))
     assert not raw.subject.ema
     assert raw.value != r.value
-    (cool,) = evaluate(run, real, pixels(), dataclasses.replace(request, temperature=0.5))
-    assert cool.protocol.temperature == 0.5
-    assert cool.value != r.value
+    cool, _ = draw(run.experiment, params, state, 100, seed=3, temperature=0.01)
+    assert cool.std(0).mean() < 0.1 * fakes.std(0).mean()
 
 
-def test_the_likelihood_s_reference_is_binarised_once(vae):
-    """Whatever the seed and the batch, an example is seen as the same bits, which the record's hash is of."""
-    run = train.open_run(vae)
-    real = real_of(dataset_of_run(run))
-    one, two = (evaluate(run, real, pixels(), Request("elbo", seed=s))[0] for s in (0, 1))
-    assert one.protocol == two.protocol
-    params, state = train.evaluation(run.state)
-    m = Measured(run.experiment.model, params, state, run.experiment.score, run.experiment.transform, real.reference)
-    assert one.protocol.reference_sha256 == m.sha256()
-    (first,) = data.once(data.take(real.reference, np.arange(3)), 3)
-    whole = next(data.once(real.reference, 100))
-    np.testing.assert_array_equal(m.view(first).x, m.view(whole).x[:3])
-    assert set(np.unique(m.view(whole).x)) == {0.0, 1.0}
-
-
-def test_the_elbo_is_the_score_s_mean_within_its_interval(vae):
+def test_the_likelihood_is_of_a_reference_binarised_once(vae):
+    """Whatever the batch, an example is seen as the same bits, of which the record has the hash."""
     run = train.open_run(vae)
     real = real_of(dataset_of_run(run))
     by_name = {r.protocol.metric: r for r in evaluate(run, real, pixels(), Request("elbo"))}
     params, state = train.evaluation(run.state)
-    x = jax.random.bernoulli(jax.random.key(5), real.reference.image / 255.0).astype(jnp.float32)
-    out = run.experiment.score(params, state, data_batch(x), jax.random.key(6))
+    m = Measured(run.experiment.model, params, state, run.experiment.score, run.experiment.transform, real.reference)
+    assert by_name["elbo"].protocol.reference_sha256 == m.sha256()
+    first = next(data.once(data.take(real.reference, np.arange(3)), 3))
+    whole = next(data.once(real.reference, 297))
+    seen = np.asarray(m.view(whole).x)
+    np.testing.assert_array_equal(m.view(first).x, seen[:3])
+    assert set(np.unique(seen)) == {0.0, 1.0}
+    out = run.experiment.score(params, state, Batch(jnp.asarray(seen)), jax.random.key(6))
     for k in ("elbo", "rate", "distortion"):
-        assert abs(float(np.mean(out[k])) - by_name[k].value) < 2 * by_name[k].half, k
+        assert abs(float(np.mean(out[k])) - by_name[k].value) < (1e-4 if k == "rate" else by_name[k].half), k
     assert by_name["elbo"].value == pytest.approx(-by_name["rate"].value - by_name["distortion"].value, abs=1e-3)
-
-
-def data_batch(x):
-    from genjax.types import Batch
-
-    return Batch(x)
 
 
 def parts(n=40, test=True, stream=False):
@@ -164,7 +148,7 @@ def test_reference_and_floor_are_of_unlike_images():
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["--metrics", "fid"], "there is no such metric. There are elbo, fd"),
+        (["--metrics", "fid"], "there is no such metric. There are elbo, nll"),
         (["--metrics", "elbo"], "has no elbo"),
         (["--metrics", "is", "--features", "pixels"], "no classifier"),
         (["--n", "3"], "at least 4"),
@@ -193,9 +177,8 @@ def test_a_folder_that_is_no_run(tmp_path, capsys):
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_the_file_keeps_other_records_and_drops_those_of_a_state_that_is_gone(gan, tmp_path):
-    run = train.open_run(gan)
-    (r,) = evaluate(run, real_of(dataset_of_run(run), n=100), pixels(), Request("fd"))
+def test_the_file_keeps_other_records_and_drops_those_of_a_state_that_is_gone(tmp_path):
+    r = Record(Protocol("fd", 100, "test", "made", "5e", 9), Subject("gan_a", "c", 0, 4, "old", True), 1.0)
     wider = dataclasses.replace(r, protocol=dataclasses.replace(r.protocol, n=200))
     evalfile.write_eval(tmp_path, [r], {})
     evalfile.write_eval(tmp_path, [wider], {"when": "now"})
