@@ -27,6 +27,7 @@ class Config:
     z_dim: int = train.structure(32, ge=1)  # latent dimensions
     data: str = train.structure("digits")  # embedded or TFDS name, folder of images, or .npz
     image_size: int = train.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
+    validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters generator and discriminator
     width: int = train.structure(64, ge=1)  # channels at half the image's size
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate, both players

@@ -26,6 +26,7 @@ class Config:
     z_dim: int = train.structure(32, ge=1)  # latent dimensions
     data: str = train.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
     image_size: int = train.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
+    validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters encoder and decoder
     width: int = train.structure(16, ge=1)  # channels of the first stage
     n_blocks: int = train.structure(1, ge=0)  # residual blocks a stage

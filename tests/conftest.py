@@ -81,3 +81,23 @@ def short_tmp():
     """A temporary folder with a short path (sockets, messages)."""
     with tempfile.TemporaryDirectory(prefix="gj") as d:
         yield Path(d)
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """`smoke_run(name, seed) -> folder` of a finished short run of a recipe; made once, so copy it to spoil it."""
+    import dataclasses
+
+    from genjax import recipes, train
+
+    folder = tmp_path_factory.mktemp("smoke")
+
+    def made(name: str, seed: int = 0) -> Path:
+        run = folder / f"{name}{seed}"
+        if not run.exists():
+            recipe = recipes.load(name)
+            options = train.Options(run_dir=str(run), quiet=True, log_every=2, save_every=2, sample_every=100)
+            assert recipe.main(dataclasses.replace(recipe.SMOKE, seed=seed), options) == 0
+        return run
+
+    return made

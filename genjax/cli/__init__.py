@@ -27,15 +27,20 @@ COMMANDS = {
     "train": Command("train", "EXPERIMENT [--FIELD VALUE ...]", "train a recipe, or continue its run"),
     "sample": Command("use", "RUN --n N --out F.png|F.npz", "draw images from a trained run"),
     "score": Command("use", "RUN IMAGES --out F.csv|F.json", "what a trained run says about given images"),
+    "eval": Command("measure", "RUN [--metrics M,...] [--n N]", "measure a run: numbers with protocol and interval"),
+    "compare": Command("measure", "RUN RUN [...]", "runs measured alike, as a table and one self-contained page"),
     "report": Command("use", "RUN [RUN ...]", "one self-contained HTML page of a run or a comparison"),
     "digest": Command("use", "RUN", "SHA-256 of a run's last state: equal digests, equal runs"),
     "extract": Command("use", "RUN --member I --out DIR", "one member of a run of several as a run of its own"),
     "plan": Command("plan", "EXPERIMENT [--device D] [--mesh M]", "what a step costs on devices you may not have"),
-    "results": Command("show", "", "the recorded results of the shipped recipes"),
+    "results": Command("results", "[--write]", "the README's tables of results, held to the committed records"),
     "features": Command("features", "[import FILE]", "the feature nets of distances; FID's weights from a file"),
     "list": Command("show", "", "the shipped recipes"),
     "doctor": Command("show", "[--data-dir DIR]", "devices, versions, data, disk, and what is missing"),
 }
+
+FUNCTIONS = {"list": "list_recipes", "eval": "evaluate"}
+"""Functions of commands whose names Python has given away."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +78,7 @@ def run(argv: list[str]) -> int:
         near = recipes.nearest(name, list(COMMANDS))
         raise UsageError(f"{name}: there is no such command.{near} `genjax --help` shows all.")
     module = importlib.import_module(f"genjax.cli.{COMMANDS[name].module}")
-    return getattr(module, name if name != "list" else "list_recipes")(rest) or 0
+    return getattr(module, FUNCTIONS.get(name, name))(rest) or 0
 
 
 def say(message: object, code: int) -> int:

@@ -1,15 +1,13 @@
-"""Commands that look and change nothing: `list`, `results`, `doctor`."""
+"""Commands that look and change nothing: `list`, `doctor`."""
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from genjax import __version__, recipes
 from genjax.cli.cache import cache_folder
@@ -32,36 +30,6 @@ def list_recipes(argv: Sequence[str]) -> None:
         return
     print(table(rows))
     print("\ngenjax train NAME          train one;  genjax train NAME --help lists its flags")
-
-
-def results(argv: Sequence[str]) -> None:
-    """`genjax results`: the committed records in experiments/results, one line each.
-
-    A record is a JSON object with `experiment, command, seeds, device, seconds` and `metrics`, a dict from name to a
-    number or to `{"mean": m, "sd": s}` over the seeds.
-    """
-    _no_flags(argv, "genjax results")
-    folder = recipes.folder() / "results"
-    rows = [_record(path) for path in sorted(folder.glob("*.json"))]
-    if not rows:
-        print(f"There are no records in {folder}.")
-        return
-    print(table([("experiment", "metrics", "seeds", "minutes", "device", "command"), *rows]))
-
-
-def _record(path: Path) -> tuple[str, ...]:
-    try:
-        r = json.loads(path.read_text(encoding="utf-8"))
-        metrics = ", ".join(f"{k} {_value(v)}" for k, v in r["metrics"].items())
-        seeds = r["seeds"] if isinstance(r["seeds"], int) else len(r["seeds"])
-        minutes = f"{r['seconds'] / 60:.1f}"
-        return str(r["experiment"]), metrics, str(seeds), minutes, str(r["device"]), str(r["command"])
-    except (ValueError, KeyError, TypeError) as e:
-        raise UsageError(f"{path}: not a result record ({type(e).__name__}: {e}).") from None
-
-
-def _value(v: Any) -> str:
-    return f"{v['mean']:.4g} +- {v['sd']:.2g}" if isinstance(v, dict) else f"{v:.4g}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ from genjax.cli.flags import flag, parse
 from genjax.errors import UsageError
 
 CHUNK = 64
-"""Images drawn or scored at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
+"""Images scored at once. Fixed, so that what is said of an image does not depend on how many there are."""
 
 
 @dataclass(frozen=True)
@@ -60,33 +60,15 @@ def draw(run: Any, n: int, seed: int = 0, label: int | None = None) -> tuple[Any
     Raises:
         UsageError: a label for an unconditional run, or one out of range.
     """
-    import jax
-    import numpy as np
+    from genjax import train
+    from genjax.train import drawing
 
-    from genjax import rng, train, viz
-
-    model, n_classes = run.experiment.model, run.experiment.model.n_classes
+    n_classes = run.experiment.model.n_classes
     if label is not None and n_classes == 0:
         raise UsageError(f"--label={label}: {run.name} is not class-conditional; leave --label out.")
     if label is not None and not 0 <= label < n_classes:
         raise UsageError(f"--label={label}: {run.name} has classes 0 to {n_classes - 1}.")
-    params, state = train.evaluation(run.state)
-    key = rng.named(jax.random.key(seed), "sample")
-
-    @jax.jit
-    def chunk(params, state, key, y):
-        return run.experiment.transform.inverse(model.sample(params, state, key, CHUNK, y))
-
-    padded = math.ceil(n / CHUNK) * CHUNK
-    labels = None
-    if n_classes:
-        in_turn = np.arange(padded, dtype=np.int32) % n_classes
-        labels = in_turn if label is None else np.full_like(in_turn, label)
-    images = []
-    for first in range(0, padded, CHUNK):
-        y = None if labels is None else labels[first : first + CHUNK]
-        images.append(viz.to_uint8(chunk(params, state, rng.at_step(key, first), y)))
-    return np.concatenate(images)[:n], None if labels is None else labels[:n]
+    return drawing.draw(run.experiment, *train.evaluation(run.state), n, seed, label)
 
 
 @dataclass(frozen=True)

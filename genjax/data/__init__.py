@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from genjax.data.door import load
     from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, take
     from genjax.data.source import Source, make_source, once, resident, streamed
+    from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
     from genjax.data.synthetic import Mixture, grid, ring
     from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_plane, to_signed, to_unit
@@ -24,6 +25,7 @@ _HOME = {
     "door": ("load",),
     "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take"),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
+    "split": ("hold_out", "part"),
     "stacks": ("stacked",),
     "synthetic": ("Mixture", "grid", "ring"),
     "transforms": ("Transform", "binarize", "compose", "dequantize", "to_levels", "to_plane", "to_signed", "to_unit"),
@@ -36,6 +38,7 @@ __all__ = [  # noqa: RUF022  (by module)
     "load",
     "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take",
     "Source", "make_source", "once", "resident", "streamed",
+    "hold_out", "part",
     "stacked",
     "Mixture", "grid", "ring",
     "Transform", "binarize", "compose", "dequantize", "to_levels", "to_plane", "to_signed", "to_unit",

@@ -61,11 +61,13 @@ class Spec:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set: its training part, its test part (None where it has none), and what it is."""
+    """A data set: its training part, its test part (None where it has none), what it is, and what was held out."""
 
     train: Images | Records
     test: Images | Records | None
     spec: Spec
+    validation: Images | Records | None = None
+    """Training images that nothing is trained on; None where none were held out."""
 
 
 def size(part: Images | Records) -> int:

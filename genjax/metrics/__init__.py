@@ -15,6 +15,8 @@ from genjax.metrics.frechet import Moments as Moments
 from genjax.metrics.frechet import frechet_distance as frechet_distance
 from genjax.metrics.frechet import frechet_infinity as frechet_infinity
 from genjax.metrics.frechet import moments as moments
+from genjax.metrics.interval import Interval as Interval
+from genjax.metrics.interval import interval as interval
 from genjax.metrics.kernel import kernel_distance as kernel_distance
 from genjax.metrics.kernel import kernel_distance_subsets as kernel_distance_subsets
 from genjax.metrics.latents import active_units as active_units
@@ -35,6 +37,16 @@ from genjax.metrics.modes import mode_coverage as mode_coverage
 from genjax.metrics.modes import stacked_coverage as stacked_coverage
 from genjax.metrics.neighbours import Neighbours as Neighbours
 from genjax.metrics.neighbours import nearest_neighbours as nearest_neighbours
+from genjax.metrics.protocol import Difference as Difference
+from genjax.metrics.protocol import Protocol as Protocol
+from genjax.metrics.protocol import Record as Record
+from genjax.metrics.protocol import Subject as Subject
+from genjax.metrics.protocol import check_alike as check_alike
+from genjax.metrics.protocol import compare as compare
+from genjax.metrics.protocol import from_json as from_json
+from genjax.metrics.protocol import over_seeds as over_seeds
+from genjax.metrics.protocol import unlike as unlike
+from genjax.metrics.resampling import half_samples as half_samples
 from genjax.metrics.score import inception_score as inception_score
 from genjax.metrics.sharpness import Sharpness as Sharpness
 from genjax.metrics.sharpness import Spectrum as Spectrum

@@ -17,6 +17,7 @@ from genjax.report.members import Member, members, sample_folder, stack
 from genjax.report.pictures import Pictures
 from genjax.train.checkpoint import digest as leaves_digest
 from genjax.train.checkpoint import read_leaves, tree_digest
+from genjax.train.dataset import dataset_of
 from genjax.train.health import Said, read_findings
 from genjax.train.members import flags_of
 from genjax.train.record import MANIFEST, METRICS, read_config, read_json
@@ -196,9 +197,8 @@ def _family_of(rows: Mapping[str, Any]) -> str:
 def _dataset(run: Any, record: Mapping[str, Any], problems: list[str]) -> data.Dataset | None:
     """The run's data set; None, with the reason among the problems, where it is not to be had or is another one now."""
     options = record.get("options", {})
-    size = {"image_size": run.config.image_size} if getattr(run.config, "image_size", None) else {}
     try:
-        dataset = data.load(run.config.data, data_dir=options.get("data_dir"), **size)
+        dataset = dataset_of(run.config, options.get("data_dir"))
     except (UsageError, OSError) as e:
         problems.append(f"The data set could not be loaded, so there are no real images here: {e}")
         return None

@@ -6,10 +6,10 @@ from html import escape
 import numpy as np
 
 from genjax import viz
+from genjax.metrics.interval import interval
 from genjax.report import html, words
 from genjax.report.members import Member, groups
 from genjax.train.display import FAVOURITES
-from genjax.train.interval import interval
 
 DISCRIMINATOR = tuple(
     words.Chart((f"d/{of}_{kind}",), f"Discriminator's {kind}, {name} images", words.DISCRIMINATOR)

@@ -1,9 +1,10 @@
 """Training: the step builder, the loop, and what makes a run a folder that can be resumed."""
 
+from genjax.metrics.interval import interval
 from genjax.train.config import Options, check, run_only, structure, value
+from genjax.train.evalfile import read_eval
 from genjax.train.experiment import Experiment
 from genjax.train.extract import extract
-from genjax.train.interval import interval
 from genjax.train.loop import Every, Fitted, Progress, fit
 from genjax.train.members import Members, members_of
 from genjax.train.opened import Run, load, open_run
@@ -41,6 +42,7 @@ __all__ = [
     "members_of",
     "open_run",
     "population",
+    "read_eval",
     "read_metrics",
     "run",
     "run_only",

@@ -101,8 +101,9 @@ class Options:
     log_every: int = run_only(100, ge=1)  # steps that a row of metrics.jsonl averages over
     save_every: int = run_only(500, ge=1)  # steps between checkpoints
     sample_every: int = run_only(500, ge=1)  # steps between sample grids
+    eval_every: int = run_only(0, ge=0)  # steps between evaluations on the part held out by --validation; 0: none
     keep: int = run_only(2, ge=1)  # newest checkpoints to keep
-    keep_best: str = run_only("")  # also keep the checkpoint with the best min:METRIC or max:METRIC
+    keep_best: str = run_only("")  # also keep the best by min:METRIC or max:METRIC; with --eval-every: by validation
     tensorboard: bool = run_only(False)  # write TensorBoard event files too (extra `logs`)
     compile_cache: bool = run_only(True)  # keep compiled programs in the user's cache folder
     quiet: bool = run_only(False)  # print no progress

@@ -17,6 +17,7 @@ from genjax.train.metrics_log import numbers
 from genjax.train.opened import open_run
 from genjax.train.run import command
 from genjax.train.samples import member_folder
+from genjax.train.validation import VALIDATION
 
 
 class Extracted(NamedTuple):
@@ -62,6 +63,12 @@ def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
                 if row["step"] <= opened.step:
                     log.append(_share(row, i, opened.members.n))
             log.sync()
+        if (run / VALIDATION).exists():
+            with record.MetricsLog(folder.path / VALIDATION) as log:
+                for row in record.read_rows(run / VALIDATION):
+                    if row["step"] <= opened.step:
+                        log.append(_share(row, i, opened.members.n))
+                log.sync()
         if (where := run / "samples" / member_folder(i)).is_dir():
             shutil.copytree(where, folder.path / "samples")
         with Checkpoints(folder.path / "checkpoints") as checkpoints:

@@ -50,7 +50,7 @@ def manifest(command: Sequence[str], data: Mapping[str, Any] | None = None, mesh
         XLA flags, jax settings, host, data fingerprint, command, start time.
     """
     devices = jax.devices()
-    commit, dirty = _checkout(Path(__file__).resolve().parents[2])
+    commit, dirty = checkout()
     return {
         "started": now(),
         "command": list(command),
@@ -111,7 +111,7 @@ def _cpu_model() -> str:
     return platform.processor()
 
 
-def _checkout(root: Path) -> tuple[str | None, bool | None]:
+def checkout(root: Path = Path(__file__).resolve().parents[2]) -> tuple[str | None, bool | None]:
     """`(commit, whether tracked files were changed)` of the git checkout at `root`, Nones where it is none."""
     if not (root / ".git").exists():
         return None, None

@@ -16,6 +16,7 @@ from genjax.errors import RunFailure, UsageError
 from genjax.train import distributed, mesh, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
+from genjax.train.dataset import dataset_of
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
 from genjax.train.exit_guard import say
@@ -29,6 +30,7 @@ from genjax.train.populated import populated, roots_of
 from genjax.train.population import shares
 from genjax.train.samples import grids
 from genjax.train.signals import Signals
+from genjax.train.validation import PREFIX, Ledger, Validation, validation
 from genjax.train.watch import said
 
 
@@ -57,8 +59,7 @@ def run(
     """
     options = options or Options()
     name = experiment_name(file)
-    best = _best(options.keep_best)
-    dataset = data.load(cfg.data, data_dir=options.data_dir, image_size=cfg.image_size or None)
+    dataset = dataset_of(cfg, options.data_dir)
     if getattr(cfg, "conditional", False) and not dataset.spec.n_classes:
         raise UsageError(
             f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
@@ -77,6 +78,8 @@ def run(
     else:
         experiment = populated(experiment, members, lambda c: built(build, c, dataset.spec))
         source = shares(dataset.train, cfg.batch_size, experiment.transform, members.n)
+    checks = validation(experiment, dataset, layout) if options.eval_every else None
+    options, best = _best(options, checks)
     writer = _tensorboard(options)
     group = distributed.group()
     here = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed, members))
@@ -103,7 +106,7 @@ def run(
         )
         this = _Run(
             name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group, members,
-            dataset,
+            dataset, checks,
         )  # fmt: skip
         try:
             return this.go(new)
@@ -135,9 +138,11 @@ class _Run:
     members: Members | None = None
     dataset: data.Dataset | None = None
     """What the monitor takes real images from."""
+    checks: Validation | None = None
     stopped: int = 0
     """The signal that any process received and all have agreed to stop for."""
     row: dict[str, Any] = dataclasses.field(default_factory=dict)
+    ledger: Ledger | None = None
 
     def go(self, new: bool) -> int:
         """From the newest sealed step to the last one, or to a signal; the exit code."""
@@ -162,6 +167,7 @@ class _Run:
             if log is not None:
                 log.truncate_to(lambda s: s <= at - len(pending))
                 self.row = (record.read_rows(log.path) or [{}])[-1]
+            self.ledger = stack.enter_context(Ledger(self.checks, self.folder.path, at, log is not None))
             display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet))
             board = self.writer(self.folder.path / "tensorboard", at) if self.writer and log is not None else None
             if board is not None:
@@ -179,7 +185,7 @@ class _Run:
         def on_row(row):
             if log is None:  # another process's to write
                 return
-            if not self.row and self.best is not None and self.best[1] not in row:
+            if not self.row and self.best is not None and not self.checks and self.best[1] not in row:
                 at, names = row["step"], ", ".join(row)
                 say_once(f"keep_best: there is no metric {self.best[1]!r} at step {at}, only {names}.")
             self.row = row
@@ -197,14 +203,26 @@ class _Run:
             extra = {"pending": record.to_json(progress.pending), "seconds": progress.seconds}
             extra |= {"failed": record.to_json(progress.failed)} if progress.failed else {}
             extra |= journal.stored()
-            self.checkpoints.save(progress.step, progress.state, extra, self._metric())
+            self.checkpoints.save(progress.step, progress.state, extra, self._metric(progress.step))
 
+        def check(progress: Progress):
+            """An evaluation, and the checkpoint that may be the best."""
+            assert self.ledger is not None
+            row = self.ledger.look(progress.step, progress.state)
+            if not self.options.quiet:
+                said = ", ".join(f"{k} {v:.5g}" for k, v in over_members(row).items() if k != "step")
+                say_once(f"step {progress.step}: {said}")
+            save(progress)
+
+        every = [Every(sample_every, grid), Every(self.options.save_every, save)]
+        if self.checks is not None:
+            every.insert(1, Every(self.options.eval_every, check))
         if int(state.step) == 0:
             grid(Progress(0, state, [], 0.0))
         try:
             fitted = fit(
                 self.experiment.step, state, self.source, key, steps=steps, log_every=self.options.log_every,
-                on_row=on_row, every=(Every(sample_every, grid), Every(self.options.save_every, save)),
+                on_row=on_row, every=every,
                 stop=lambda: self.signals.received or 0, layout=self.layout, agree=self._agree, pending=pending,
                 seconds=seconds, failed=failed, monitor=journal.monitor,
             )  # fmt: skip
@@ -254,8 +272,10 @@ class _Run:
         say_once(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
         return 0
 
-    def _metric(self) -> float | None:
-        return None if self.best is None else over_members(self.row).get(self.best[1])
+    def _metric(self, step: int) -> float | None:
+        """What the best checkpoint is ranked by: of this step's evaluation, or of the last row where none is made."""
+        row = self.row if self.checks is None or self.ledger is None else self.ledger.at(step)
+        return None if self.best is None else over_members(row).get(self.best[1])
 
     def last_good(self, e: RunFailure) -> str:
         """A line that names the last good checkpoint, empty where the failure tells of it already."""
@@ -318,14 +338,24 @@ def _shell(value: Any) -> str:
     return shlex.quote(str(value))
 
 
-def _best(text: str) -> tuple[Literal["min", "max"], str] | None:
-    """`min:loss` -> ("min", "loss")."""
+def _best(options: Options, checks: Validation | None) -> tuple[Options, tuple[Literal["min", "max"], str] | None]:
+    """`min:loss` -> ("min", "loss"), and the options with what `keep_best` then is.
+
+    Raises:
+        UsageError: it is not of that form; or it names a metric of validation without any, or another one with it.
+    """
+    text = options.keep_best or (checks.best if checks else "")
     if not text:
-        return None
+        return options, None
     how, _, metric = text.partition(":")
     if how not in ("min", "max") or not metric:
         raise UsageError(f"keep_best={text!r}: must be min:METRIC or max:METRIC, for example min:loss.")
-    return ("min" if how == "min" else "max"), metric
+    if checks is None and metric.startswith(PREFIX):
+        raise UsageError(f"keep_best={text!r}: nothing is evaluated on validation. Add --eval-every STEPS.")
+    if checks is not None and metric not in checks.names:
+        names = ", ".join(checks.names)
+        raise UsageError(f"keep_best={text!r}: with --eval-every the best is chosen on validation, by one of {names}.")
+    return dataclasses.replace(options, keep_best=text), ("min" if how == "min" else "max", metric)
 
 
 def _tensorboard(options: Options) -> Callable[[Path, int], Any] | None:

@@ -83,6 +83,16 @@ def spared(metrics: Mapping[int, float | None], keep: int, keep_best: Literal["m
     return stay | {min(ranked)[1]} if ranked and keep_best else stay
 
 
+def best(folder: epath.Path, how: Literal["min", "max"]) -> int | None:
+    """The sealed step with the best metric, as `spared` ranks them; None where none has a metric."""
+    metrics = {}
+    for step in sealed(folder):
+        with contextlib.suppress(seal.Damage):
+            metrics[step] = seal.read(folder / str(step))["metric"]
+    ranked = [(-m if how == "max" else m, s) for s, m in metrics.items() if m is not None]
+    return min(ranked)[1] if ranked else None
+
+
 def discard(folder: epath.Path, step: int) -> None:
     """Remove a step: first by a rename into the trash."""
     trash, name = folder / TRASH, str(step)

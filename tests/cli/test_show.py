@@ -1,4 +1,4 @@
-"""list, results, doctor."""
+"""list, doctor."""
 
 import json
 
@@ -11,7 +11,6 @@ from genjax.cli import cache, show
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     """A folder of recipes of its own."""
-    (tmp_path / "results").mkdir()
     (tmp_path / "vae_a.py").write_text(
         '"""A VAE on a.   genjax train vae_a\nMore."""\nraise RuntimeError("never run")\n'
     )
@@ -27,24 +26,6 @@ def test_list_reads_docstrings_without_running(shelf, capsys):
     assert lines[:2] == ["gan_b  A GAN on b.", "vae_a  A VAE on a.   genjax train vae_a"]
     assert "_helper" not in "".join(lines)
     assert cli.main(["list", "x"]) == 2
-
-
-def test_results_is_a_plain_table(shelf, capsys):
-    record = {"experiment": "vae_a", "command": "genjax train vae_a", "seeds": [0, 1, 2], "device": "2 CPU cores"}
-    record |= {"seconds": 90, "metrics": {"elbo": {"mean": -101.234567, "sd": 0.25}, "rate": 20.0}}
-    (shelf / "results" / "vae_a.json").write_text(json.dumps(record))
-    assert cli.main(["results"]) == 0
-    head, row = capsys.readouterr().out.splitlines()
-    assert head.split() == ["experiment", "metrics", "seeds", "minutes", "device", "command"]
-    assert "elbo -101.2 +- 0.25, rate 20" in row
-    assert row.index("vae_a") == head.index("experiment")
-    assert " 1.5 " in row
-
-
-def test_results_names_a_bad_record(shelf, capsys):
-    (shelf / "results" / "x.json").write_text("{}")
-    assert cli.main(["results"]) == 2
-    assert "x.json" in capsys.readouterr().err
 
 
 def test_doctor_says_what_is_here_and_what_is_missing(capsys, monkeypatch, tmp_path):

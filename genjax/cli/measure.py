@@ -1,0 +1,167 @@
+"""Commands that measure runs: `eval` and `compare`."""
+
+import dataclasses
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genjax.cli import cache
+from genjax.cli.flags import flag, parse
+from genjax.cli.show import table
+from genjax.errors import UsageError
+
+CHECKPOINTS = ("both", "last", "best")
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure a run and write eval.json in its folder: each number with its protocol, interval and floor."""
+
+    run: str = flag(help="a run's folder", positional=True)
+    metrics: str = flag("", help="which, comma-separated; without it all that apply and are not costly")
+    n: int | None = flag(None, help="images to draw; without it as many as the reference has, at most 10,000")
+    seed: int = flag(0, help="of the evaluation's own draws: same seed, same numbers")
+    split: str = flag("", help="reference: test (default), validation or train")
+    checkpoint: str = flag("both", help="last, best (on validation, where the run keeps it), or both")
+    features: str = flag("", help="feature net to compare images in, or pixels; without it the data set's own net")
+    weights: str = flag("average", help="average (where the run keeps a moving average) or trained")
+    temperature: float = flag(1.0, help="standard deviation of the latents")
+    data_dir: str | None = flag(None, help="TFDS folder; without it the one that the run was trained from")
+    member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
+
+
+def evaluate(argv: Sequence[str]) -> None:
+    """`genjax eval RUN [--metrics M,...] [--n N] [--seed S] ...`."""
+    args = parse(Eval, argv, "genjax eval")
+    _check(args)
+    from genjax import train
+    from genjax.metrics.spaces import space_of
+    from genjax.train import evalfile, record
+    from genjax.train.dataset import dataset_of_run
+    from genjax.train.evaluate import Request
+    from genjax.train.evaluate import evaluate as measure
+    from genjax.train.real import real_of
+
+    last = train.open_run(args.run, member=args.member)
+    best = evalfile.best_of(args.run)
+    if best is None and args.checkpoint == "best":
+        raise UsageError(
+            f"--checkpoint=best: {args.run} has no checkpoint chosen on validation. "
+            "Train with --validation N --eval-every STEPS."
+        )
+    real = real_of(dataset_of_run(last, args.data_dir), args.split, args.n)
+    space = space_of(args.features, real.name, last.spec.shape)
+    cache.enable()
+    request = Request(args.metrics, args.seed, args.weights, args.temperature)
+    seconds: dict[str, float] = {}
+
+    def told(name: str, took: float) -> None:
+        seconds[name] = round(seconds.get(name, 0.0) + took, 3)
+        print(f"{name}: {took:.1f} s", file=sys.stderr, flush=True)
+
+    records: list[Any] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if args.checkpoint != "best" or (best and best[0] == last.step):
+            records = measure(last, real, space, request, on_metric=told)
+        if best is not None and args.checkpoint != "last":
+            if best[0] == last.step:
+                chosen = [_as_best(r, best[1]) for r in records]
+                records = chosen if args.checkpoint == "best" else [*records, *chosen]
+            else:
+                run = train.open_run(args.run, best[0], args.member)
+                records += measure(run, real, space, request, "best", best[1], told)
+    for text in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
+        print(f"genjax: {text}", file=sys.stderr)
+    here = record.manifest([*sys.argv[:1], *argv])
+    device = {k: here[k] for k in ("device_kind", "cpu_count", "jax", "jaxlib", "numpy", "python")}
+    session = {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": seconds, **device}
+    try:
+        evalfile.write_eval(args.run, records, session)
+    except OSError as e:
+        raise UsageError(f"RUN={args.run}: eval.json cannot be written ({e.strerror}).") from None
+    print(records_table(records))
+    print(f"{len(records)} records: {os.path.join(args.run, evalfile.EVAL)}")
+
+
+def _check(args: Eval) -> None:
+    if args.checkpoint not in CHECKPOINTS:
+        raise UsageError(f"--checkpoint={args.checkpoint}: must be one of {', '.join(CHECKPOINTS)}.")
+    if args.weights not in ("average", "trained"):
+        raise UsageError(f"--weights={args.weights}: must be average or trained.")
+    if not 0 <= args.seed < 2**31:
+        raise UsageError(f"--seed={args.seed}: must be at least 0, and below 2**31.")
+    if not (math.isfinite(args.temperature) and args.temperature > 0):
+        raise UsageError(f"--temperature={args.temperature}: must be above 0.")
+
+
+def _as_best(r: Any, chosen_by: str) -> Any:
+    """The record of the last checkpoint as that of the best, which it is."""
+    return dataclasses.replace(
+        r, protocol=dataclasses.replace(r.protocol, checkpoint="best"),
+        subject=dataclasses.replace(r.subject, chosen_by=chosen_by),
+    )  # fmt: skip
+
+
+def records_table(records: Sequence[Any]) -> str:
+    """Records as plain text: metric, checkpoint, value with half its 95 % interval, floor, N and reference."""
+    rows = [("metric", "checkpoint", "value", "floor", "n", "reference")]
+    for r in records:
+        p = r.protocol
+        floor = "" if r.floor is None else f"{r.floor:.4g}"
+        rows.append((p.metric, f"{p.checkpoint} (step {r.subject.step})", said(r), floor, str(p.n),
+                     f"{p.reference} {p.split}, {p.n_reference}"))  # fmt: skip
+    return table(rows)
+
+
+def said(r: Any) -> str:
+    """`1.234 +- 0.05`: value and half its 95 % interval."""
+    return f"{r.value:.4g} +- {r.half:.2g}" if math.isfinite(r.half) else f"{r.value:.4g}"
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Runs side by side: a table, and a self-contained page. Runs that differ in their seed alone become one."""
+
+    run: tuple[str, ...] = flag(help="folders of runs that `genjax eval` has measured alike", positional=True)
+    out: str | None = flag(None, help="page to write; without it compare.html beside the first run")
+    checkpoint: str = flag("last", help="last, or best (on validation)")
+    record: str | None = flag(None, help="also write the numbers over seeds as a record, .json, for `genjax results`")
+
+
+def compare(argv: Sequence[str]) -> None:
+    """`genjax compare RUN RUN ... [--out F.html] [--record F.json]`."""
+    args = parse(Compare, argv, "genjax compare")
+    if not args.run:
+        raise UsageError("compare: name the runs: genjax compare RUN RUN ...")
+    if args.checkpoint not in CHECKPOINTS[1:]:
+        raise UsageError(f"--checkpoint={args.checkpoint}: must be last or best.")
+    if args.record is not None and Path(args.record).suffix != ".json":
+        raise UsageError(f"--record={args.record}: write a file that ends in .json.")
+    from genjax.report import versus, versus_page
+
+    sides = versus.sides(args.run, args.checkpoint)
+    rows = versus.rows(sides)
+    cache.enable()
+    out = args.out or str(Path(args.run[0]).resolve().parent / "compare.html")
+    versus_page.write(sides, rows, args.checkpoint, out)
+    if args.record is not None:
+        versus.write_record(sides, args.record)
+    print(table(_compared(sides, rows)))
+    print(out)
+
+
+def _compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]]:
+    """A row a metric, a column a side; `*` marks the one that is ahead of all others beyond their intervals."""
+    shown: list[tuple[str, ...]] = [("metric", *(s.name for s in sides), "floor", "n")]
+    for row in rows:
+        there = next(r for r in row.records if r is not None)
+        cells = ["-" if r is None else said(r) + " *" * (i == row.best) for i, r in enumerate(row.records)]
+        shown.append((row.metric, *cells, "" if row.floor is None else f"{row.floor:.4g}", str(there.protocol.n)))
+    return shown

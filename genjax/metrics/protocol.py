@@ -1,0 +1,241 @@
+"""A number and how it was measured: records, what may be compared with what, means over seeds.
+
+A record has three parts. Its `Protocol` says how the number was measured: two numbers compare only where all of it is
+equal. Its `Subject` says what was measured: that is what a comparison is between, so it may differ. The rest is the
+value, how sure it is, and its floor: the same metric of real data. No clock and no path is in a record: the same
+evaluation gives the same record, to the bit.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genjax.errors import UsageError
+from genjax.metrics.interval import interval
+
+Bounds = tuple[float, float]
+"""The ends of a 95 % confidence interval."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a number was measured.
+
+    Attributes:
+        metric: its name, with unit or feature space where it has one: `elbo`, `fd_mnist`.
+        n: generated images, or examples that a likelihood is over.
+        split: of the reference: `test`, `validation` or `train`.
+        reference: the data set's name.
+        reference_sha256: of the very arrays compared with: pixels, or what the model sees (binarised, with noise).
+        n_reference: how many examples these are.
+        features: the feature space's name; empty where the metric has none.
+        features_sha256: of the feature net's weights; empty for a space without any.
+        quantisation: what was done to values before they were measured.
+        resize: what was done to sizes.
+        checkpoint: `last`, or `best` on validation.
+        weights: `average` where the run keeps a moving average, or `trained`: those under training in any case.
+        temperature: standard deviation of the latents that images were drawn from; 1 is the model's prior.
+        settings: the metric's own numbers, as sorted pairs: (("k", 5),).
+        definition: grows when the metric is computed otherwise than before.
+    """
+
+    metric: str
+    n: int
+    split: str
+    reference: str
+    reference_sha256: str
+    n_reference: int
+    features: str = ""
+    features_sha256: str = ""
+    quantisation: str = "none"
+    resize: str = "none"
+    checkpoint: str = "last"
+    weights: str = "average"
+    temperature: float | int = 1.0
+    settings: tuple[tuple[str, float | int | str], ...] = ()
+    definition: int = 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was measured, and with which code.
+
+    Attributes:
+        recipe: its name.
+        config_sha256: of the configuration without its seed and its run-only fields.
+        seed: the run's; -1 for several runs.
+        step: training steps done.
+        state_sha256: `genjax digest` of the checkpoint.
+        ema: whether the weights were a moving average.
+        eval_seed: of the evaluation's own draws.
+        chosen_by: what the best checkpoint is the best of, `max:val/elbo`; empty for the last.
+        member: of a population; None for a run of its own.
+        version: of genjax.
+        commit: of the checkout, with `+` where files were changed; empty outside one.
+    """
+
+    recipe: str
+    config_sha256: str
+    seed: int
+    step: int
+    state_sha256: str
+    ema: bool
+    eval_seed: int = 0
+    chosen_by: str = ""
+    member: int | None = None
+    version: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A number that says what it is.
+
+    Attributes:
+        value: the number; a mean over seeds where `seeds` is not empty.
+        over_samples: 95 % interval over the samples that it was measured on; None where it has none.
+        over_seeds: 95 % interval over the seeds of training; None for fewer than two.
+        floor: the metric of as many real images in the place of the generated ones; None where there are too few, or
+            where the metric is not of images.
+        seeds: the seeds that `value` is a mean over, and their values.
+        better: `lower`, `higher`, or empty where neither is.
+        method: of `over_samples`, in words.
+    """
+
+    protocol: Protocol
+    subject: Subject
+    value: float
+    over_samples: Bounds | None = None
+    over_seeds: Bounds | None = None
+    floor: float | None = None
+    seeds: tuple[tuple[int, float], ...] = ()
+    better: str = ""
+    method: str = ""
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The interval to show: over seeds where there are several, else over samples."""
+        return self.over_seeds or self.over_samples
+
+    @property
+    def half(self) -> float:
+        """Half the width of `bounds`; NaN where there are none."""
+        return math.nan if self.bounds is None else (self.bounds[1] - self.bounds[0]) / 2
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as nested dicts, its name and value first."""
+        protocol = {**dataclasses.asdict(self.protocol), "settings": dict(self.protocol.settings)}
+        rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)[2:]}
+        rest |= {"seeds": {str(seed): value for seed, value in self.seeds}}
+        parts = {"protocol": protocol, "subject": dataclasses.asdict(self.subject)}
+        return {"metric": self.protocol.metric, **rest, **parts}
+
+
+def from_json(value: Mapping[str, Any]) -> Record:
+    """The record that `Record.to_json` wrote, numbers that JSON has no word for included.
+
+    Raises:
+        UsageError: it is not a record, or one of another genjax.
+    """
+    try:
+        kept: dict[str, Any] = {f.name: value[f.name] for f in dataclasses.fields(Record)}
+        protocol: dict[str, Any] = dict(kept["protocol"])
+        protocol["settings"] = tuple(sorted(protocol["settings"].items()))
+        kept["protocol"] = Protocol(**protocol)
+        kept["subject"] = Subject(**kept["subject"])
+        kept["seeds"] = tuple((int(seed), float(v)) for seed, v in kept["seeds"].items())
+        for name in ("over_samples", "over_seeds"):
+            kept[name] = None if kept[name] is None else (float(kept[name][0]), float(kept[name][1]))
+        kept["value"] = float(kept["value"])  # "NaN" too
+        kept["floor"] = None if kept["floor"] is None else float(kept["floor"])
+        return Record(**kept)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
+        raise UsageError(f"not a record of this genjax ({type(e).__name__}: {e}). Measure it again.") from None
+
+
+def unlike(a: Protocol, b: Protocol) -> list[str]:
+    """What keeps two numbers from being compared: `"n: 1000 against 10000"` for each field that differs.
+
+    Example:
+        >>> of = Protocol("fd_mnist", 1000, "test", "mnist", "5e", 10000)
+        >>> unlike(of, dataclasses.replace(of, n=10000, checkpoint="best"))
+        ["n: 1000 against 10000", "checkpoint: 'last' against 'best'"]
+    """
+    one, other = dataclasses.asdict(a), dataclasses.asdict(b)
+    found = [f"{k}: {one[k]!r} against {other[k]!r}" for k in one if k != "settings" and one[k] != other[k]]
+    mine, theirs = dict(a.settings), dict(b.settings)
+    for k in sorted({*mine, *theirs}):
+        if mine.get(k) != theirs.get(k):
+            found.append(f"settings.{k}: {mine.get(k)!r} against {theirs.get(k)!r}")
+    return found
+
+
+def check_alike(records: Iterable[Record]) -> None:
+    """Refuse records that were not measured alike.
+
+    Raises:
+        UsageError: naming the metric, every field that differs and both its values.
+    """
+    first: Record | None = None
+    for record in records:
+        first = first or record
+        if differ := unlike(first.protocol, record.protocol):
+            raise UsageError(
+                f"{first.protocol.metric} of {first.subject.recipe} and {record.protocol.metric} of "
+                f"{record.subject.recipe} were not measured alike: {'; '.join(differ)}. "
+                "Measure both with the same `genjax eval`."
+            )
+
+
+class Difference(NamedTuple):
+    """How far a number is above another one, and half the 95 % interval of that; NaN where nobody knows."""
+
+    value: float
+    half: float
+
+
+def compare(a: Record, b: Record) -> Difference:
+    """b - a, where both were measured alike. The half-widths add in squares: the two are taken for independent.
+
+    Raises:
+        UsageError: the protocols differ; it names the fields and both values.
+    """
+    check_alike((a, b))
+    return Difference(b.value - a.value, math.hypot(a.half, b.half))
+
+
+def over_seeds(records: Sequence[Record]) -> Record:
+    """One record of several runs that differ in their seed: mean, and Student's interval over the seeds.
+
+    The floor is the mean of theirs; the intervals over samples fall away, being a part of that over seeds. One record
+    comes back as it is.
+
+    Raises:
+        UsageError: they were not measured alike, or are of several configurations, or one seed is there twice.
+    """
+    check_alike(records)
+    if len(records) == 1:
+        return records[0]
+    first, subjects = records[0], [r.subject for r in records]
+    for field in ("recipe", "config_sha256", "chosen_by", *(["step"] if first.protocol.checkpoint == "last" else [])):
+        found = list(dict.fromkeys(getattr(s, field) for s in subjects))
+        if len(found) > 1:
+            raise UsageError(f"seeds of one configuration, please; {field} is {found[0]}, {found[1]}.")
+    seeds = [s.seed for s in subjects]
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"{first.protocol.metric} of {first.subject.recipe}: a seed is there twice, of {seeds}.")
+    mean, half = interval(np.array([r.value for r in records], np.float64))
+    floors = [r.floor for r in records if r.floor is not None]
+    subject = dataclasses.replace(
+        first.subject, seed=-1, state_sha256="", member=None, step=max(s.step for s in subjects)
+    )
+    return dataclasses.replace(
+        first, subject=subject, value=float(mean), over_samples=None, method="",
+        over_seeds=(float(mean - half), float(mean + half)) if math.isfinite(float(half)) else None,
+        floor=float(np.mean(floors)) if floors else None,
+        seeds=tuple((r.subject.seed, r.value) for r in records),
+    )  # fmt: skip

@@ -1,0 +1,214 @@
+"""The page of `genjax compare`: numbers, samples, spectra and what they are, of runs measured alike."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genjax import data, train
+from genjax.errors import UsageError
+from genjax.metrics.protocol import Protocol, Record
+from genjax.metrics.sharpness import radial_spectrum
+from genjax.report import charts, html
+from genjax.report.versus import Row, Side
+from genjax.train.dataset import dataset_of_run
+from genjax.train.drawing import draw
+from genjax.train.evalfile import best_of
+from genjax.train.evaluate import weights_of
+from genjax.train.real import Real, real_of
+
+N_SHOWN, N_SPECTRUM = 49, 512
+"""Images of a side's grid; images of a spectrum."""
+SHARES = ("precision", "recall", "density", "coverage")
+
+NUMBERS = (
+    "Every number of a row was measured alike. After ± stands half the 95 % interval: over seeds where there are "
+    "several, else over the samples that were measured. The floor is the metric of real images in the place of the "
+    "generated ones. Bold is ahead of every other by more than the interval of their difference."
+)
+MANIFOLD = (
+    "Precision: the share of generated images that lie among the real ones. Recall: the share of real images that lie "
+    "among the generated ones. Density counts how many real neighbourhoods each generated image is in, coverage how "
+    "many real images have a generated one near. A dashed tick is what real images reach."
+)
+SPECTRA = (
+    "How much of an image is in coarse structure (left) and in fine detail (right). Below the real images on the right "
+    "means blur, above means noise or a grid."
+)
+SAMPLES = "Drawn at random, not chosen: the first of seed {seed}, from the weights that were measured."
+
+
+class Drawn(NamedTuple):
+    """Images of a side."""
+
+    name: str
+    images: np.ndarray
+    """uint8 (n, h, w, c)"""
+
+
+def write(sides: Sequence[Side], rows: Sequence[Row], checkpoint: str, out: str | os.PathLike[str]) -> Path:
+    """Write the page, whole or not at all.
+
+    Raises:
+        UsageError: a run cannot be opened, or `out` not be written.
+    """
+    first = next(r for row in rows for r in row.records if r is not None)
+    drawn, real = _draw(sides, checkpoint, first)
+    target = Path(out)
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(page(sides, rows, drawn, real), encoding="utf-8")
+        partial.replace(target)
+    except OSError as e:
+        raise UsageError(f"--out={target}: cannot be written ({e.strerror or e}).") from None
+    return target
+
+
+def page(sides: Sequence[Side], rows: Sequence[Row], drawn: Sequence[Drawn], real: Drawn | None) -> str:
+    """The HTML; `real` is left out where the data set cannot be read."""
+    names = [s.name for s in sides]
+    title = " against ".join(names) if len(names) <= 3 else f"{len(names)} models compared"
+    records = [r for row in rows for r in row.records if r is not None]
+    on = sorted({f"{r.protocol.reference} ({r.protocol.split})" for r in records})
+    header = (
+        f'<header><div class="bar"><nav aria-label="On this page"><a href="#numbers">Numbers</a>'
+        '<a href="#samples">Samples</a><a href="#spectra">Spectra</a><a href="#protocol">Protocol</a></nav>'
+        '<button type="button" id="theme" class="js-only">Dark</button></div>'
+        f'<h1>{escape(title)}</h1><p class="lead">Measured on {escape(", ".join(on))}.</p></header>\n<main>'
+    )
+    body = [
+        header,
+        html.split("Numbers", NUMBERS, _numbers(names, rows), 'id="numbers"'),
+        _manifold(names, rows),
+        _samples(drawn, real, records[0]),
+        _spectra(drawn, real),
+        _protocol(sides, rows),
+    ]
+    files = resources.files("genjax.report")
+    css, js = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)} · genjax</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
+        + "\n".join(b for b in body if b)
+        + "\n</main>\n<footer>Written by genjax. One file that loads nothing and works without a network.</footer>\n"
+        + f"<script>\n{js}</script>\n</body>\n</html>\n"
+    )
+
+
+def _numbers(names: Sequence[str], rows: Sequence[Row]) -> str:
+    two = len(names) == 2
+    head = ["", *names, *(["difference"] if two else []), "floor", "N"]
+    out = []
+    for row in rows:
+        there = next(r for r in row.records if r is not None)
+        arrow = {"higher": " ↑", "lower": " ↓"}.get(there.better, "")
+        cells = [f'<th scope="row">{escape(row.metric)}{arrow}</th>']
+        for i, r in enumerate(row.records):
+            text = "–" if r is None else escape(_said(r.value, r.half))
+            cells.append(f"<td><b>{text}</b></td>" if i == row.best else f"<td>{text}</td>")
+        if two:
+            cells.append(f"<td>{'–' if row.difference is None else escape(_said(*row.difference, sign=True))}</td>")
+        cells.append(f"<td>{'–' if row.floor is None else escape(html.number(row.floor))}</td>")
+        cells.append(f"<td>{there.protocol.n:,}</td>")
+        out.append(f"<tr>{''.join(cells)}</tr>")
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{"".join(out)}</tbody></table></div>'
+
+
+def _said(value: float, half: float, sign: bool = False) -> str:
+    text = html.number(value)
+    text = f"+{text}" if sign and value > 0 else text
+    return f"{text} ± {html.number(half)}" if math.isfinite(half) else text
+
+
+def _manifold(names: Sequence[str], rows: Sequence[Row]) -> str:
+    found = {r.metric: r for r in rows if r.metric in SHARES}
+    if not found:
+        return ""
+    there = {m: found[m].records for m in SHARES if m in found}
+    shown = {m: [None if r is None else charts.Bar(r.value, r.half) for r in records] for m, records in there.items()}
+    floors = {m: found[m].floor for m in shown}
+    space = next(r.protocol.features for row in found.values() for r in row.records if r is not None)
+    chart = f'<figure class="chart">{charts.legend(names)}{charts.bars(shown, floors, names)}</figure>'
+    return html.split("Quality and variety", f"{MANIFOLD} In the space of {space}.", chart, 'id="manifold"')
+
+
+def _samples(drawn: Sequence[Drawn], real: Drawn | None, record: Record) -> str:
+    every = [*drawn, *([real] if real is not None else [])]
+    columns = [
+        f"<h3>{escape(d.name)}</h3>{html.sheet(d.images[:N_SHOWN], f'Images: {d.name}', group='samples', most=560)}"
+        for d in every
+    ]
+    body = '<div class="columns">' + "".join(f"<div>{c}</div>" for c in columns) + "</div>"
+    text = SAMPLES.format(seed=record.subject.eval_seed)
+    return f'<section id="samples"><h2>Samples</h2><p class="soft">{escape(text)}</p>{body}</section>'
+
+
+def _spectra(drawn: Sequence[Drawn], real: Drawn | None) -> str:
+    every = [*drawn, *([real] if real is not None else [])]
+    found = {d.name: radial_spectrum(d.images) for d in every}
+    frequency = next(iter(found.values())).frequency
+    chart = charts.spectra(frequency, {k: s.power for k, s in found.items()}, real.name if real is not None else "")
+    keys = charts.legend([d.name for d in drawn], real.name if real is not None else "")
+    return html.split("Power spectra", SPECTRA, f'<figure class="chart">{keys}{chart}</figure>', 'id="spectra"')
+
+
+def _protocol(sides: Sequence[Side], rows: Sequence[Row]) -> str:
+    """How each number was measured, what is the same for all of them first."""
+    of = {row.metric: next(r for r in row.records if r is not None).protocol for row in rows}
+    said = {metric: dict(html.flat(_shown(p))) for metric, p in of.items()}
+    fields = list(dict.fromkeys(k for p in said.values() for k in p))
+    same = [k for k in fields if len({p.get(k) for p in said.values()}) == 1]
+    common, special = [(k, next(iter(said.values()))[k]) for k in same], [k for k in fields if k not in same]
+    table = html.table([(m, *(p.get(k, "–") for k in special)) for m, p in said.items()], ("", *special))
+    subjects = []
+    for s in sides:
+        about = next(iter(s.records.values())).subject
+        seeds = ", ".join(str(seed) for seed, _ in next(iter(s.records.values())).seeds) or str(about.seed)
+        subjects.append((s.name, ", ".join(s.runs), seeds, f"{about.step:,}", "yes" if about.ema else "no",
+                         about.version, about.commit[:12] + "+" * about.commit.endswith("+")))  # fmt: skip
+    head = ("", "runs", "seeds", "step", "averaged weights", "genjax", "commit")
+    text = "Numbers stand side by side only where all of this is equal; genjax refuses them otherwise."
+    body = f"{html.table(common)}<br>{table}<br><h3>What was measured</h3>{html.table(subjects, head)}"
+    return html.split("Protocol", text, body, 'id="protocol"')
+
+
+def _shown(p: Protocol) -> dict[str, object]:
+    shown = {**dataclasses.asdict(p), "settings": dict(p.settings)}
+    shown.pop("metric")
+    return {k: v for k, v in shown.items() if v not in ("", {})}
+
+
+def _draw(sides: Sequence[Side], checkpoint: str, record: Record) -> tuple[list[Drawn], Drawn | None]:
+    """The first run of each side drawn from as it was measured, and real images."""
+    drawn, real = [], None
+    for side in sides:
+        path = side.runs[0]
+        best = best_of(path) if checkpoint == "best" else None
+        run = train.open_run(path, None if best is None else best[0])
+        params, state = weights_of(run.state, record.protocol.weights)
+        seed = record.subject.eval_seed
+        images, _ = draw(run.experiment, params, state, N_SPECTRUM, seed, None, record.protocol.temperature)
+        drawn.append(Drawn(side.name, images))
+        if real is None:
+            real = _real(run, record.protocol.split)
+    return drawn, real
+
+
+def _real(run: train.Run, split: str) -> Drawn | None:
+    try:
+        found: Real = real_of(dataset_of_run(run), split)
+    except UsageError:
+        return None  # without its data a run still has its numbers
+    images = found.reference.image
+    pick = np.unique(np.linspace(0, len(images) - 1, min(N_SPECTRUM, len(images))).astype(np.int64))
+    shuffled = np.random.default_rng(0).permutation(pick)  # a set sorted by class shows all of them
+    return Drawn("Real images", data.take(found.reference, shuffled).image)

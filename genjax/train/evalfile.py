@@ -1,0 +1,57 @@
+"""`eval.json`, the records of a run, and which checkpoints they are of."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from genjax.errors import UsageError
+from genjax.metrics.protocol import Record, from_json
+from genjax.train import record, steps
+from genjax.train.evaluate import merged
+from genjax.train.jsonfile import read_json, write_json
+from genjax.train.validation import PREFIX
+
+EVAL = "eval.json"
+FORMAT = 1
+
+
+def read_eval(run: str | os.PathLike[str]) -> list[Record]:
+    """The records of a run's `eval.json`; none where there is no such file.
+
+    Raises:
+        UsageError: it is damaged, or of another genjax.
+    """
+    path = Path(run) / EVAL
+    stored = read_json(path)
+    if stored is None:
+        return []
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT or not isinstance(stored.get("records"), list):
+        raise UsageError(f"{path}: not of format {FORMAT}, which this genjax reads. `genjax eval` writes it anew.")
+    try:
+        return [from_json(r) for r in stored["records"]]
+    except UsageError as e:
+        raise UsageError(f"{path}: {e}") from None
+
+
+def write_eval(run: str | os.PathLike[str], new: Sequence[Record], session: dict[str, Any]) -> list[Record]:
+    """Put records into a run's `eval.json`, whole or not at all; all that it then holds.
+
+    Args:
+        run: the folder.
+        new: they take the place of old ones measured alike.
+        session: when, where and how long: apart from the records, which repeat to the bit.
+    """
+    records = merged(read_eval(run), list(new))
+    write_json(Path(run) / EVAL, {"format": FORMAT, "records": [r.to_json() for r in records], "session": session})
+    return records
+
+
+def best_of(run: str | os.PathLike[str]) -> tuple[int, str] | None:
+    """`(step, "max:val/elbo")` of the checkpoint that was best on validation, never on anything else; None for none."""
+    options = (record.read_config(run) or {}).get("options", {})
+    how, _, metric = str(options.get("keep_best", "")).partition(":")
+    if how not in ("min", "max") or not metric.startswith(PREFIX):
+        return None
+    step = steps.best(steps.resolved(Path(run) / "checkpoints"), "min" if how == "min" else "max")
+    return None if step is None else (step, f"{how}:{metric}")

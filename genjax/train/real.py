@@ -1,0 +1,99 @@
+"""Real data to measure a model against: the reference, and as many other real images for the floor."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from genjax import data, rng
+from genjax.errors import UsageError
+
+MOST_REFERENCE, DEFAULT_N = 50_000, 10_000
+"""Images of a reference at most; images drawn where nobody chose, at most."""
+SPLITS = ("test", "validation", "train")
+
+
+@dataclass
+class Real:
+    """The real side of an evaluation; what is made of it is made once.
+
+    Args:
+        name: the data set's.
+        split: which part the reference is.
+        reference: images to compare with.
+        others: real images, none of them in the reference, in the place of the generated ones.
+        n: images to draw from a model.
+    """
+
+    name: str
+    split: str
+    reference: data.Images
+    others: data.Images
+    n: int
+    _kept: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether there are as many other real images as generated ones."""
+        return data.size(self.others) == self.n
+
+    def kept(self, what: Any, make: Callable[[], Any]) -> Any:
+        """`make()`, made once under the name `what`."""
+        if what not in self._kept:
+            self._kept[what] = make()
+        return self._kept[what]
+
+    def sha256(self) -> str:
+        """Of the reference's pixels, sizes included."""
+
+        def make() -> str:
+            image = np.ascontiguousarray(self.reference.image)
+            return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
+
+        return self.kept("sha256", make)
+
+
+def real_of(dataset: data.Dataset, split: str = "", n: int | None = None) -> Real:
+    """Reference and other images of a data set.
+
+    The others come from the training part. Where the reference is the training part, it is one half of it and the
+    others are from the other half; which images are where depends on the set's size alone.
+
+    Args:
+        dataset: with its validation part, if it has one.
+        split: `test`, `validation` or `train`; by default `test`, of a set without one `train`.
+        n: images that will be drawn; by default as many as the reference holds, at most 10,000.
+
+    Raises:
+        UsageError: the set has no such part, or n is out of range.
+    """
+    split = split or ("train" if dataset.test is None else "test")
+    parts = {"test": dataset.test, "validation": dataset.validation, "train": dataset.train}
+    if split not in parts:
+        raise UsageError(f"--split={split}: must be one of {', '.join(SPLITS)}.")
+    part = parts[split]
+    if part is None:
+        hint = " Train with --validation N." if split == "validation" else ""
+        raise UsageError(f"--split={split}: {dataset.spec.name} has no {split} part.{hint}")
+    order = _order(dataset.train, "floor")
+    if split == "train":
+        half = len(order) // 2
+        reference, order = data.part(part, np.sort(order[:half])), order[half:]
+    else:
+        reference = part
+    size = data.size(reference)
+    if size > MOST_REFERENCE:
+        reference, size = data.part(reference, np.sort(_order(reference, "reference")[:MOST_REFERENCE])), MOST_REFERENCE
+    n = min(size, DEFAULT_N) if n is None else n
+    if not 4 <= n < 2**31:
+        raise UsageError(f"--n={n}: must be at least 4.")
+    others = data.take(dataset.train, np.sort(order[:n]))
+    return Real(dataset.spec.name, split, data.take(reference, np.arange(size)), others, n)
+
+
+def _order(part: data.Images | data.Records, name: str) -> np.ndarray:
+    total = data.size(part)
+    return np.asarray(rng.order(rng.named(jax.random.key(0), name), np.arange(total, dtype=np.uint32), total))

@@ -1,0 +1,170 @@
+"""Comparing runs: only what was measured alike, over seeds where there are several, on a page that loads nothing."""
+
+import dataclasses
+import json
+import math
+import re
+import shutil
+
+import numpy as np
+import pytest
+from test_report import read
+
+from genjax import cli
+from genjax.cli import cache, results
+from genjax.errors import UsageError
+from genjax.metrics import Protocol, Record, Subject
+from genjax.report import charts, versus, versus_page
+from genjax.train import evalfile
+
+
+@pytest.fixture(autouse=True)
+def _tests_own_cache(monkeypatch):
+    monkeypatch.setattr(cache, "enable", lambda on=True: None)
+
+
+def record(metric, value, half=0.1, recipe="vae_a", seed=0, better="lower", floor=None, **more):
+    protocol = dataclasses.replace(Protocol(metric, 100, "test", "made", "5e", 50, "pixels"), **more)
+    subject = Subject(recipe, f"config of {recipe}", seed, 9, f"state {seed}", False)
+    return Record(protocol, subject, value, (value - half, value + half), floor=floor, better=better)
+
+
+def folder(where, *records):
+    where.mkdir()
+    evalfile.write_eval(where, records, {})
+    return str(where)
+
+
+def test_seeds_of_one_configuration_become_one_side(tmp_path):
+    seeds = [record("fd_pixels", v, seed=i, floor=0.5) for i, v in enumerate((2.0, 3.0, 4.0))]
+    runs = [folder(tmp_path / f"a{i}", r) for i, r in enumerate(seeds)]
+    runs.append(folder(tmp_path / "b", *(record(m, 9.0, recipe="gan_b") for m in ("fd_pixels", "is_pixels"))))
+    sides = versus.sides(runs)
+    assert [(s.name, len(s.runs)) for s in sides] == [("vae_a", 3), ("gan_b · b", 1)]
+    assert sides[0].records["fd_pixels"].value == 3.0
+    assert sides[0].records["fd_pixels"].over_seeds[1] == pytest.approx(3 + 4.303 / math.sqrt(3), abs=1e-3)
+    rows = {r.metric: r for r in versus.rows(sides)}
+    assert rows["is_pixels"].records[0] is None
+    assert rows["fd_pixels"].best == 0
+    assert rows["fd_pixels"].floor == 0.5
+    assert rows["fd_pixels"].difference.value == 6.0
+    assert rows["fd_pixels"].difference.half == pytest.approx(math.hypot(4.303 / math.sqrt(3), 0.1), abs=1e-3)
+
+
+def test_what_was_measured_in_unlike_ways_is_refused_by_name(tmp_path):
+    a = folder(tmp_path / "a", record("fd_pixels", 1.0))
+    b = folder(tmp_path / "b", record("fd_pixels", 1.0, recipe="gan_b", reference_sha256="6f"))
+    with pytest.raises(UsageError, match="reference_sha256: '5e' against '6f'"):
+        versus.sides([a, b])
+    assert cli.main(["compare", a, b]) == 2
+    assert not (tmp_path / "compare.html").exists()
+
+
+def test_of_several_common_ways_the_one_with_most_images_counts(tmp_path):
+    a = folder(tmp_path / "a", *(record("fd", v, n=n) for v, n in ((1.0, 100), (2.0, 200), (3.0, 300))))
+    b = folder(tmp_path / "b", *(record("fd", 5.0, recipe="gan_b", n=n) for n in (100, 200)))
+    assert [s.records["fd"].value for s in versus.sides([a, b])] == [2.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("better", "values", "half", "best"),
+    [
+        ("lower", (1.0, 2.0), 0.1, 0),
+        ("higher", (1.0, 2.0), 0.1, 1),
+        ("higher", (1.0, 2.0), 0.9, None),
+        ("", (1.0, 2.0), 0.1, None),
+        ("higher", (1.0, 2.0), math.nan, None),
+    ],
+)
+def test_ahead_is_who_is_ahead_beyond_the_intervals(better, values, half, best, tmp_path):
+    runs = [
+        folder(tmp_path / name, record("m", v, half, recipe=name, better=better))
+        for name, v in zip("ab", values, strict=True)
+    ]
+    assert versus.rows(versus.sides(runs))[0].best == best
+
+
+def test_a_run_that_was_not_measured_says_how(tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert cli.main(["compare", str(empty), str(empty)]) == 2
+    assert f"genjax eval {empty}" in capsys.readouterr().err
+    a = folder(tmp_path / "a", record("m", 1.0))
+    assert cli.main(["compare", a, "--checkpoint", "best"]) == 2
+    assert "best checkpoint" in capsys.readouterr().err
+    assert cli.main(["compare", a, "--record", "x.txt"]) == 2
+    assert cli.main(["compare", a, "--checkpoint", "first"]) == 2
+
+
+@pytest.fixture
+def runs(smoke_run, tmp_path):
+    """Two runs of a VAE that differ in their seed (the second is made up), and one of a GAN, measured alike."""
+    made = [smoke_run("vae_digits"), smoke_run("gan_digits")]
+    for run in made:
+        assert cli.main(["eval", str(run), "--n", "60", "--features", "pixels", "--metrics", "kd,prdc"]) == 0
+    second = shutil.copytree(made[0], tmp_path / "second")
+    of_two = [dataclasses.replace(r, value=r.value + 0.1, subject=dataclasses.replace(r.subject, seed=1))
+              for r in evalfile.read_eval(second)]  # fmt: skip
+    (second / "eval.json").unlink()
+    evalfile.write_eval(second, of_two, {})
+    return [made[0], second, made[1]]
+
+
+def test_the_page_and_the_record(runs, tmp_path, capsys):
+    paths = [str(run) for run in runs]
+    out, kept = tmp_path / "deep" / "page.html", tmp_path / "digits.json"
+    assert cli.main(["compare", *paths, "--out", str(out), "--record", str(kept)]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0].split()[:2] == ["metric", "vae_digits"]
+    assert "gan_digits · gan_digits0" in told
+    got = read(out)
+    for said in ("vae_digits", "Quality and variety", "Samples", "Real images", "Power spectra", "kd_pixels",
+                 "precision", "What was measured", "difference", "quantisation"):  # fmt: skip
+        assert said in got.said, said
+    assert len(got.find("svg")) == 2
+    assert len(got.find("img")) == 3
+    stored = json.loads(kept.read_text())
+    assert [r["recipe"] for r in stored["runs"]] == ["vae_digits", "gan_digits · gan_digits0"]
+    assert stored["runs"][0]["seeds"] == [0, 1]
+    assert stored["runs"][0]["command"].startswith("genjax train vae_digits")
+    assert "--run-dir" not in kept.read_text()
+    assert str(runs[0].parent) not in kept.read_text()
+    (table,) = results.tables(tmp_path)
+    assert table.name == "digits"
+    assert [r[0] for r in table.rows] == ["`vae_digits`", "`gan_digits`", "real data (floor)"]
+    assert table.rows[0][1] == "2"
+    before = out.read_bytes()
+    assert cli.main(["compare", *paths, "--out", str(out)]) == 0
+    assert out.read_bytes() == before
+
+
+def test_without_its_data_there_are_still_numbers(runs, tmp_path, monkeypatch):
+    def gone(*args):
+        raise UsageError("no data")
+
+    monkeypatch.setattr(versus_page, "dataset_of_run", gone)
+    sides = versus.sides([runs[2]])
+    got = read(versus_page.write(sides, versus.rows(sides), "last", tmp_path / "p.html"))
+    assert "Real images" not in got.said
+    assert len(got.find("img")) == 1
+
+
+def test_bars_are_as_long_as_their_numbers():
+    svg = charts.bars({"a": [charts.Bar(2.0, math.nan), charts.Bar(1.0, 0.5), None]}, {"a": 1.5}, ["x", "y", "z"])
+    widths = [float(w) for w in re.findall(r'<rect [^>]*width="([\d.]+)"', svg)]
+    assert widths[0] == pytest.approx(2 * widths[1], rel=1e-3)
+    assert widths[0] == pytest.approx(charts.WIDTH - charts.LEFT - charts.RIGHT)
+    tick = float(re.search(r'M([\d.]+) [\d.]+V[\d.]+" stroke="[^"]*" stroke-dasharray', svg)[1])
+    assert tick - charts.LEFT == pytest.approx(0.75 * widths[0], abs=0.1)
+    assert svg.count("<rect") == 2
+
+
+def test_spectra_are_drawn_on_logarithmic_axes():
+    f = np.array([0.01, 0.1, 1.0])
+    svg = charts.spectra(f, {"a": 1.0 / f, "real": np.array([1.0, 0.0, 1.0])}, "real")
+    path = re.findall(r'<path d="M([^"]*)" fill="none"', svg)
+    points = np.array([[float(v) for v in p.split()] for p in path[0].split("L")])
+    np.testing.assert_allclose(np.diff(points, axis=0)[0], np.diff(points, axis=0)[1], atol=0.2)
+    assert len(path[1].split("L")) == 2
+    assert "stroke-dasharray" in svg
+    charts.spectra(f, {"a": np.zeros(3)})
