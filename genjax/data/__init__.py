@@ -13,14 +13,18 @@ if TYPE_CHECKING:
     from genjax.data.door import load
     from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, take
     from genjax.data.source import Source, make_source, once, resident, streamed
-    from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_signed, to_unit
+    from genjax.data.stacks import stacked
+    from genjax.data.synthetic import Mixture, grid, ring
+    from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_plane, to_signed, to_unit
 
 _HOME = {
     "catalogue": ("Prepared", "data_dir_of", "names", "prepared"),
     "door": ("load",),
     "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take"),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
-    "transforms": ("Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit"),
+    "stacks": ("stacked",),
+    "synthetic": ("Mixture", "grid", "ring"),
+    "transforms": ("Transform", "binarize", "compose", "dequantize", "to_levels", "to_plane", "to_signed", "to_unit"),
 }
 _MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
 
@@ -29,7 +33,9 @@ __all__ = [  # noqa: RUF022  (by module)
     "load",
     "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take",
     "Source", "make_source", "once", "resident", "streamed",
-    "Transform", "binarize", "compose", "dequantize", "to_levels", "to_signed", "to_unit",
+    "stacked",
+    "Mixture", "grid", "ring",
+    "Transform", "binarize", "compose", "dequantize", "to_levels", "to_plane", "to_signed", "to_unit",
 ]  # fmt: skip
 
 

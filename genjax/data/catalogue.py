@@ -13,6 +13,12 @@ EMBEDDED = {
 }
 """Sets that ship inside the package, with a line on each."""
 
+SYNTHETIC = {
+    "ring": "60,000 points of 8 narrow Gaussians on a ring, 1x1x2, 8 classes (made here)",
+    "grid": "60,000 points of 25 narrow Gaussians on a grid, 1x1x2, 25 classes (made here)",
+}
+"""Sets of points in the plane, made when asked for, with a line on each."""
+
 
 class Prepared(NamedTuple):
     """A data set that TFDS has prepared in a folder."""
@@ -29,13 +35,13 @@ class Prepared(NamedTuple):
 
 
 def names() -> dict[str, str]:
-    """The embedded sets, each with a line of description.
+    """The embedded and the synthetic sets, each with a line of description.
 
     Example:
         >>> list(names())
-        ['digits', 'fashion_mini']
+        ['digits', 'fashion_mini', 'ring', 'grid']
     """
-    return dict(EMBEDDED)
+    return EMBEDDED | SYNTHETIC
 
 
 def data_dir_of(data_dir: str | os.PathLike | None = None) -> Path:

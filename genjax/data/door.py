@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from genjax.data.arrays import load_array, load_npz
-from genjax.data.catalogue import EMBEDDED, data_dir_of, prepared
+from genjax.data.catalogue import EMBEDDED, SYNTHETIC, data_dir_of, prepared
 from genjax.data.embedded import load_embedded
 from genjax.data.folder import load_folder
 from genjax.data.images import Dataset, Images, Records, dataset
 from genjax.data.resize import check_image_size, resize_all
+from genjax.data.synthetic import load_synthetic
 from genjax.errors import UsageError
 
 RESIDENT_BYTES = 2 * 2**30
@@ -29,7 +30,8 @@ def load(
 
     Args:
         what: one of
-            - an embedded name (`digits`, `fashion_mini`);
+            - an embedded name (`digits`, `fashion_mini`), or that of points in the plane (`ring`, `grid`: float32
+              coordinates in the place of pixels, see `synthetic.load_synthetic`);
             - the name of an image set that TFDS has prepared in `data_dir`, also `name/config` and `name:version`
               (its `test` split, else its `validation` split, becomes the test part);
             - a folder of images, class folders giving labels (see `folder.load_folder`), or an `.npz` file (see
@@ -56,6 +58,10 @@ def load(
     name = os.fspath(what)
     if isinstance(what, str) and name in EMBEDDED:
         return _resized(load_embedded(name), image_size)
+    if isinstance(what, str) and name in SYNTHETIC:
+        if image_size is not None:
+            raise UsageError(f"image_size={image_size}: {name} is points in the plane, which have no size.")
+        return load_synthetic(name)
     if not name:
         raise UsageError(f"data={what!r}: empty. Name a data set, a folder of images (`.` for this one) or an .npz.")
     path = Path(name).expanduser()
@@ -117,9 +123,10 @@ def _unknown(name: str, data_dir: str | os.PathLike | None) -> UsageError:
     if plain in known:
         return UsageError(tfds.how_to_prepare(name, root))
     here = [p.name for p in prepared(root) if p.has_images]
-    near = difflib.get_close_matches(name, [*EMBEDDED, *here, *known], n=4, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*EMBEDDED, *SYNTHETIC, *here, *known], n=4, cutoff=0.5)
     nearest = f" Nearest: {', '.join(near)}." if near else ""
     return UsageError(
         f"data={name!r}: no data set of this name, nor a folder.{nearest} "
-        f"Embedded: {', '.join(EMBEDDED)}. Prepared by TFDS in {root}: {', '.join(here) or 'none'}."
+        f"Embedded: {', '.join(EMBEDDED)}; points: {', '.join(SYNTHETIC)}. "
+        f"Prepared by TFDS in {root}: {', '.join(here) or 'none'}."
     )

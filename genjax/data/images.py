@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Float32, Int, Int32, UInt8
 
 from genjax.errors import UsageError
 
@@ -17,8 +17,8 @@ SAMPLED = 256
 class Images(NamedTuple):
     """Decoded images, whole in memory."""
 
-    image: UInt8[np.ndarray, "n h w c"]
-    """Pixels 0..255."""
+    image: UInt8[np.ndarray, "n h w c"] | Float32[np.ndarray, "n h w c"]
+    """Pixels 0..255, uint8; the coordinates of synthetic points, float32."""
     label: Int32[np.ndarray, " n"] | None = None
     """Class, 0 <= label < n_classes; None where the set has none."""
 

@@ -75,6 +75,19 @@ def to_signed() -> Transform:
     return _pointwise("to_signed", lambda key, x: x.astype(jnp.float32) / 127.5 - 1.0, lambda y: (y + 1.0) * 127.5)
 
 
+def to_plane() -> Transform:
+    """Points of the plane (float32) as they are; pixels to [-1, 1] as `to_signed`, so that a recipe takes either.
+
+    The inverse is that of `to_signed`: of points it gives shades of grey, for a glance.
+    """
+    signed = to_signed()
+
+    def apply(key: Key, batch: Batch) -> Batch:
+        return batch if batch.x.dtype == jnp.float32 else signed(key, batch)
+
+    return Transform(apply, signed.inverse)
+
+
 def to_levels() -> Transform:
     """Pixels as integers 0..255 (int32), the range of the categorical likelihood."""
     return _pointwise("to_levels", lambda key, x: x.astype(jnp.int32), lambda y: y.astype(jnp.float32))
