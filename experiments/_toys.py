@@ -6,8 +6,8 @@ What is measured of 10,000 samples, with the averaged weights, drawn with the ke
   modes  modes hit: those that have a sample within three standard deviations, and are the nearest to it.
   good   share of samples within three standard deviations of their nearest mode.
   kl     KL(histogram of the samples' nearest modes || uniform), nats.
-A VAE's samples are draws from p(x | z), as the model has it; `mean_good` is the share among the means of p(x | z), which
-is what `genjax sample` shows. `floor` has the same numbers of the 10,000 test points.
+A VAE's samples are draws from p(x | z), as the model has it; `mean_modes` and so on are of the means of p(x | z), which
+`genjax sample` shows. `floor` has the same numbers of the 10,000 test points.
 """
 
 import dataclasses

@@ -22,8 +22,8 @@ class Config:
     """What the run computes; every field is a flag."""
 
     seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(20_000, ge=1)  # optimizer updates
-    batch_size: int = train.structure(256, ge=1)
+    steps: int = train.run_only(10_000, ge=1)  # optimizer updates
+    batch_size: int = train.structure(128, ge=1)
     z_dim: int = train.structure(2, ge=1)  # latent dimensions
     data: str = train.structure("ring")  # ring, grid; or images: embedded or TFDS name, folder, .npz
     image_size: int = train.structure(0, ge=0)  # of images: resize and crop to this many pixels; 0: as they are
@@ -32,7 +32,7 @@ class Config:
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate
     beta: float = train.value(1.0, ge=0)  # weight of the rate
     warm_up: int = train.structure(4000, ge=0)  # steps over which beta grows from 0: without, the rate stays at 0
-    ema_half_life: float = train.structure(200_000.0, gt=0)  # of the average of the weights, in examples
+    ema_half_life: float = train.structure(100_000.0, gt=0)  # of the average of the weights, in examples
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
     accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
 

@@ -1,20 +1,16 @@
 """Exact nearest neighbours of samples among others, in pixels or in features."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float, Int
 
 from genjax.errors import UsageError
 
-ELEMENTS = 2**24
-"""Distances that a compiled part holds at once."""
-SPARE = 8
-"""Candidates beyond k that the first pass keeps."""
+ELEMENTS = 2**22
+"""Pairs that are looked at at once."""
 BLOCK = 2048
 """Rows that the host moves at once in float64."""
 
@@ -30,10 +26,9 @@ class Neighbours(NamedTuple):
 def nearest_neighbours(queries: Any, reference: Any, k: int = 1, exclude: Any = None) -> Neighbours:
     """The k nearest rows of `reference` to each query: by Euclidean distance, exact, ties to the lower index.
 
-    A first pass on the device in float32 ranks all rows by a lower bound of their distance and keeps a few more than k;
-    these are measured in float64 on the host. Where the bound does not prove that the k nearest are among them (ties,
-    close points far from the centre), all rows are measured whose bound is no farther than the k-th of these. So
-    neither a common offset nor the device changes the result.
+    On the device, in float32, each pair gets a number that its squared distance is surely not below. On the host, in
+    float64, k rows of small bounds are measured, and then every row whose bound is no farther than the farthest of
+    these. So neither a common offset, nor ties, nor the device changes the result.
 
     Args:
         queries: (n, ...), each made flat: images uint8, features, any real dtype.
@@ -61,25 +56,18 @@ def nearest_neighbours(queries: Any, reference: Any, k: int = 1, exclude: Any = 
     if without.shape != (n,) or without.min() < -1 or without.max() >= m:
         raise UsageError(f"exclude has shape {without.shape}; wanted ({n},), each a row 0 ... {m - 1}.")
     index, distance = np.empty((n, k), np.int64), np.empty((n, k))
-    n_pool = min(k + SPARE, others)
     centre, scale = _frame(a, b)
-    b32 = jnp.asarray(_moved(b, centre, scale))
-    norms = jnp.asarray(np.square(np.asarray(b32), dtype=np.float64).sum(1).astype(np.float32))
+    b32 = _moved(b, centre, scale)
+    norms = np.square(b32, dtype=np.float64).sum(1).astype(np.float32)
+    on_device = jnp.asarray(b32), jnp.asarray(norms)
     rows = max(1, min(n, ELEMENTS // m))
     for start in range(0, n, rows):
         part = slice(start, min(start + rows, n))
-        own, fill = a[part], rows - (part.stop - part.start)
-        moved = np.pad(_moved(own, centre, scale), [(0, fill), (0, 0)])
-        out = np.pad(without[part], (0, fill)).astype(np.int32)
-        pool, bound = _pool(moved, b32, norms, out, n_pool)
-        pool, bound = np.asarray(pool)[: len(own)], np.asarray(bound)[: len(own)].astype(np.float64) * scale**2
-        i, d2 = _measured(own, b, pool, k)
-        unsure = np.flatnonzero((n_pool < m - (without[part] >= 0)) & ~(d2[:, -1] < bound))
-        if unsure.size:
-            bounds = np.asarray(_lower_bounds(moved, b32, norms, out))[unsure]
-            for row, below in zip(unsure, bounds <= d2[unsure, -1:] / scale**2, strict=True):
-                i[row], d2[row] = (v[0] for v in _measured(own[row : row + 1], b, np.flatnonzero(below)[None], k))
-        index[part], distance[part] = i, np.sqrt(d2)
+        fill = rows - (part.stop - start)  # parts of one shape: compiled once
+        moved, out = np.pad(_moved(a[part], centre, scale), [(0, fill), (0, 0)]), np.pad(without[part], (0, fill))
+        bounds = np.asarray(_lower_bounds(moved, *on_device, out.astype(np.int32)))[: rows - fill]
+        index[part], square = _nearest(a[part], b, bounds, scale, k)
+        distance[part] = np.sqrt(square)
     return Neighbours(index, distance)
 
 
@@ -122,20 +110,27 @@ def _lower_bounds(a: Any, b: Any, norms: Any, without: Any) -> Float[Array, "q m
     return jnp.where(without[:, None] == jnp.arange(b.shape[0])[None, :], jnp.inf, bound)
 
 
-@functools.partial(jax.jit, static_argnames="n_pool")
-def _pool(a: Any, b: Any, norms: Any, without: Any, n_pool: int) -> tuple[Array, Array]:
-    """Rows (q, n_pool) of least lower bound, and the bound (q,) below which no other row's is."""
-    least, pool = lax.top_k(-_lower_bounds(a, b, norms, without), n_pool)
-    return pool, -least[:, -1]
+def _nearest(a: np.ndarray, b: np.ndarray, bounds: np.ndarray, scale: float, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of b to each of a, and their squared distances, from the bounds (q, m) in units of `scale`."""
+    q, m = bounds.shape
+    size = max(1, min(64, m // (4 * k)))  # the least bound of each of k groups: at least k rows that are near
+    n_groups = m // size
+    groups = bounds[:, : n_groups * size].reshape(q, n_groups, size)
+    least = np.argpartition(groups.min(2), k - 1, axis=1)[:, :k]
+    some = least * size + np.take_along_axis(groups, least[:, :, None], 1).argmin(2)
+    rows = np.arange(q)
+    reach = _squares(a, b, rows.repeat(k), some.ravel()).reshape(q, k).max(1) / scale**2
+    at, candidate = np.nonzero(bounds <= np.nextafter(reach.astype(np.float32), np.float32(np.inf))[:, None])
+    square = _squares(a, b, at, candidate)
+    order = np.lexsort((candidate, square, at))
+    first = np.searchsorted(at, rows)[:, None] + np.arange(k)
+    return candidate[order][first], square[order][first]
 
 
-def _measured(own: np.ndarray, b: np.ndarray, pool: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest of each query's pool and their squared distances in float64, differences first."""
-    pool = np.sort(pool, axis=1)  # then a stable sort puts the lower of equally near rows first
-    d2 = np.empty(pool.shape)
-    step = max(1, 2**22 // (pool.shape[1] * b.shape[1]))
-    for s in range(0, len(own), step):
-        difference = b[pool[s : s + step]].astype(np.float64) - own[s : s + step, None].astype(np.float64)
-        d2[s : s + step] = np.square(difference).sum(-1)
-    first = np.argsort(d2, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(pool, first, 1).astype(np.int64), np.take_along_axis(d2, first, 1)
+def _squares(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray) -> Float[np.ndarray, " pairs"]:
+    """|a[i] - b[j]|^2 in float64, differences first."""
+    out, step = np.empty(len(i)), max(1, 2**21 // a.shape[1])
+    for s in range(0, len(i), step):
+        difference = a[i[s : s + step]].astype(np.float64) - b[j[s : s + step]]
+        out[s : s + step] = np.square(difference).sum(1)
+    return out

@@ -1,4 +1,4 @@
-"""Neighbours: exact against float64 by hand, whatever the offset, the ties and the parts; authenticity in closed form."""
+"""Neighbours: exact against float64 by hand, whatever the offset, ties and parts; authenticity in closed form."""
 
 import jax
 import jax.numpy as jnp
