@@ -5,7 +5,7 @@ Expect:   modes hit and share of good samples, beside those of vae_ring2d: exper
 Loss:     relativistic, with R1 and R2 at every step, on multi-layer perceptrons; the generator averaged by half-life.
 Source:   Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN), whose loss keeps the modes;
           Metz et al. 2017, Unrolled Generative Adversarial Networks (the ring), Lin et al. 2018, PacGAN (the grid).
-Change:   --data grid, --gamma 0.02 (more penalty: blurred modes), --gamma 0.0001 (less: lost ones). A data set of images works too.
+Change:   --data grid, --gamma 0.02 (more penalty: blurred modes) or 0.0001 (less: uneven ones). Images work too.
 """
 
 import sys

@@ -5,7 +5,7 @@ Expect:   modes hit and share of good samples, beside those of gan_ring2d: exper
 Model:    multi-layer perceptrons, 2 latents, normal likelihood of one learned standard deviation.
 Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; Rybkin et al. 2021 (the learned deviation);
           Metz et al. 2017 (the ring), Lin et al. 2018, PacGAN (the grid).
-Change:   --data grid, --beta 0.5, --z-dim 4. A data set of images works too.
+Change:   --data grid, --beta 0.5, --z-dim 4. Images work too.
 """
 
 import sys
