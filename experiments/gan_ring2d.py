@@ -27,6 +27,7 @@ class Config:
     z_dim: int = train.structure(2, ge=1)  # latent dimensions
     data: str = train.structure("ring")  # ring, grid; or images: embedded or TFDS name, folder, .npz
     image_size: int = train.structure(0, ge=0)  # of images: resize and crop to this many pixels; 0: as they are
+    validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters generator and discriminator
     hidden: int = train.structure(128, ge=1)  # units of each of three hidden layers
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate, both players

@@ -37,6 +37,7 @@ class Config:
     z_dim: int = train.structure(50, ge=1)  # latent dimensions
     data: str = train.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
     image_size: int = train.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
+    validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters encoder and decoder
     k: int = train.structure(1, ge=1)  # importance samples of the bound; 1 is the VAE
     hidden: int = train.structure(200, ge=1)  # units of each of two hidden layers

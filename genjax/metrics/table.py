@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from genjax import data, dist, rng
@@ -154,13 +155,14 @@ def latents(measured: Measured, key: Key) -> dict[str, float]:
 
     @jax.jit
     def encode(params, state, batch, key):
-        out = measured.score(params, state, measured.view(batch), key)
+        out = measured.score(params, state, measured.view(batch), rng.at_step(key, batch.id[0]))
         return {k: out[k] for k in ("mu", "sigma")}
 
     found = over(lambda batch: encode(measured.params, measured.state, batch, key), measured.part, BATCH)
-    of = aggregate_posterior(dist.Normal(found["mu"], 2 * np.log(found["sigma"])), key)
+    mu, sigma = jnp.asarray(found["mu"]), jnp.asarray(found["sigma"])
+    of = aggregate_posterior(dist.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"))
     return {
-        "active_units": float(active_units(found["mu"])),
+        "active_units": float(active_units(mu)),
         "mutual_information": float(of.mutual_information),
         "aggregate_kl": float(of.kl),
     }

@@ -209,9 +209,9 @@ class _Run:
             """An evaluation, and the checkpoint that may be the best."""
             assert self.ledger is not None
             row = self.ledger.look(progress.step, progress.state)
-            if not self.options.quiet:
+            if self.group.leader and not self.options.quiet:
                 said = ", ".join(f"{k} {v:.5g}" for k, v in over_members(row).items() if k != "step")
-                say_once(f"step {progress.step}: {said}")
+                display.say(f"step {progress.step}: {said}")
             save(progress)
 
         every = [Every(sample_every, grid), Every(self.options.save_every, save)]

@@ -29,7 +29,7 @@ def score_of(params, state, batch, key):
 
 
 def make_run(n_classes=0):
-    experiment = SimpleNamespace(model=Model(n_classes=n_classes), transform=data.to_unit(), score=score_of, step=None)
+    experiment = train.Experiment(Model(n_classes=n_classes), None, data.to_unit(), score_of)
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
     about = {"path": "R", "name": "noise", "config": None, "spec": spec, "step": 7, "member": None}

@@ -93,9 +93,12 @@ def test_the_likelihood_is_of_a_reference_binarised_once(vae):
     seen = np.asarray(m.view(whole).x)
     np.testing.assert_array_equal(m.view(first).x, seen[:3])
     assert set(np.unique(seen)) == {0.0, 1.0}
-    out = run.experiment.score(params, state, Batch(jnp.asarray(seen)), jax.random.key(6))
-    for k in ("elbo", "rate", "distortion"):
-        assert abs(float(np.mean(out[k])) - by_name[k].value) < (1e-4 if k == "rate" else by_name[k].half), k
+    score = jax.vmap(lambda key: run.experiment.score(params, state, Batch(jnp.asarray(seen)), key))
+    out = jax.jit(score)(jax.random.split(jax.random.key(6), 30))
+    for k in ("elbo", "distortion"):  # one draw of z, as good as any of these
+        each = np.mean(out[k], axis=1)
+        assert abs(by_name[k].value - each.mean()) < 4 * each.std(), k
+    assert by_name["rate"].value == pytest.approx(float(np.mean(out["rate"])), rel=1e-5)
     assert by_name["elbo"].value == pytest.approx(-by_name["rate"].value - by_name["distortion"].value, abs=1e-3)
 
 
@@ -211,6 +214,28 @@ def test_a_new_metric_is_a_line_of_the_table(gan, monkeypatch):
     assert got["ink_pixels"].floor == pytest.approx(1.0, abs=0.2)
     assert got["logit"].half > 0
     assert (got["players"].value, got["players"].bounds) == (2.0, None)
+
+
+@pytest.mark.slow
+def test_every_line_of_the_table_gives_records(vae, monkeypatch):
+    """All that a VAE has, in a space with a classifier, with floors and intervals where there are any."""
+    monkeypatch.setattr("genjax.metrics.table.N_IMPORTANCE", 50)
+    space = pixels()._replace(name="net", sha256="5e", logits=lambda x: x.reshape(len(x), -1)[:, 20:30] / 25.5)
+    run = train.open_run(vae)
+    got = evaluate(run, real_of(dataset_of_run(run), n=200), space, Request(",".join(METRICS)))
+    by_name = {r.protocol.metric: r for r in got}
+    assert {r.protocol.metric for r in got if r.floor is None} == {
+        "elbo", "rate", "distortion", "nll", "nll_ess", "active_units", "mutual_information", "aggregate_kl",
+    }  # fmt: skip
+    assert {"fd_net", "kd_net", "mind_net", "is_net", "high_frequency_ratio"} <= set(by_name)
+    assert all(np.isfinite(r.value) for r in got)
+    assert by_name["nll"].value <= -by_name["elbo"].value
+    assert by_name["rate"].value == pytest.approx(
+        by_name["mutual_information"].value + by_name["aggregate_kl"].value, abs=1e-3
+    )
+    assert by_name["fd_net"].protocol.features_sha256 == "5e"
+    assert by_name["high_frequency_ratio"].protocol.features == ""
+    assert by_name["high_frequency_ratio"].floor == pytest.approx(1.0, abs=0.15)
 
 
 def test_the_configuration_s_hash_is_that_of_all_its_seeds():
