@@ -20,8 +20,9 @@ from genjax.data import Transform
 from genjax.train.step import jit_once
 from genjax.types import Array, Batch, Key, Params, State
 
-N_IMAGES = 128
-"""Images of each kind that a probe looks at: a share of dimensions or a mean logit needs no more."""
+N_IMAGES, N_BYTES = 128, 2**26
+"""Images of each kind that a probe looks at (a share of dimensions or a mean logit needs no more), and the memory that
+it may keep on the device: of large images there are fewer, but 16."""
 LEAST_UNITS = 8
 """Smaller layers are not looked at: half of 4 channels are 2."""
 
@@ -57,8 +58,9 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
         part: most images at a time.
         key: the run's root key.
     """
-    part, key = min(part, N_IMAGES), rng.named(key, "health")
-    parts = max(1, round(N_IMAGES / part))
+    n = min(N_IMAGES, max(16, N_BYTES // (12 * int(np.prod(dataset.spec.shape)))))
+    part, key = min(part, n), rng.named(key, "health")
+    parts = max(1, round(n / part))
     seen = jit_once(jax.vmap(transform.apply))
 
     def of(images: Any, stream: str) -> tuple[Any, Any]:
