@@ -35,7 +35,7 @@ class Reference(NamedTuple):
     y: Any
     """Their labels, int32; None for an unconditional model."""
     held: Any
-    """As many images that training never sees; None where the data set has no test part."""
+    """As many images that training never sees, of the validation part or else the test part; None without either."""
     held_y: Any
     z: Any
     """Standard normal draws, one latent an image."""
@@ -72,7 +72,8 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
 
     draws = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     x, y = of(dataset.train, "train")
-    held, held_y = (None, None) if dataset.test is None else of(dataset.test, "held")
+    unseen = dataset.test if dataset.validation is None else dataset.validation
+    held, held_y = (None, None) if unseen is None else of(unseen, "held")
     z = draws.standard_normal((parts, part, model.z_dim), np.float32)
     weights = draws.standard_normal(x.shape, np.float32)
     signs = draws.choice(np.array([-1.0, 1.0], np.float32), (parts, 2 * part))
