@@ -1,6 +1,7 @@
 """Turns finished runs on points in the plane (`ring`, `grid`) into a committed record, results/toys/RECIPE_DATA.json.
 
 Command:  python experiments/_toys.py RUN [RUN ...]     one run per seed, of one recipe and one data set.
+          python experiments/_toys.py --table           the records as the README's table.
 
 What is measured of 10,000 samples, with the averaged weights, drawn with the key named "toys" of seed 0:
   modes  modes hit: those that have a sample within three standard deviations, and are the nearest to it.
@@ -54,6 +55,24 @@ def measure(points: np.ndarray, mixture: data.Mixture) -> dict[str, float]:
     return {"modes": float(found.hit), "good": found.good, "kl": found.kl}
 
 
+def table() -> str:
+    """All records in Markdown: means over seeds, from the least to the greatest."""
+    lines = ["| recipe | data | modes hit | good samples | KL, nats | seconds each | command |", "|" + "---|" * 7]
+    floors = {}
+    for path in sorted(RESULTS.glob("*.json")):
+        r = json.loads(path.read_text(encoding="utf-8"))
+        m, floors[r["data"]["name"]] = r["metrics"], (r["floor"], r["n_modes"])
+        modes = f"{m['modes']['mean']:.1f} of {r['n_modes']} ({m['modes']['least']:.0f} to {m['modes']['most']:.0f})"
+        good = f"{m['good']['mean']:.2f} ({m['good']['least']:.2f} to {m['good']['most']:.2f})"
+        kl = f"{m['kl']['mean']:.3f} ({m['kl']['least']:.3f} to {m['kl']['most']:.3f})"
+        cells = [f"`{r['experiment']}`", r["data"]["name"], modes, good, kl, f"{r['seconds']:.0f}", f"`{r['command']}`"]
+        lines.append(f"| {' | '.join(cells)} |")
+    for name, (floor, k) in floors.items():
+        modes, good, kl = f"{floor['modes']:.0f} of {k}", f"{floor['good']:.2f}", f"{floor['kl']:.3f}"
+        lines.append(f"| test points | {name} | {modes} | {good} | {kl} | | |")
+    return "\n".join(lines)
+
+
 def main(paths: list[str]) -> int:
     """Measure each run, write the record, print it."""
     runs = [train.open_run(p) for p in paths]
@@ -99,4 +118,6 @@ def main(paths: list[str]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
+    if sys.argv[1:] == ["--table"]:
+        raise SystemExit(print(table()))
     raise SystemExit(main(sys.argv[1:]))
