@@ -57,6 +57,7 @@ def test_the_objective_is_the_mean_cross_entropy_over_the_mask():
         objectives.classifier(model)(params, batch._replace(y=None), ctx)
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_and_its_file_is_the_net(tmp_path):
     """A few steps on digits through the committed script, and the file it writes."""
     recipe = recipes.load(recipes.folder() / "_features.py")
