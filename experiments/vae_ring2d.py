@@ -5,7 +5,7 @@ Expect:   modes hit and share of good samples, beside those of gan_ring2d: exper
 Model:    multi-layer perceptrons, 2 latents, normal likelihood of one learned standard deviation.
 Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; Rybkin et al. 2021 (the learned deviation);
           Metz et al. 2017 (the ring), Lin et al. 2018, PacGAN (the grid).
-Change:   --data grid, --beta 0.5, --z-dim 4. A data set of images works too.
+Change:   --data grid, --beta 0.5, --z-dim 4. Images work too.
 """
 
 import sys
@@ -22,7 +22,7 @@ class Config:
     """What the run computes; every field is a flag."""
 
     seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(10_000, ge=1)  # optimizer updates
+    steps: int = train.run_only(5000, ge=1)  # optimizer updates
     batch_size: int = train.structure(128, ge=1)
     z_dim: int = train.structure(2, ge=1)  # latent dimensions
     data: str = train.structure("ring")  # ring, grid; or images: embedded or TFDS name, folder, .npz
@@ -32,8 +32,9 @@ class Config:
     hidden: int = train.structure(128, ge=1)  # units of each of three hidden layers
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate
     beta: float = train.value(1.0, ge=0)  # weight of the rate
-    warm_up: int = train.structure(4000, ge=0)  # steps over which beta grows from 0: without, the rate stays at 0
-    ema_half_life: float = train.structure(100_000.0, gt=0)  # of the average of the weights, in examples
+    warm_up: int = train.structure(2000, ge=0)  # steps over which beta grows from 0: without, the rate stays at 0
+    decay: int = train.structure(5000, ge=1)  # steps over which lr falls to a hundredth, by a cosine
+    ema_half_life: float = train.structure(20_000.0, gt=0)  # of the average of the weights, in examples
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
     accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
 
@@ -57,9 +58,10 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
         channels=c,
         n_classes=n_classes,
     )
+    lr = optax.cosine_decay_schedule(cfg.lr, cfg.decay, 0.01)
     loss = objectives.beta_vae(vae, cfg.beta, cfg.warm_up)
     step = train.make_step(
-        train.Move("vae", loss, optax.adam(cfg.lr), norms=True),
+        train.Move("vae", loss, optax.adam(lr), norms=True),
         accumulate=cfg.accumulate,
         ema={"vae": train.Ema(cfg.ema_half_life)},
     )

@@ -157,6 +157,19 @@ def show(images: Any, ncols: int | None = None, scale: int | None = None) -> Png
     return sheet(images, ncols, gap=2 if scale < 4 else 1, scale=scale)
 
 
+def neighbours(images: Any, found: Any, scale: int | None = None) -> Png:
+    """Each image (n, h, w, c), and to its right the k that are nearest to it, `found` (n, k, h, w, c): a line each.
+
+    With `near = metrics.nearest_neighbours(fakes, real, k)`: `viz.neighbours(fakes, real[near.index])`.
+
+    Example:
+        >>> neighbours(np.zeros((3, 8, 8, 1)), np.zeros((3, 5, 8, 8, 1))).width
+        347
+    """
+    lines = np.concatenate([to_uint8(images)[:, None], np.stack([to_uint8(line) for line in found])], axis=1)
+    return show(lines.reshape(-1, *lines.shape[2:]), ncols=lines.shape[1], scale=scale)
+
+
 def curves(
     rows: Mapping[str, Any],
     keys: Sequence[str],
@@ -199,8 +212,7 @@ def curves(
         axes.set_xlim(0, max(x[-1] for x, _ in drawn) or 1)
         axes.set_ylim(*(ylim or _limits(drawn)))
     if len(keys) > 1 and drawn:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=9,
-                    handlelength=1.4, borderaxespad=0.2)
+        _legend(axes)
     return _svg(figure, f"{', '.join(labels or keys)} over training steps")
 
 
@@ -262,9 +274,24 @@ def histogram(
     axes.set_xlim(edges[0], edges[-1])
     axes.yaxis.set_major_formatter(lambda v, _: f"{100 * v:g} %")
     if pooled.size:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=9,
-                    handlelength=1.4, borderaxespad=0.2)
+        _legend(axes)
     return _svg(figure, f"histogram of {', '.join(groups)}")
+
+
+def spectra(groups: Mapping[str, tuple[Any, Any]], size: tuple[float, float] = (4.4, 2.1)) -> Svg:
+    """Power over frequency, both as `metrics.radial_spectrum` gives them, of up to three named groups of images."""
+    figure, axes = _axes(size, legend=True)
+    for (name, (frequency, power)), colour in zip(groups.items(), _LINES, strict=False):
+        shown = np.where(np.asarray(power) > 0, power, np.nan)
+        axes.plot(frequency, 10 * np.log10(shown), color=colour, linewidth=1.4, label=name)
+    axes.yaxis.set_major_formatter(lambda v, _: f"{_number(v)} dB")
+    _legend(axes)
+    return _svg(figure, f"power over cycles per pixel of {', '.join(groups)}")
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=9,
+                handlelength=1.4, borderaxespad=0.2)
 
 
 def _path(path: str | os.PathLike) -> Any:

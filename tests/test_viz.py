@@ -148,3 +148,26 @@ def test_pyplot_is_never_touched():
     before = "matplotlib.pyplot" in sys.modules
     chart(a=np.arange(3.0))
     assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_neighbours_stand_to_the_right_of_their_image():
+    x = images(7, 5, 4, 3)
+    index = np.array([[3, 4], [5, 6], [3, 0]])
+    png = viz.neighbours(x[:3], x[index], scale=1)
+    picture = np.asarray(Image.open(io.BytesIO(png.data)))
+    for i in range(3):
+        for j, want in enumerate([x[i], *x[index[i]]]):
+            got = picture[i * 7 : i * 7 + 5, j * 6 : j * 6 + 4]
+            np.testing.assert_array_equal(got[..., :3], want)
+            assert (got[..., 3] == 255).all()
+
+
+def test_spectra_in_decibels_leave_out_what_has_no_power():
+    f = np.linspace(0.1, 0.7, 8)
+    svg = viz.spectra({"generated": (f, 100 * f), "real": (f, np.where(f > 0.3, f, 0.0))})
+    text = ET.fromstring(svg.text)
+    assert text.tag.endswith("svg")
+    assert "dB" in svg.text
+    assert all(name in svg.text for name in ("generated", "real"))
+    assert "NaN" not in svg.text
+    assert svg.text == viz.spectra({"generated": (f, 100 * f), "real": (f, np.where(f > 0.3, f, 0.0))}).text

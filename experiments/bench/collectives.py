@@ -63,8 +63,7 @@ def compiled(experiment, source, layout, capacity: int = 8):
     """The training program on a mesh, as `train.fit` builds it, and the state it starts from."""
     key = jax.random.key(0)
     state = layout.init(experiment.step, experiment.model, key)
-    placed = (layout.leaves(state), layout.everywhere)
-    chunk = loop.make_chunk(layout.spread(experiment.step), source, capacity, out_shardings=placed)
+    chunk = loop.make_chunk(experiment.step, source, capacity, layout, state)
     window = source.window(key, 0, 1, experiment.step.n_batches)
     return chunk.lower(state, window, layout.place(key, layout.everywhere), np.int32(1)).compile(), state
 

@@ -1,11 +1,11 @@
 """What the health monitor costs: a recipe trained as shipped, with it and without, and the share of time that it kept.
 
-Command:  python experiments/bench/health.py vae_digits gan_digits [--steps 6000] [--repeat 1]
+Command:  python experiments/bench/health.py vae_digits gan_digits [--steps 6000] [--repeat 1] [--alone]
 
 Prints a line of JSON for each recipe:
     share     seconds that the monitor took, compilation of its probe included, over the seconds of training
     probes    looks into the model; first_s what the first cost, with compilation, later_ms what the next ones do
-    images_s  images a second of training without and with it, the best of the repeats
+    images_s  images a second of training without (but for --alone) and with it, the best of the repeats
 Nothing is kept compiled between runs, as for a user's first run; the grids of samples are drawn as in a run.
 """
 
@@ -60,11 +60,13 @@ def main() -> None:
     parser.add_argument("recipes", nargs="+")
     parser.add_argument("--steps", type=int, help="default: the recipe's own")
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--alone", action="store_true", help="not without the monitor")
     args = parser.parse_args()
     for name in args.recipes:
         without, within, shares = [], [], []
         for _ in range(args.repeat):
-            without.append(trained(name, args.steps, False)[1])
+            if not args.alone:
+                without.append(trained(name, args.steps, False)[1])
             seconds, speed, monitor = trained(name, args.steps, True)
             assert monitor is not None
             within.append(speed)
@@ -79,7 +81,7 @@ def main() -> None:
                     "probes": budget.probes,
                     "first_s": None if budget.first is None else round(budget.first, 2),
                     "later_ms": None if budget.probes < 2 else round(1e3 * budget.expected, 1),
-                    "images_s": [round(max(without)), round(max(within))],
+                    "images_s": [round(max(v)) for v in (without, within) if v],
                     "load": [round(v, 1) for v in os.getloadavg()],
                 }
             ),

@@ -12,6 +12,7 @@ nets in bfloat16. For every metric:
 """
 
 import argparse
+import functools
 from functools import partial
 
 import jax
@@ -24,15 +25,15 @@ from genjax import data, losses, models, nets, objectives, rng, train
 BATCH, Z, SIZE = 32, 8, 16
 
 
-def vae(compute) -> tuple[models.VAE, train.Step, data.Transform]:
-    shape = (SIZE, SIZE, 1)
+def vae(compute, size) -> tuple[models.VAE, train.Step, data.Transform]:
+    shape = (size, size, 1)
     model = models.VAE(compute(nets.conv_encoder(shape, 2 * Z, 8)), compute(nets.conv_decoder(Z, shape, 8)), Z)
     move = train.Move("vae", objectives.vae(model), optax.adam(1e-3), norms=True)
     return model, train.make_step(move), data.binarize()
 
 
-def game(compute, norm, adversarial, penalties, adam, repeat) -> tuple[models.GAN, train.Step, data.Transform]:
-    shape = (SIZE, SIZE, 1)
+def game(compute, size, norm, adversarial, penalties, adam, repeat) -> tuple[models.GAN, train.Step, data.Transform]:
+    shape = (size, size, 1)
     model = models.GAN(
         compute(nets.dcgan_generator(Z, shape, 8, norm)), compute(nets.dcgan_discriminator(shape, 8, norm)), Z
     )
@@ -53,36 +54,41 @@ MODELS = {
 }  # fmt: skip
 
 
-def build(name: str, precision: str):
-    """(model, step, transform) with nets of a precision."""
-    return MODELS[name](partial(nets.compute, precision=precision))
+def build(name: str, precision: str, size: int = SIZE):
+    """(model, step, transform) with nets of a precision, for square images."""
+    return MODELS[name](partial(nets.compute, precision=precision), size)
 
 
 RUNS = {"f32": ("f32", False), "bf16": ("bf16", False), "control": ("f32", True)}
 """Precision of the nets, and whether the first parameters are rounded."""
 
 
-def runs(name: str, steps: int, seeds: int, which=tuple(RUNS), jit=jax.jit) -> dict[str, dict[str, np.ndarray]]:
+def runs(
+    name: str, steps: int, seeds: int, which=tuple(RUNS), jit=jax.jit, size: int = SIZE, batch_size: int = BATCH
+) -> dict[str, dict[str, np.ndarray]]:
     """Metric values [seeds, steps] of each run."""
-    images = data.load("digits", image_size=SIZE).train
+    images = data.load("digits", image_size=size).train
 
-    def trained(precision: str, rounded: bool):
-        model, step, transform = build(name, precision)
-        source = data.make_source(images, BATCH, transform)
+    @functools.cache
+    def programs(precision: str):
+        """A run's first state, and its metrics from there, of a key."""
+        model, step, transform = build(name, precision, size)
+        source = data.make_source(images, batch_size, transform)
 
-        @jit
-        def run(key):
-            state = step.init(model, key)
-            if rounded:
-                state = jax.tree.map(_rounded, state)
-
+        def metrics(state, key):
             def one(state, i):
                 batches = source.batches(source.window(key, 0, 1, step.n_batches), key, state.step, 0, step.n_batches)
                 return step(state, batches, key)
 
             return jax.lax.scan(one, state, jnp.arange(steps))[1]
 
-        rows = [run(rng.named(jax.random.key(seed), "precision")) for seed in range(seeds)]
+        return jit(partial(step.init, model)), jit(metrics)
+
+    def trained(precision: str, rounded: bool):
+        init, metrics = programs(precision)
+        keys = [rng.named(jax.random.key(seed), "precision") for seed in range(seeds)]
+        states = [jax.tree.map(_rounded, init(key)) if rounded else init(key) for key in keys]
+        rows = [metrics(state, key) for state, key in zip(states, keys, strict=True)]
         return {k: np.stack([np.asarray(r[k], np.float64) for r in rows]) for k in rows[0]}
 
     return {k: trained(*RUNS[k]) for k in which}

@@ -1,17 +1,19 @@
 """Does a set that does not fit keep the step fed, and is host memory flat? Trains a recipe on a streamed set.
 
 Command:  python experiments/bench/streaming.py --minutes 10 [--images 200000] [--recipe vae_fashion_mnist] [--keep DIR]
+          python experiments/bench/streaming.py --minutes 1 --delay 0.5     a control: a reader that cannot keep up
 
 Makes an ArrayRecord TFDS set of 64x64x3 PNG images on disk (deterministic: smooth random colour fields, about 3 kB
 each; without TensorFlow), trains the recipe, made small so that computing does not hide the reading, on it through
 `data.load(..., stream=True)` and `train.fit`, and prints
-    wait     share of wall time in which a chunk had finished and the next was not yet sent: the device idle, for
-             whatever reason, the next window not being there the main one
+    wait     share of wall time, from the end of the first chunk on, in which a chunk had finished and the next was not
+             yet sent: the device idle, for whatever reason, the next window not being there the main one
     decode   images a second that the reader gives when nobody else works
     RSS      resident memory by a straight line through the second half of the run, MB a minute
 """
 
 import argparse
+import contextlib
 import functools
 import io
 import json
@@ -74,14 +76,34 @@ def prepare(folder: Path, n_images: int) -> None:
     builder.download_and_prepare(download_config=config)
 
 
+def delayed(part: data.Records, seconds: float) -> data.Records:
+    """The same records, each call of `read` that much slower: a reader by which the measurement can be tried."""
+
+    def read(indices):
+        time.sleep(seconds)
+        return part.read(indices)
+
+    return replace(part, read=read)
+
+
 class Idle:
     """Measures how long the device waits between the chunks of a run: end of one to sending of the next."""
 
     def __init__(self):
-        self.idle, self.finished, self.n_chunks = 0.0, 0.0, 0
+        self.idle, self.begun, self.finished, self.n_chunks = 0.0, 0.0, 0.0, 0
         self.watcher: threading.Thread | None = None
 
-    def watched(self, make_chunk):
+    @contextlib.contextmanager
+    def watching(self):
+        """What `fit` sends meanwhile is measured."""
+        make_chunk = loop.make_chunk
+        setattr(loop, "make_chunk", self._watched(make_chunk))  # noqa: B010
+        try:
+            yield
+        finally:
+            setattr(loop, "make_chunk", make_chunk)  # noqa: B010
+
+    def _watched(self, make_chunk):
         def make(*args):
             chunk = make_chunk(*args)
 
@@ -101,6 +123,11 @@ class Idle:
     def _watch(self, buffer):
         jax.block_until_ready(buffer)
         self.finished = time.perf_counter()
+        self.begun = self.begun or self.finished
+
+    def seconds(self) -> float:
+        """Since the first chunk ended: until then the program was compiled."""
+        return time.perf_counter() - self.begun if self.begun else 0.0
 
 
 def rss_mb() -> float:
@@ -118,27 +145,28 @@ def decode_rate(part: data.Records, n: int = 2048) -> float:
     return n / (time.perf_counter() - start)
 
 
-def soak(folder: Path, recipe_name: str, minutes: float, batch_size: int) -> dict:
+def soak(folder: Path, recipe_name: str, minutes: float, batch_size: int, delay: float = 0.0) -> dict:
+    """Trains on the set in `folder` so long; each minibatch is read `delay` seconds late. The measured row."""
     dataset = data.load("colour_fields", data_dir=folder, stream=True)
     assert isinstance(dataset.train, data.Records)
+    part = delayed(dataset.train, delay) if delay else dataset.train
     recipe = recipes.load(recipe_name)
     small = {k: v for k, v in SMALL.items() if hasattr(recipe.Config, k)}
     cfg = replace(recipe.Config(), batch_size=batch_size, steps=10**9, **small)
     experiment = recipe.build(cfg, dataset.spec)
-    source = data.make_source(dataset.train, batch_size, experiment.transform)
+    source = data.make_source(part, batch_size, experiment.transform)
     rate, idle, memory = decode_rate(dataset.train), Idle(), []
     key = jax.random.key(0)
     state = experiment.step.init(experiment.model, key)
-    setattr(loop, "make_chunk", idle.watched(loop.make_chunk))  # noqa: B010
-    start = time.perf_counter()
 
     def over() -> bool:
-        memory.append((time.perf_counter() - start, rss_mb()))
+        memory.append((idle.seconds(), rss_mb()))
         return memory[-1][0] > 60 * minutes
 
-    fitted = train.fit(experiment.step, state, source, key, steps=cfg.steps, log_every=20, stop=over)
+    with idle.watching():
+        fitted = train.fit(experiment.step, state, source, key, steps=cfg.steps, log_every=20, stop=over)
     seconds, megabytes = np.array(memory[len(memory) // 2 :]).T
-    steps, wall = int(fitted.state.step), time.perf_counter() - start
+    steps, wall = int(fitted.state.step), idle.seconds()
     return {
         "recipe": recipe_name, "images": dataset.spec.n_train, "batch_size": batch_size, "steps": steps,
         "images_per_s": round(steps * source.batch_size * experiment.step.n_batches / wall, 1),
@@ -155,6 +183,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--recipe", default="vae_fashion_mnist")
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds by which each minibatch is read late")
     parser.add_argument("--keep", type=Path, help="folder of the set: made there once and left there")
     args = parser.parse_args()
     folder = args.keep or Path(tempfile.mkdtemp(prefix="streaming"))
@@ -167,7 +196,7 @@ def main() -> None:
         made = round(time.perf_counter() - start, 1)
         size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) // 2**20
         print(json.dumps({"prepare_s": made, "set_mb": size}))
-        print(json.dumps(soak(folder, args.recipe, args.minutes, args.batch_size)))
+        print(json.dumps(soak(folder, args.recipe, args.minutes, args.batch_size, args.delay)))
     finally:
         if args.keep is None:
             shutil.rmtree(folder)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from genjax.errors import UsageError
+from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.modes import classified
 from genjax.metrics.pixels import Pictures, checked
 
@@ -59,7 +60,7 @@ def class_accuracy(images: Pictures, asked: Any, logits: Callable[[np.ndarray], 
 
 
 def frechet_per_class(
-    real: Any, real_label: Any, fake: Any, fake_label: Any, distance: Callable[[Any, Any], float] | None = None
+    real: Any, real_label: Any, fake: Any, fake_label: Any, distance: Callable[[Any, Any], float] = frechet_distance
 ) -> ClassDistances:
     """The Fréchet distance (in features) between real and generated samples of each class, and its mean over classes.
 
@@ -70,7 +71,7 @@ def frechet_per_class(
         real_label: (n,) their classes.
         fake: (m, d) features of generated images.
         fake_label: (m,) the classes they were asked for.
-        distance: `distance(real, fake) -> float`; `metrics.frechet_distance` by default.
+        distance: `distance(real, fake) -> float` of the samples of a class.
 
     Raises:
         UsageError: shapes that do not fit; no class that both sides have 2 samples of.
@@ -84,10 +85,6 @@ def frechet_per_class(
     enough = np.minimum(*(np.bincount(v, minlength=n_classes) for v in (y, y_fake))) >= 2
     if not enough.any():
         raise UsageError("no class has 2 real and 2 generated samples; label both with the same classes.")
-    if distance is None:
-        from genjax import metrics
-
-        distance = metrics.frechet_distance
     per_class = np.full(n_classes, np.nan)
     for c in np.flatnonzero(enough):
         per_class[c] = distance(real[y == c], fake[y_fake == c])

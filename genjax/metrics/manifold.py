@@ -52,7 +52,7 @@ def prdc(real: Samples, fake: Samples, k: int = 5) -> PRDC:
     Example:
         >>> x = np.arange(10.0)[:, None]
         >>> prdc(x, x + 0.25, k=2)
-        PRDC(precision=1.0, recall=1.0, density=1.0, coverage=1.0)
+        PRDC(precision=1.0, recall=1.0, density=1.05, coverage=1.0)
     """
     if k < 1:
         raise UsageError(f"k={k} must be at least 1.")
@@ -150,6 +150,8 @@ def _radii(a, norms, k: int, size: int) -> Float[Array, " n"]:
             return lax.dynamic_update_slice_in_dim(nearest, -lax.top_k(-new, k)[0], start, 0)
 
         nearest = merge(nearest, r, d2)
+        if size == n:
+            return nearest
         return merge(nearest, c, jnp.where(first[i] == second[i], jnp.inf, d2).T)  # on the diagonal once is enough
 
     return lax.fori_loop(0, first.size, body, jnp.full((n, k), jnp.inf))[:, -1]

@@ -85,7 +85,7 @@ def _rows(name: str, x: Any) -> np.ndarray:
 
 def _frame(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
     """The reference's mean and the largest distance from it along an axis, of both sets: float32 then suffices."""
-    centre = sum(b[s : s + BLOCK].sum(0, dtype=np.float64) for s in range(0, len(b), BLOCK)) / len(b)
+    centre = np.sum([b[s : s + BLOCK].sum(0, dtype=np.float64) for s in range(0, len(b), BLOCK)], axis=0) / len(b)
     largest = max(float(np.abs(x[s : s + BLOCK] - centre).max()) for x in (a, b) for s in range(0, len(x), BLOCK))
     return centre, largest or 1.0
 

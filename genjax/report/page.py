@@ -140,7 +140,7 @@ def _time_at(run: Facts) -> Callable[[int], str]:
 def _run(run: Facts, ident: str, several: bool) -> str:
     """Everything on one run but its summary. In a comparison its samples have been shown already."""
     parts = [] if several else [_samples(run, ident)]
-    parts.append(health.section(run.findings, run.options, run.reached))
+    parts.append(health.section(run.findings, run.options, run.reached, run.family))
     if run.pictures is not None:
         shown = {"reconstructions"} if several else set()
         parts += [html.figure(f, f"{ident}-{f.kind}") for f in run.pictures.figures if f.kind not in shown]

@@ -22,6 +22,7 @@ from typing import Any
 import jax
 
 from genjax.errors import RunFailure, UsageError
+from genjax.train.exit_guard import say
 
 BEAT_SECONDS = 2.0
 """A guard's interval."""
@@ -122,7 +123,7 @@ def group() -> Group:
 def say_once(text: str) -> None:
     """Print a line to standard error, in the leader alone."""
     if group().leader:
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
 
 @contextlib.contextmanager
@@ -231,7 +232,7 @@ class _Guard:
         """Tell the others why this process ends, then end it."""
         if isinstance(e, jax.errors.JaxRuntimeError) or BROKEN.search(str(e)):
             # Another process seems to have broken the connection: the guards find out which, and end this one.
-            _say(f"process {self._group.rank}: {_line(e)}")
+            say(f"genjax: process {self._group.rank}: {_line(e)}")
             time.sleep(DEAD_SECONDS + 4 * BEAT_SECONDS)
         if not isinstance(e, UsageError | RunFailure | KeyboardInterrupt):
             traceback.print_exception(e)  # unexpected: a bug
@@ -251,12 +252,12 @@ class _Guard:
                 beats = self._group.posted("alive" if self._group.leader else "leading")
             except Exception as e:
                 if not self._leaving.is_set():
-                    _say(f"the coordinator, process 0, is gone ({_line(e)}).{AGAIN}")
+                    say(f"genjax: the coordinator, process 0, is gone ({_line(e)}).{AGAIN}")
                     _exit(1)
                 return
             for other, (code, said) in failed.items():
                 if other != rank:
-                    _say(f"process {other} of {self._group.size} said: {said}")
+                    say(f"genjax: process {other} of {self._group.size} said: {said}")
                     _exit(code)
             if dead := self._silent(beats):
                 gone = f"process {dead} of {self._group.size} is gone: no sign of it for {DEAD_SECONDS:.0f} s."
@@ -274,7 +275,7 @@ class _Guard:
 
     def _end(self, text: str, code: int) -> None:
         """Tell everyone, then end this process."""
-        _say(text)
+        say(f"genjax: {text}")
         with contextlib.suppress(Exception):
             self._group.post(f"failed/{self._group.rank}", [code, text])
         if self._group.leader:
@@ -287,10 +288,6 @@ AGAIN = " This process stops too. Start all of them again to continue from the l
 
 def _line(e: BaseException) -> str:
     return (str(e).splitlines() or [type(e).__name__])[0][:300]
-
-
-def _say(text: str) -> None:
-    print(f"genjax: {text}", file=sys.stderr, flush=True)
 
 
 def _exit(code: int) -> None:

@@ -56,14 +56,18 @@ class Fitted(NamedTuple):
     failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
 
 
-def make_chunk(step: Step | Population, source, capacity: int, **placed):
-    """`advance` compiled once, of a single run or of a population; `state` is donated.
+def make_chunk(step: Step | Population, source, capacity: int, layout: Layout | None = None, state: Any = None):
+    """`advance` compiled once, of a single run or of a population; its `state` is donated.
 
-    `placed` is for `jax.jit`: where its results lie.
+    On a layout it leaves each leaf where `layout` puts those of `state`; it takes the root key `everywhere`.
     """
-    several = isinstance(step, Population)
-    chunk = advance_all(step, source, capacity) if several else advance(step, source, capacity)
-    return jax.jit(chunk, donate_argnums=0, **placed)
+    if isinstance(step, Population):
+        assert layout is None
+        return jax.jit(advance_all(step, source, capacity), donate_argnums=0)
+    if layout is None:
+        return jax.jit(advance(step, source, capacity), donate_argnums=0)
+    chunk, placed = advance(layout.spread(step), source, capacity), (layout.leaves(state), layout.everywhere)
+    return jax.jit(chunk, donate_argnums=0, out_shardings=placed)
 
 
 def fit(
@@ -110,14 +114,8 @@ def fit(
     """
     done = int(state.step)
     capacity = min(CAPACITY, source.capacity or CAPACITY)
-    if layout is None:
-        chunk, root = make_chunk(step, source, capacity), key
-    else:
-        assert not isinstance(step, Population)
-        assert not isinstance(key, Roots)
-        placed = (layout.leaves(state), layout.everywhere)
-        chunk = make_chunk(layout.spread(step), source, capacity, out_shardings=placed)
-        root = layout.place(key, layout.everywhere)
+    chunk = make_chunk(step, source, capacity, layout, state)
+    root = key if layout is None else layout.place(key, layout.everywhere)
     watch = Watch(step, failed)
     log = _Log(watch, log_every, source.batch_size, on_row, list(pending), seconds)
     flight, per_step, n = None, math.inf, 1

@@ -31,7 +31,7 @@ from genjax.train.population import shares
 from genjax.train.samples import grids
 from genjax.train.signals import Signals
 from genjax.train.validation import PREFIX, Ledger, Validation, validation
-from genjax.train.watch import said
+from genjax.train.watch import Diverged, said
 
 
 def run(
@@ -226,9 +226,10 @@ class _Run:
                 stop=lambda: self.signals.received or 0, layout=self.layout, agree=self._agree, pending=pending,
                 seconds=seconds, failed=failed, monitor=journal.monitor,
             )  # fmt: skip
-        except RunFailure as e:
-            if self.layout is None and self.members is None:
-                journal.failure(str(e), partial(self._replayer, key), (self.checkpoints.sealed() or [0])[-1])
+        except Diverged as e:
+            alone = self.layout is None and self.members is None
+            since = (self.checkpoints.sealed() or [0])[-1]
+            journal.failure(str(e), partial(self._replayer, key) if alone else None, since)
             raise
         last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds, fitted.failed)
         if last.step < steps or steps % self.options.save_every:

@@ -20,6 +20,10 @@ TOLD = 3
 Row = dict[str, Any]
 
 
+class Diverged(RunFailure):
+    """Training itself has failed: a loss or a parameter is not finite, or nothing but skipped updates."""
+
+
 class Watch:
     """Looks at every step's metrics.
 
@@ -74,10 +78,10 @@ class Watch:
 
     def _fail(self, i: int, why: str) -> None:
         if self.n is None:
-            raise RunFailure(why)
+            raise Diverged(why)
         self.failed[i] = why
         if len(self.failed) == self.n:
-            raise RunFailure(f"all {self.n} members have failed: {said(self.failed)}")
+            raise Diverged(f"all {self.n} members have failed: {said(self.failed)}")
 
     def state(self, state: TrainState, step: int) -> None:
         """Watch the players after `step` steps: a single run whose state is not finite is never saved.

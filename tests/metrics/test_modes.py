@@ -104,21 +104,6 @@ def test_stacks_are_counted_by_the_names_that_they_were_made_with():
     assert metrics.stacked_coverage(s.image, level, real=few.counts).kl == np.inf
 
 
-def test_stacks_are_independent_and_reproducible():
-    part = data.load("digits").train
-    a, b = data.stacked(part, 2000, seed=0), data.stacked(part, 2000, seed=0)
-    np.testing.assert_array_equal(a.image, b.image)
-    assert a.image.shape == (2000, 8, 8, 3)
-    assert (a.image != data.stacked(part, 2000, seed=1).image).any()
-    classes = np.stack([a.label // 100, a.label // 10 % 10, a.label % 10])
-    assert np.abs(np.corrcoef(classes) - np.eye(3)).max() < 0.1
-    for c in range(3):  # each channel is an image of the class it is named after
-        where = (part.image[None, :200, :, :, 0] == a.image[:50, None, :, :, c]).all((2, 3))
-        i, j = np.nonzero(where)
-        assert len(i) > 0
-        assert (part.label[j] == classes[c, i]).all()
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -127,25 +112,8 @@ def test_stacks_are_independent_and_reproducible():
         (lambda: metrics.mode_coverage(np.zeros((3, 2)), np.zeros((2, 2)), 0.0), "sd=0.0"),
         (lambda: metrics.stacked_coverage(np.zeros((3, 4, 4)), level), r"\(3, 4, 4\)"),
         (lambda: metrics.stacked_coverage(np.zeros((3, 4, 4, 3)), lambda x: x[:, 0, 0, 0]), "classifier"),
-        (lambda: data.stacked(Images(np.zeros((3, 4, 4, 1), np.uint8))), "no labels"),
-        (lambda: data.stacked(Images(np.zeros((3, 4, 4, 3), np.uint8), np.zeros(3, np.int32))), "3 channels"),
-        (lambda: data.load("ring", image_size=8), "no size"),
     ],
 )
 def test_errors_teach(call, message):
     with pytest.raises(UsageError, match=message):
         call()
-
-
-def test_points_load_train_and_keep_their_fingerprint():
-    """The very points, for ever: the fingerprint is in every record."""
-    for name, start in (("ring", RING), ("grid", GRID)):
-        d = data.load(name)
-        assert d.spec.fingerprint.startswith(start), d.spec.fingerprint
-        assert d.test.image.shape == (10_000, 1, 1, 2)
-        x = d.train.image.reshape(-1, 2)
-        mixture = getattr(data, name)()
-        np.testing.assert_allclose((x - mixture.centers[d.train.label]).std(0), mixture.sd, rtol=0.02)
-
-
-RING, GRID = "7a2553b41772396b", "bfd5b06e3d4d41e2"

@@ -50,10 +50,10 @@ def train_here(kept, monkeypatch):
             kept[key] = build_anew(build, cfg, spec)
         return kept[key]
 
-    def chunk(step, source, capacity):
-        key = (step, source.batch_size, capacity)
+    def chunk(step, source, capacity, layout, state):
+        key = (step, source.batch_size, capacity, layout)
         if key not in kept:
-            kept[key] = chunk_anew(step, source, capacity)
+            kept[key] = chunk_anew(step, source, capacity, layout, state)
         return kept[key]
 
     monkeypatch.setattr(cache, "enable", lambda on=True: None)

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 SHARE = 0.02
 """Of a session's wall time, at most."""
-FIRST, LEAST = 0.2, 0.5
+FIRST, LEAST = 0.5, 0.8
 """What a first probe is taken to cost: this share of the time until the first chunk of training was sent, and this many
-seconds at least. Both are compilation; measured, a probe takes 8 to 17 % of what a step and its grid take. The least is
-for a run whose step was compiled before and whose probe was not."""
+seconds at least. Both are compilation; measured, a probe takes 8 to 17 % of what a step and its grid take when neither
+was compiled before, and half where they were and it was not. So a run of less than 40 s has no probe."""
 
 
 class Budget:
@@ -23,10 +23,10 @@ class Budget:
         limit: the share.
 
     Example:
-        >>> now = iter([0.0, 10.0, 90.0, 110.0]).__next__
+        >>> now = iter([0.0, 10.0, 240.0, 260.0]).__next__
         >>> budget = Budget(now)
-        >>> budget.started()  # 10 s until the first chunk: a first probe may take 2 s
-        >>> budget.due(), budget.due()  # at 90 s not yet, at 110 s yes
+        >>> budget.started()  # 10 s until the first chunk: a first probe may take 5 s
+        >>> budget.due(), budget.due()  # at 240 s not yet, at 260 s yes
         (False, True)
     """
 

@@ -44,21 +44,21 @@ class Journal:
             self.last = self._with(self.last, self.monitor.take())
             self.log.amend(self.last)
 
-    def failure(self, why: str, replay: Callable[[], Callable[[int], TrainState]], since: int) -> None:
-        """A single run has failed: log the step that is to blame as the last row, with the term or parameter named.
+    def failure(self, why: str, replay: Callable[[], Callable[[int], TrainState]] | None, since: int) -> None:
+        """The run has failed: log the step that is to blame as the last row, with the term or parameter named.
 
         Args:
             why: what ended it; noted at the last row where no step can be blamed.
-            replay: makes what gives earlier states again, see `origin.replayer`.
+            replay: makes what gives earlier states again, see `origin.replayer`; None where it cannot be made.
             since: the step of the checkpoint from which it goes.
         """
         if self.monitor is None or self.log is None:
             return
-        speed, made = self.last.get("images_per_s", 0.0), functools.cache(replay)
+        speed, made = self.last.get("images_per_s", 0.0), None if replay is None else functools.cache(replay)
         seconds_per_step = self.monitor.part / speed if speed else 0.0
         row: dict[str, Any] = {}
         with suppress(RunFailure):  # no intact checkpoint: the failure itself is told, and enough
-            row = self.monitor.failure(lambda n: made()(n), seconds_per_step, since)
+            row = self.monitor.failure(made and (lambda n: made()(n)), seconds_per_step, since)
         if row and row["step"] > self.last.get("step", 0):
             clock = {"seconds": self.last.get("seconds", 0.0), "images_per_s": speed}
             self.last = self._with({"step": row["step"], **clock, **row}, self.monitor.take())

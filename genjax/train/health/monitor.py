@@ -130,13 +130,16 @@ class Monitor:
         pending, self.pending = self.pending, []
         return pending
 
-    def failure(self, replay: Callable[[int], TrainState], seconds_per_step: float, since: int) -> dict[str, Any]:
+    def failure(
+        self, replay: Callable[[int], TrainState] | None, seconds_per_step: float, since: int
+    ) -> dict[str, Any]:
         """After a single run has failed: the metrics of its first step that is not finite, as a row; empty if unknown.
 
         The finding, which names the loss term or the parameter, is among those to be told.
 
         Args:
-            replay: `replay(n)` gives the state after n steps again.
+            replay: `replay(n)` gives the state after n steps again; None where that is not to be had, and then loss
+                terms alone are named.
             seconds_per_step: what that takes.
             since: the step from which it goes.
         """
@@ -144,7 +147,7 @@ class Monitor:
         if bad is None or self.n is not None:
             return {}
         named = origin.of_steps(bad, self.labels, self.guarded)
-        if (bad.step + 1 - since) * seconds_per_step <= REPLAY_SECONDS:
+        if replay is not None and (bad.step + 1 - since) * seconds_per_step <= REPLAY_SECONDS:
             names = origin.bad_leaves(replay(bad.step))
             if names:
                 named = origin.of_parameters(names, bad.step, True)

@@ -20,8 +20,9 @@ from genjax.data import Transform
 from genjax.train.step import jit_once
 from genjax.types import Array, Batch, Key, Params, State
 
-N_IMAGES = 128
-"""Images of each kind that a probe looks at: a share of dimensions or a mean logit needs no more."""
+N_IMAGES, N_BYTES = 128, 2**26
+"""Images of each kind that a probe looks at (a share of dimensions or a mean logit needs no more), and the memory that
+it may keep on the device: of large images there are fewer, but 16."""
 LEAST_UNITS = 8
 """Smaller layers are not looked at: half of 4 channels are 2."""
 
@@ -34,7 +35,7 @@ class Reference(NamedTuple):
     y: Any
     """Their labels, int32; None for an unconditional model."""
     held: Any
-    """As many images that training never sees; None where the data set has no test part."""
+    """As many images that training never sees, of the validation part or else the test part; None without either."""
     held_y: Any
     z: Any
     """Standard normal draws, one latent an image."""
@@ -57,8 +58,9 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
         part: most images at a time.
         key: the run's root key.
     """
-    part, key = min(part, N_IMAGES), rng.named(key, "health")
-    parts = max(1, round(N_IMAGES / part))
+    n = min(N_IMAGES, max(16, N_BYTES // (12 * int(np.prod(dataset.spec.shape)))))
+    part, key = min(part, n), rng.named(key, "health")
+    parts = max(1, round(n / part))
     seen = jit_once(jax.vmap(transform.apply))
 
     def of(images: Any, stream: str) -> tuple[Any, Any]:
@@ -70,7 +72,8 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
 
     draws = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     x, y = of(dataset.train, "train")
-    held, held_y = (None, None) if dataset.test is None else of(dataset.test, "held")
+    unseen = dataset.test if dataset.validation is None else dataset.validation
+    held, held_y = (None, None) if unseen is None else of(unseen, "held")
     z = draws.standard_normal((parts, part, model.z_dim), np.float32)
     weights = draws.standard_normal(x.shape, np.float32)
     signs = draws.choice(np.array([-1.0, 1.0], np.float32), (parts, 2 * part))

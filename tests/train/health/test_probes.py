@@ -104,3 +104,8 @@ def test_the_images_are_the_same_every_time_and_in_parts_of_a_batch():
     assert ref.x.shape == (8, 16, 8, 8, 1)
     assert set(np.unique(ref.x)) == {0.0, 1.0}  # as the model sees them: binarised
     assert ref.z.shape == (8, 16, model.z_dim)
+    recipe, parted = recipes.load("vae_digits"), data.hold_out(data.load("digits"), 128)
+    experiment = recipe.build(recipe.SMOKE, parted.spec)
+    held = probes.reference(parted, data.to_unit(), experiment.model, 16, KEY).held
+    there = parted.validation.image / np.float32(255.0)
+    assert set(map(bytes, held.reshape(128, 64))) == set(map(bytes, there.astype(np.float32).reshape(128, 64)))
