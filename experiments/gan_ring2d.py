@@ -22,7 +22,7 @@ class Config:
     """What the run computes; every field is a flag."""
 
     seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(5000, ge=1)  # generator updates
+    steps: int = train.run_only(10_000, ge=1)  # generator updates
     batch_size: int = train.structure(128, ge=1)
     z_dim: int = train.structure(2, ge=1)  # latent dimensions
     data: str = train.structure("ring")  # ring, grid; or images: embedded or TFDS name, folder, .npz
@@ -32,7 +32,7 @@ class Config:
     hidden: int = train.structure(128, ge=1)  # units of each of three hidden layers
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate, both players
     gamma: float = train.value(0.001, ge=0)  # weight of R1 and of R2: the modes are narrow, so slopes are steep
-    decay: int = train.structure(5000, ge=1)  # steps over which lr falls to a hundredth, by a cosine
+    decay: int = train.structure(10_000, ge=1)  # steps over which lr falls to a hundredth, by a cosine
     ema_half_life: float = train.structure(20_000.0, gt=0)  # of the generator's average, in examples
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
     accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update

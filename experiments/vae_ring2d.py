@@ -22,7 +22,7 @@ class Config:
     """What the run computes; every field is a flag."""
 
     seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(5000, ge=1)  # optimizer updates
+    steps: int = train.run_only(10_000, ge=1)  # optimizer updates
     batch_size: int = train.structure(128, ge=1)
     z_dim: int = train.structure(2, ge=1)  # latent dimensions
     data: str = train.structure("ring")  # ring, grid; or images: embedded or TFDS name, folder, .npz
@@ -30,10 +30,10 @@ class Config:
     validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters encoder and decoder
     hidden: int = train.structure(128, ge=1)  # units of each of three hidden layers
-    lr: float = train.value(1e-3, gt=0)  # Adam's learning rate
+    lr: float = train.value(3e-3, gt=0)  # Adam's learning rate: log sigma, from 0 to -5, moves by at most that a step
     beta: float = train.value(1.0, ge=0)  # weight of the rate
     warm_up: int = train.structure(2000, ge=0)  # steps over which beta grows from 0: without, the rate stays at 0
-    decay: int = train.structure(5000, ge=1)  # steps over which lr falls to a hundredth, by a cosine
+    decay: int = train.structure(10_000, ge=1)  # steps over which lr falls to a hundredth, by a cosine
     ema_half_life: float = train.structure(20_000.0, gt=0)  # of the average of the weights, in examples
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
     accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update

@@ -122,7 +122,7 @@ def _nearest(a: np.ndarray, b: np.ndarray, bounds: np.ndarray, scale: float, k: 
     reach = _squares(a, b, rows.repeat(k), some.ravel()).reshape(q, k).max(1) / scale**2
     at, candidate = np.nonzero(bounds <= np.nextafter(reach.astype(np.float32), np.float32(np.inf))[:, None])
     square = _squares(a, b, at, candidate)
-    order = np.lexsort((candidate, square, at))
+    order = np.lexsort((square, at))  # stable: of equally near candidates the lower index stays first
     first = np.searchsorted(at, rows)[:, None] + np.arange(k)
     return candidate[order][first], square[order][first]
 

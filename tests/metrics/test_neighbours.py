@@ -86,6 +86,7 @@ def test_copies_and_near_copies_are_not_authentic_and_strangers_are():
     assert metrics.authenticity(train[:100], train).share == 0
     assert metrics.authenticity(train[:100] + 1e-3 * random.normal(size=(100, 20)), train).share == 0
     assert metrics.authenticity(train[:100] + 100, train).share == 1
+    assert metrics.authenticity(np.array([[-1.0]]), np.array([[0.0], [1.0]])).share == 0  # as far, not farther
     own = by_hand(train, train, 1, np.arange(500))[1][:, 0]
     fresh = random.normal(size=(200, 20))
     index, distance = by_hand(fresh, train, 1)
