@@ -164,7 +164,7 @@ def neighbours(images: Any, found: Any, scale: int | None = None) -> Png:
 
     Example:
         >>> neighbours(np.zeros((3, 8, 8, 1)), np.zeros((3, 5, 8, 8, 1))).width
-        347
+        371
     """
     lines = np.concatenate([to_uint8(images)[:, None], np.stack([to_uint8(line) for line in found])], axis=1)
     return show(lines.reshape(-1, *lines.shape[2:]), ncols=lines.shape[1], scale=scale)
