@@ -49,7 +49,7 @@ class Config:
 CONFIGS = {
     "digits": Config(steps=1_500, width=16, held_out=300, most=1),
     "mnist": Config(steps=2_000, width=32, held_out=5_000),
-    "fashion_mnist": Config(steps=5_000, width=32, held_out=5_000, flip=True),
+    "fashion_mnist": Config(steps=12_000, width=32, held_out=5_000, most=1, flip=True),
 }
 
 

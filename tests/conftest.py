@@ -26,7 +26,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 try:
     CACHE.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(CACHE / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # most programs are small ones, met again
 except OSError as e:
     warnings.warn(f"no compile cache for the tests: {e}", stacklevel=1)
 

@@ -38,18 +38,27 @@ def shown(value) -> None:
     assert len(repr(value)) < 2000, "a notebook stores the repr of what it shows"
 
 
-def test_every_cell_runs(source, capsys):
-    """In this process: warnings are errors, shapes are checked, no key is used twice, ranks are not promoted."""
-    namespace = {"__name__": source.stem}
+@pytest.mark.parametrize("share", [0.1, pytest.param(1.0, marks=pytest.mark.slow)])
+def test_every_cell_runs(source, share, capsys):
+    """In this process: warnings are errors, shapes are checked, no key is used twice, ranks are not promoted.
+
+    Trained for a share of the notebook's steps.
+    """
+    namespace, shortened = {"__name__": source.stem}, 0
     for cell in jupytext.read(source, fmt="py:percent").cells:
         if cell.cell_type != "code":
             continue
+        cell.source, n = re.subn(
+            r"^STEPS = (\d+)$", lambda m: f"STEPS = {int(share * int(m[1]))}", cell.source, flags=re.M
+        )
+        shortened += n
         # `%pip` belongs to the branch without genjax; in the .py it is a comment
         tree = ast.parse(re.sub(r"^( *)%", r"\1# %", cell.source, flags=re.MULTILINE))
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, source.name, "exec"), namespace)
         if last is not None:
             shown(eval(compile(ast.Expression(last.value), source.name, "eval"), namespace))
+    assert shortened == 1
     assert capsys.readouterr().err == ""
 
 

@@ -144,7 +144,8 @@ class Trainer:
         n = max(4096, self.images_per_step)
         pixels = np.random.default_rng(0).integers(0, 256, (n, *w.shape), np.uint8)
         layout = mesh.layout(on)
-        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform, layout and layout.mesh)
+        where = None if layout is None else layout.mesh
+        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform, where)
         self.key, self.done, self.steps = jax.random.key(0), 0, 1
         self.state = layout.init(w.step, w.model, self.key) if layout else w.step.init(w.model, self.key)
         self.chunk = make_chunk(w.step, self.source, CAPACITY, layout, self.state)

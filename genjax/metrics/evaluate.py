@@ -56,7 +56,7 @@ def fixed(transform: data.Transform, key: Key) -> Callable[[Batch], Batch]:
 
     def apply(batch: Batch) -> Batch:
         if batch.id is None:
-            raise ValueError("fixed: the batch has no id to draw by. Take batches of `data.once`, or number them.")
+            raise ValueError("fixed: the batch has no id to draw by. Batches of `data.once` have one.")
         return batch._replace(x=jax.vmap(one)(by_id(key, batch.id), batch.x))
 
     return apply

@@ -163,7 +163,7 @@ def unlike(a: Protocol, b: Protocol) -> list[str]:
     Example:
         >>> of = Protocol("fd_mnist", 1000, "test", "mnist", "5e", 10000)
         >>> unlike(of, dataclasses.replace(of, n=10000, checkpoint="best"))
-        ["n: 1000 against 10000", "checkpoint: 'last' against 'best'"]
+        ['n: 1000 against 10000', "checkpoint: 'last' against 'best'"]
     """
     one, other = dataclasses.asdict(a), dataclasses.asdict(b)
     found = [f"{k}: {one[k]!r} against {other[k]!r}" for k in one if k != "settings" and one[k] != other[k]]

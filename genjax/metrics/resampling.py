@@ -35,6 +35,7 @@ def half_samples(
         Shao & Wu 1989, A general theory for jackknife variance estimation (delete-d jackknife, here d = n - m).
 
     Example:
+        >>> import jax
         >>> x = np.random.default_rng(0).normal(size=400)
         >>> half = half_samples(lambda i: {"mean": float(x[i].mean())}, 400, jax.random.key(0), 200)["mean"]
         >>> bool(abs(half / (1.96 * x.std() / 20) - 1) < 0.1)

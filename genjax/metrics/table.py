@@ -190,10 +190,10 @@ METRICS: dict[str, Metric] = {
     ),
     "latents": Metric(latents, "model", by_default=False, needs="sigma"),
     "fd": Metric(lambda r, f, key: {"fd_{}": frechet_distance(r, f)}, "features", {"fd": "lower"}, moments),
-    "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}),
+    "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}, n_resamples=8),
     "prdc": Metric(
         _prdc, "features", dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),
-        n_resamples=10, settings={"k": 5},
+        n_resamples=8, settings={"k": 5},
     ),
     "sharpness": Metric(_sharper, "images", prepare=_sharpness),
     "mind": Metric(lambda r, f, key: {"mind_{}": mind(r, f, key)}, "features", {"mind": "lower"}, by_default=False),

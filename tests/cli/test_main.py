@@ -55,7 +55,7 @@ def test_every_command_exists():
 
     for name, command in cli.COMMANDS.items():
         module = importlib.import_module(f"genjax.cli.{command.module}")
-        assert callable(getattr(module, name if name != "list" else "list_recipes"))
+        assert callable(getattr(module, cli.FUNCTIONS.get(name, name)))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 import jax
 import numpy as np
 import pytest
-from quick import QUICK
+from quick import QUICK, first_state
 
 from genjax import data, recipes, train
 from genjax.train.chunk import advance
@@ -70,13 +70,13 @@ def test_a_member_s_step_is_the_single_run_s(name, conditional):
     """Losses and the whole gradient tree to 1e-5 in relative L2, with all value fields swept."""
     build, every, members, source = population_of(name, conditional)
     roots = roots_of(members)
-    state = every.step.init(every.model, roots)
+    state = first_state(every.step, every.model, roots)
     window = source.window(roots, 0, 1, every.step.n_batches)
     chunk = jax.jit(advance_all(every.step, source, 1), compiler_options=QUICK)
     after, rows = chunk(state, window, roots, np.int32(1))
     i = members.n - 1
     step, key = build(members.configs[i]).step, jax.random.key(members.configs[i].seed)
-    single = step.init(every.model, key)
+    single = first_state(step, every.model, key)
     assert relative(member_of(state, i).players, single.players) < 1e-6
     alone = jax.jit(advance(step, source.sources[0], 1), compiler_options=QUICK)
     one, row = alone(single, window, key, np.int32(1))

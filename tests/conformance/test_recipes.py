@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from quick import quick_jit
+from quick import first_state, quick_jit
 
 from genjax import data, recipes, rng, train
 from genjax.train import loop, mesh
@@ -35,7 +36,8 @@ def built(name, conditional=False, **changes):
 
 
 def first_batches(experiment, source, key):
-    return source.batches(source.window(key, 0, 1, experiment.step.n_batches), key, 0, 0, experiment.step.n_batches)
+    n = experiment.step.n_batches
+    return quick_jit(source.batches, static_argnums=4)(source.window(key, 0, 1, n), key, 0, 0, n)
 
 
 def keeping_gradients(step):
@@ -57,7 +59,7 @@ def test_eight_devices_equal_one(name, conditional, text, monkeypatch):
     """Losses and the whole gradient tree agree to 1e-5 in relative L2, whatever is split over the eight devices."""
     _, experiment, source = built(name, conditional, batch_size=16)
     step, key = keeping_gradients(experiment.step), jax.random.key(0)
-    state, batches = step.init(experiment.model, key), first_batches(experiment, source, key)
+    state, batches = first_state(step, experiment.model, key), first_batches(experiment, source, key)
     one, m_one = quick_jit(step)(state, batches, key)
     monkeypatch.setattr(mesh, "SMALL", 16)  # these nets are small, and are to be split all the same
     layout = mesh.layout(text)
@@ -82,17 +84,18 @@ def test_eight_devices_equal_one(name, conditional, text, monkeypatch):
 def test_step_and_sampler_lower_for_every_platform(name, conditional):
     cfg, experiment, source = built(name, conditional)
     key = jax.random.key(0)
-    state, batches = experiment.step.init(experiment.model, key), first_batches(experiment, source, key)
+    state = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), key)
     chunk = loop.make_chunk(experiment.step, source, 4)
     window = source.window(key, 0, 1, experiment.step.n_batches)
+    batches = jax.eval_shape(partial(source.batches, n_batches=experiment.step.n_batches), window, key, 0, 0)
     exported = jax.export.export(chunk, platforms=PLATFORMS)(state, window, key, np.int32(1))
     assert exported.platforms == PLATFORMS
     model = experiment.model
     sampler = jax.jit(lambda params, net, key: experiment.transform.inverse(model.sample(params, net, key, 4)))
     exported = jax.export.export(sampler, platforms=PLATFORMS)(*train.evaluation(state), key)
-    assert exported.out_avals[0].shape == (4, *(source.batch(key, 0).x.shape[1:]))
+    assert exported.out_avals[0].shape == (4, *batches.x.shape[2:])
     score = jax.jit(experiment.score)
-    one = jax.tree.map(lambda v: v[0], batches)
+    one = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), batches)
     jax.export.export(score, platforms=PLATFORMS)(*train.evaluation(state), one, key)
     assert cfg.z_dim == model.z_dim
 
@@ -178,10 +181,11 @@ def test_any_height_width_and_channels(name, shape):
     experiment = recipe.build(cfg, dataset.spec)
     source = data.make_source(dataset.train, cfg.batch_size, experiment.transform)
     key = jax.random.key(0)
-    state = experiment.step.init(experiment.model, key)
+    state = first_state(experiment.step, experiment.model, key)
     state, metrics = quick_jit(experiment.step)(state, first_batches(experiment, source, key), key)
     assert all(np.isfinite(float(v)) for v in metrics.values())
-    assert experiment.model.sample(*train.evaluation(state), rng.named(key, "s"), 2).shape == (2, *shape)
+    sample = quick_jit(experiment.model.sample, static_argnums=3)
+    assert sample(*train.evaluation(state), rng.named(key, "s"), 2).shape == (2, *shape)
 
 
 def test_the_rate_of_iwae_mnist_is_a_function_of_the_examples_seen():

@@ -92,7 +92,7 @@ def test_a_transition_leaves_its_distribution_invariant():
         assert np.abs((moved.mean(0) - mean) / np.sqrt(variance / n)).max() < 4
         np.testing.assert_allclose(np.cov(moved.T), np.diag(variance), atol=0.05 * variance.max())
         np.testing.assert_allclose(after.log_x, run.log_likelihood(after.z), rtol=1e-4, atol=1e-4)
-        wrong = np.asarray(move(start, 0.7, size)[0].z, np.float64)[:, 0]
+        wrong = np.asarray(move(start, 0.1, size)[0].z, np.float64)[:, 0]
         assert np.abs((wrong.mean(0) - mean) / np.sqrt(variance / n)).max() > 4
 
 

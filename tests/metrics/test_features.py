@@ -4,8 +4,10 @@ import hashlib
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 
 from genjax import data, nets, recipes
 from genjax.errors import UsageError
@@ -75,7 +77,7 @@ def test_outputs_are_those_of_the_net():
     w = weights.read(features.shipped_file("digits"))
     images = data.load("digits").test.image[:5]
     net = nets.classifier(known.shape, known.n_classes, known.width)
-    (f, logits), _ = net.apply(w.params, w.state, images.astype(np.float32) / 127.5 - 1)
+    (f, logits), _ = quick_jit(net.apply)(w.params, w.state, jnp.asarray(images, jnp.float32) / 127.5 - 1)
     np.testing.assert_allclose(feature_net("digits").features(images), f, atol=1e-5)
     np.testing.assert_allclose(feature_net("digits").logits(images), logits, atol=1e-4)
 

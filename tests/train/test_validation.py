@@ -139,7 +139,8 @@ def test_a_test_part_is_never_looked_at(name, images):
     assert validation(experiment, dataclasses.replace(dataset, validation=other)).measure(state) != with_test
 
 
-@pytest.mark.parametrize("name", ONE_QUICKLY)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_over_devices_and_members_it_is_the_same(name, images):
     """A state over 8 devices, and each of two members, against the run alone."""
     import jax
