@@ -24,7 +24,7 @@ def test_files_are_small_and_those_that_are_listed(name):
     assert len(content) < 1_000_000
     assert hashlib.sha256(content).hexdigest() == features.SHIPPED[name].sha256
     about = weights.read(features.shipped_file(name)).about
-    record = json.loads((recipes.folder() / "results" / f"features_{name}.json").read_text())
+    record = json.loads((recipes.folder() / "results" / "features" / f"{name}.json").read_text())
     assert about == record["config"]
     assert record["sha256"] == features.SHIPPED[name].sha256
     assert record["metrics"]["shipped_test_accuracy"] >= LEAST[name]
@@ -33,7 +33,7 @@ def test_files_are_small_and_those_that_are_listed(name):
 
 def test_digits_classifies_its_test_set_as_its_record_says():
     net, test = feature_net("digits"), data.load("digits").test
-    record = json.loads((recipes.folder() / "results" / "features_digits.json").read_text())
+    record = json.loads((recipes.folder() / "results" / "features" / "digits.json").read_text())
     right = net.logits(test.image).argmax(1) == test.label
     assert right.mean() == pytest.approx(record["metrics"]["shipped_test_accuracy"], abs=1.5 / len(right))
 
@@ -51,7 +51,7 @@ def test_fashion_mnist_serves_fashion_mini():
 def test_accuracy_of_the_record(name, tfds_dir):
     test = data.load(name, data_dir=tfds_dir).test
     right = feature_net(name).logits(test.image).argmax(1) == test.label
-    record = json.loads((recipes.folder() / "results" / f"features_{name}.json").read_text())
+    record = json.loads((recipes.folder() / "results" / "features" / f"{name}.json").read_text())
     assert right.mean() == pytest.approx(record["metrics"]["shipped_test_accuracy"], abs=2e-4)
     assert right.mean() >= LEAST[name]
 
