@@ -69,6 +69,8 @@ def test_shapes_and_sizes():
     params, state = jax.eval_shape(net.init, jax.random.key(0))
     n = sum(v.size for v in jax.tree.leaves((params, state)))
     assert len(list(inception.layers())) == 94
+    pools = {name: chains[-1][0] for name, chains in inception.BLOCKS.items()}
+    assert pools == {n: {"6a": "half", "7a": "half", "7c": "max"}.get(n[-2:], "mean") for n in pools}
     assert 4 * (n + 1008) == pytest.approx(95_628_359, rel=2e-3)  # the bias left out; names and headers besides
     x = jax.ShapeDtypeStruct((2, 31, 33, 3), jnp.uint8)
     (features, logits), _ = jax.eval_shape(net.apply, params, state, x)
