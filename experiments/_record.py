@@ -7,7 +7,7 @@ What is measured, with the averaged generator where there is one:
        dequantised once, with the key named "test" of seed 0.
   GAN  spread: mean pixel distance of pairs among 1,000 generated images over that among 1,000 test images (about 1
        is as varied as the data, near 0 is collapse); real_logit, fake_logit: the discriminator's means on test and
-       generated images. Distances in feature space come with the metrics of a later version.
+       generated images. Distances in feature space are `genjax eval`'s.
 Where a set has no test part, its training part takes its place and `split` says so.
 """
 

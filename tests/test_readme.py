@@ -100,6 +100,13 @@ def test_the_table_is_the_records():
         assert r["command"].split(" --data-dir")[0] in row
 
 
+def test_the_accuracies_of_feature_nets_are_the_records():
+    """As shipped; also the first look at Fashion-MNIST's test set."""
+    for path in (ROOT / "experiments" / "results" / "features").glob("*.json"):
+        r = json.loads(path.read_text())
+        assert f"`{path.stem}` ({100 * r['metrics']['shipped_test_accuracy']:.2f} %" in " ".join(TEXT.split())
+
+
 def test_the_speed_table_is_the_records():
     """`pairs.py --table` prints what stands in the README."""
     command = [sys.executable, str(ROOT / "experiments" / "bench" / "pairs.py"), "--table"]

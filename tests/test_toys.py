@@ -1,16 +1,14 @@
 """The committed records of rings and grids: of the recipes and the data as they are now."""
 
 import dataclasses
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from scripts import ROOT, load_script
 
 from genjax import data, metrics, recipes
 from genjax.train.run import command
 
-ROOT = Path(__file__).resolve().parent.parent
 RECORDS = sorted((ROOT / "experiments" / "results" / "toys").glob("*.json"))
 
 
@@ -38,10 +36,8 @@ def test_record_is_of_what_is_here(path):
         assert value["mean"] == pytest.approx(sum(each) / len(each))
 
 
-def test_table_has_a_row_for_each():
-    spec = importlib.util.spec_from_file_location("_toys", ROOT / "experiments" / "_toys.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    rows = module.table().splitlines()
+def test_table_has_a_row_for_each_and_is_the_readme_s():
+    rows = load_script("experiments/_toys.py").table().splitlines()
     assert len(rows) == 2 + len(RECORDS) + 2
+    assert "\n".join(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(row.count("|") == rows[0].count("|") for row in rows)

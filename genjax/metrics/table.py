@@ -91,10 +91,6 @@ class Measured(NamedTuple):
         return digest.hexdigest()
 
 
-def _KEY() -> Key:
-    return jax.random.key(0)
-
-
 Numbers: TypeAlias = Mapping[str, float]
 
 

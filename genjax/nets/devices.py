@@ -44,20 +44,15 @@ def each_device(f: Callable[..., tuple], n: Any, takes: Sequence[Lies], gives: S
     if mesh is None or mesh.size == 1 or not isinstance(n, int) or n % mesh.size:
         return f
     axes = mesh.axis_names
+    join = {"summed": lambda r: lax.psum(r, axes), "gathered": lambda r: lax.all_gather(r, axes, tiled=True)}
 
     def here(*args):
         with batches_over(None):
             results = f(*args)
-        return tuple(join.get(how, _same)(r) for r, how in zip(results, gives, strict=True))
-
-    join = {"summed": lambda r: lax.psum(r, axes), "gathered": lambda r: lax.all_gather(r, axes, tiled=True)}
+        return tuple(join[how](r) if how in join else r for r, how in zip(results, gives, strict=True))
 
     ins, outs = (tuple(P(axes) if how == "split" else P() for how in each) for each in (takes, gives))
     return jax.shard_map(here, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
-
-
-def _same(x):
-    return x
 
 
 def n_chunks(n: Any, size: int, limit: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,21 @@ import numpy as np
 from genjax import viz
 from genjax.report.facts import Frame, data_uri, gap_of
 from genjax.report.pictures import Figure
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """A whole page with its style and script inside; parts of `body` are HTML, begin `<main>`, and may be empty."""
+    files = resources.files("genjax.report")
+    css, js = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{escape(title)} · genjax</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</main>\n<footer>Written by genjax. One file that loads nothing and works without a network.</footer>\n"
+        + f"<script>\n{js}</script>\n</body>\n</html>\n"
+    )
+
 
 
 def image(png: viz.Png, alt: str, more: str = "") -> str:

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Callable, Sequence
 from html import escape
-from importlib import resources
 from itertools import pairwise
 
 import numpy as np
@@ -24,16 +23,7 @@ def page(runs: Sequence[Facts]) -> str:
         if several:
             body.append(f'<section class="run-title" id="run{i}"><h2>{escape(run.name)}</h2>{_summary(run)}</section>')
         body.append(_run(run, f"r{i}", several))
-    files = resources.files("genjax.report")
-    css, js = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)} · genjax</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</main>\n<footer>Written by genjax. One file that loads nothing and works without a network.</footer>\n"
-        + f"<script>\n{js}</script>\n</body>\n</html>\n"
-    )
+    return html.document(title, body)
 
 
 def _title(runs: Sequence[Facts]) -> str:

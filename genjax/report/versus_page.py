@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,16 +90,7 @@ def page(sides: Sequence[Side], rows: Sequence[Row], drawn: Sequence[Drawn], rea
         _spectra(drawn, real),
         _protocol(sides, rows),
     ]
-    files = resources.files("genjax.report")
-    css, js = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)} · genjax</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
-        + "\n".join(b for b in body if b)
-        + "\n</main>\n<footer>Written by genjax. One file that loads nothing and works without a network.</footer>\n"
-        + f"<script>\n{js}</script>\n</body>\n</html>\n"
-    )
+    return html.document(title, body)
 
 
 def _numbers(names: Sequence[str], rows: Sequence[Row]) -> str:

@@ -1,12 +1,11 @@
 """A streamed ArrayRecord set keeps the step fed, and the measurement that says so notices a reader that does not."""
 
-import importlib.util
 import io
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from scripts import load_script
 
 from genjax import data
 
@@ -15,13 +14,8 @@ LIMIT = 0.05
 
 
 @pytest.fixture(scope="module")
-def bench(root):
-    spec = importlib.util.spec_from_file_location("bench_streaming", root / "experiments" / "bench" / "streaming.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def bench():
+    return load_script("experiments/bench/streaming.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The benchmark's worker: every workload's step traces, and the protocol works from a clone's files alone."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from scripts import load_script
 
 from genjax.types import Batch
 
@@ -24,13 +24,8 @@ PARAMETERS = {  # of the networks in the projects whose steps these are, but for
 
 
 @pytest.fixture(scope="module")
-def worker(root):
-    spec = importlib.util.spec_from_file_location("bench_worker", root / "experiments" / "bench" / "worker.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def worker():
+    return load_script("experiments/bench/worker.py")
 
 
 def test_all_workloads_are_there(worker):

@@ -13,6 +13,7 @@ import scipy.special
 import scipy.stats
 from gaussian_vae import fixed, linear_gaussian
 from jax import export
+from numpy_mlp import mlp
 from quick import quick_jit
 
 from genjax import dist, metrics, models, nets
@@ -114,14 +115,6 @@ def test_elbo_and_its_parts_in_closed_form():
 
 def by_numpy(params, x, eps):
     """log mean w, ess and distortion in float64, one example and one sample after another; eps (k, batch, z)."""
-
-    def mlp(p, h):
-        n = len(p["layers"])
-        for i in range(n):
-            layer = {k: np.asarray(v, np.float64) for k, v in p["layers"][str(i)].items()}
-            h = h @ layer["kernel"] + layer["bias"]
-            h = np.tanh(h) if i < n - 1 else h
-        return h
 
     rows = []
     for b, pixels in enumerate(np.asarray(x, np.float64).reshape(x.shape[0], -1)):

@@ -11,6 +11,7 @@ from gaussian_vae import linear_gaussian
 from jax import export
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from numpy_mlp import mlp
 from quick import assert_no_collective_in_a_loop, quick_jit
 
 from genjax import dist, losses, models, nets, objectives
@@ -40,14 +41,6 @@ def small(n_classes=0):
 
 def by_numpy(params, x, eps):
     """The bound of each example in float64, one sample and one example after another."""
-
-    def mlp(p, h):
-        n = len(p["layers"])
-        for i in range(n):
-            layer = {k: np.asarray(v, np.float64) for k, v in p["layers"][str(i)].items()}
-            h = h @ layer["kernel"] + layer["bias"]
-            h = np.tanh(h) if i < n - 1 else h
-        return h
 
     bounds = []
     for b, pixels in enumerate(np.asarray(x, np.float64).reshape(x.shape[0], -1)):

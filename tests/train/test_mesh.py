@@ -1,6 +1,5 @@
 """Layouts: where leaves lie, what is refused, and what the compiled program says between devices."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
+from scripts import load_script
 
 from genjax import data, recipes, train
 from genjax.errors import UsageError
@@ -17,12 +17,8 @@ from genjax.train import checkpoint, mesh
 
 
 @pytest.fixture(scope="module")
-def bench(root):
-    """`experiments/bench/collectives.py` as a module."""
-    spec = importlib.util.spec_from_file_location("collectives", root / "experiments" / "bench" / "collectives.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def bench():
+    return load_script("experiments/bench/collectives.py")
 
 
 def built(name, layout, **changes):

@@ -1,26 +1,22 @@
 """Training with bfloat16 nets: what stays float32, and how far every term drifts from a float32 run."""
 
-import importlib.util
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
 from quick import quick_jit
+from scripts import load_script
 
 from genjax.types import Batch
 
-PATH = Path(__file__).parents[2] / "experiments" / "bench" / "precision.py"
-SPEC = importlib.util.spec_from_file_location("precision_bench", PATH)
-bench = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(bench)
+bench = load_script("experiments/bench/precision.py")
 
 BOUND = 0.03
 """Of the mean relative drift of any term: three times the largest measured over 200 steps (0.0096, a DCGAN's gradient
 norm), and eight units of 2**-8. A float32 run from parameters rounded once drifts by 0.0067 in the same term."""
 TINY = {"size": 8, "batch_size": 8}
-"""Images and minibatches: one stage fewer in every net, and so half as much to compile."""
+"""Images and minibatches of the first steps: one stage fewer in every net, and so half as much to compile."""
 
 
 @pytest.mark.parametrize("name", bench.MODELS)
@@ -46,6 +42,6 @@ def test_first_steps_drift_little(name):
 @pytest.mark.parametrize("name", bench.MODELS)
 def test_two_hundred_steps_drift_little(name):
     """Term by term, beside a control that differs by one rounding of the first parameters."""
-    table = bench.drift(bench.runs(name, 200, 1, **TINY))
+    table = bench.drift(bench.runs(name, 200, 1))
     assert {t: row for t, row in table.items() if not row["steps relative"] < BOUND} == {}
     assert any(row["steps"] > 0 for row in table.values())

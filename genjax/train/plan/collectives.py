@@ -75,6 +75,7 @@ def traffic(step: Step, state: TrainState, mesh: Mapping[str, int]) -> list[Traf
     data, fsdp = mesh["data"], mesh["fsdp"]
     params = {n: p.params for n, p in state.players.items()}
     statistics = sum(_floats(p.state) for p in state.players.values())
+    # A layer has two, mean and variance.
     layers = sum(len(jax.tree.leaves(p.state)) for p in state.players.values() if _floats(p.state)) / 2
     found: list[Traffic] = []
     for move, label in zip(step.moves, step.labels, strict=True):
