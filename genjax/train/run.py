@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -279,9 +279,14 @@ class _Run:
         return None if self.best is None else over_members(row).get(self.best[1])
 
     def last_good(self, e: RunFailure) -> str:
-        """A line that names the last good checkpoint, empty where the failure tells of it already."""
-        with suppress(RunFailure):
+        """A line that names the last good checkpoint, empty where the failure tells of it already.
+
+        A save that failed meanwhile is told too: where a disk is full, it is what filled it.
+        """
+        try:
             self.checkpoints.wait()
+        except RunFailure as save:
+            return f"\n{save}"
         if any(f"{word} checkpoint" in str(e) for word in ("last good", "no earlier", "no intact")):
             return ""
         if good := self.checkpoints.sealed():
