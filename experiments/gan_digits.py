@@ -1,7 +1,7 @@
 """GAN, 8x8 handwritten digits (embedded): a stable game in a minute.
 
 Command:  genjax train gan_digits
-Expect:   legible digits of all classes, no collapse; the time it took: experiments/results/gan_digits.json.
+Expect:   legible digits of all classes, no collapse; numbers and time: experiments/results/digits.json.
 Loss:     non-saturating, with R1 at every step on norm-free DCGAN nets; the generator averaged by half-life.
 Source:   Mescheder et al. 2018, Which Training Methods for GANs do actually Converge? (R1);
           Radford et al. 2016 (DCGAN).

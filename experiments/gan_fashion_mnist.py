@@ -1,8 +1,8 @@
 """DCGAN with batch norm, Fashion-MNIST: the classic game, non-saturating loss.
 
 Command:  genjax train gan_fashion_mnist
-Expect:   clearly legible images of all ten classes, no collapse; the time it took:
-          experiments/results/gan_fashion_mnist.json.
+Expect:   clearly legible images of all ten classes, no collapse; numbers and time:
+          experiments/results/fashion_mnist.json.
 Reading:  the discriminator's mean probabilities for real and generated images; a perfect generator gives 0.5 for both.
 Source:   Radford et al. 2016, Unsupervised Representation Learning with Deep Convolutional GANs (nets, Adam);
           Goodfellow et al. 2014 (loss). Ours: the generator's average, half the width.

@@ -1,7 +1,7 @@
 """GAN, MNIST: relativistic pairing with R1 and R2; batch norm in the generator only.
 
 Command:  genjax train gan_mnist
-Expect:   clearly legible images of all ten classes, no collapse; the time it took: experiments/results/gan_mnist.json.
+Expect:   clearly legible images of all ten classes, no collapse; numbers and time: experiments/results/mnist.json.
 Source:   Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN), for the loss; Radford et al. 2016 (DCGAN)
           for the nets. Ours: batch norm in the generator, whose examples no penalty looks at one by one.
 Change:   --conditional True (then `genjax sample RUN --label 7`), --gamma 0.1, --data ./my_photos --image-size 32.

@@ -1,7 +1,7 @@
 """VAE, 8x8 handwritten digits (embedded): the smallest complete run.
 
 Command:  genjax train vae_digits
-Expect:   a test ELBO and the time it took: experiments/results/vae_digits.json.
+Expect:   numbers on the test set and the time they took: experiments/results/digits.json.
 Model:    one hidden layer of 256 on each side, 16 latents, Bernoulli likelihood of dynamically binarised pixels.
 Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; Salakhutdinov & Murray 2008 for the binarisation.
 Change:   --beta 4, --free-bits 0.1, --z-dim 2 (the report then draws the latent plane), --data fashion_mini.

@@ -1,7 +1,7 @@
 """Convolutional VAE, dynamically binarised Fashion-MNIST.
 
 Command:  genjax train vae_fashion_mnist
-Expect:   a test ELBO and the time it took: experiments/results/vae_fashion_mnist.json.
+Expect:   numbers on the test set and the time they took: experiments/results/fashion_mnist.json.
 Model:    stride-2 convolutions and residual blocks on both sides, 32 latents, Bernoulli likelihood, beta warm-up.
 Reading:  the decoder's means are grey and soft: every detail the code does not hold is averaged away.
 Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; binarised anew at every visit as in Burda et al. 2016.

@@ -1,7 +1,7 @@
 """Convolutional VAE, dynamically binarised MNIST.
 
 Command:  genjax train vae_mnist
-Expect:   a test ELBO and the time it took: experiments/results/vae_mnist.json.
+Expect:   numbers on the test set and the time they took: experiments/results/mnist.json.
 Model:    stride-2 convolutions and residual blocks on both sides, 32 latents, Bernoulli likelihood, beta warm-up.
 Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; binarised anew at every visit as in Burda et al. 2016.
 Change:   --conditional True (then `genjax sample RUN --label 7`), --beta 4, --data ./my_images.npz.

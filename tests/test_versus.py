@@ -125,17 +125,32 @@ def test_the_page_and_the_record(runs, tmp_path, capsys):
     assert len(got.find("img")) == 3
     stored = json.loads(kept.read_text())
     assert [r["recipe"] for r in stored["runs"]] == ["vae_digits", "gan_digits · gan_digits0"]
-    assert stored["runs"][0]["seeds"] == [0, 1]
-    assert stored["runs"][0]["command"].startswith("genjax train vae_digits")
-    assert "--run-dir" not in kept.read_text()
+    assert [r["seed"] for r in stored["runs"][0]["each"]] == [0, 1]
+    assert stored["runs"][0]["command"].startswith("genjax train vae_digits --")
+    assert {"--run-dir", "--seed"}.isdisjoint(stored["runs"][0]["command"].split())
     assert str(runs[0].parent) not in kept.read_text()
     (table,) = results.tables(tmp_path)
     assert table.name == "digits"
-    assert [r[0] for r in table.rows] == ["`vae_digits`", "`gan_digits`", "real data (floor)"]
-    assert table.rows[0][1] == "2"
+    assert table.head == ("digits", "`vae_digits`", "`gan_digits · gan_digits0`", "real data (floor)", "N")
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert {"kd_pixels ↓", "precision ↑", "coverage ↑", "minutes each", "command"} <= set(rows)
+    assert rows["seeds"] == ("2", "1", "", "")
     before = out.read_bytes()
     assert cli.main(["compare", *paths, "--out", str(out)]) == 0
     assert out.read_bytes() == before
+
+
+def test_a_record_has_the_best_checkpoints_too_where_all_runs_have_them(tmp_path):
+    last, best = record("m", 1.0), record("m", 2.0, checkpoint="best")
+    both, kept = folder(tmp_path / "both", last, best), tmp_path / "kept.json"
+    only_last = folder(tmp_path / "last", record("m", 3.0, recipe="other"))
+    versus.write_record([both], kept)
+    (run,) = json.loads(kept.read_text())["runs"]
+    assert [(r["protocol"]["checkpoint"], r["value"]) for r in run["records"]] == [("last", 1.0), ("best", 2.0)]
+    assert (run["each"][0]["seed"], run["each"][0]["state_sha256"]) == (0, "state 0")
+    versus.write_record([both, only_last], kept)
+    runs = json.loads(kept.read_text())["runs"]
+    assert [[r["value"] for r in run["records"]] for run in runs] == [[1.0], [3.0]]
 
 
 def test_without_its_data_there_are_still_numbers(runs, tmp_path, monkeypatch):

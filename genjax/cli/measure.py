@@ -152,7 +152,7 @@ def compare(argv: Sequence[str]) -> None:
     out = args.out or str(Path(args.run[0]).resolve().parent / "compare.html")
     versus_page.write(sides, rows, args.checkpoint, out)
     if args.record is not None:
-        versus.write_record(sides, args.record)
+        versus.write_record(args.run, args.record)
     print(table(_compared(sides, rows)))
     print(out)
 

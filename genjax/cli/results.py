@@ -13,8 +13,6 @@ from genjax.errors import RunFailure, UsageError
 
 BEGIN, END = "<!-- results {} -->", "<!-- end of results -->"
 """Lines around a table of the README; between them `--write` writes."""
-RECIPES = "recipes"
-"""The name of the table of recipes; tables of measured records are named after their file."""
 
 
 class Table(NamedTuple):
@@ -59,52 +57,47 @@ def results(argv: Sequence[str]) -> None:
 
 
 def tables(folder: Path) -> list[Table]:
-    """All tables of a folder of records, that of the recipes first.
+    """The tables of a folder of records, each named after its file.
 
     Raises:
         UsageError: a file is no record.
     """
-    trained, measured = [], []
+    made = []
     for path in sorted(folder.glob("*.json")):
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            if "records" in stored:
-                measured.append(_measured(path.stem, stored))
-            else:
-                trained.append(_trained(stored))
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            made.append(_table(path.stem, json.loads(path.read_text(encoding="utf-8"))["runs"]))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as e:
             raise UsageError(f"{path}: not a result record ({type(e).__name__}: {e}).") from None
-    head = ("recipe", "numbers", "seeds", "minutes each", "command")
-    return [*([Table(RECIPES, head, tuple(trained))] if trained else []), *measured]
+    return made
 
 
-def _trained(r: Mapping[str, Any]) -> tuple[str, ...]:
-    """A row of `experiment, command, seeds, seconds` and `metrics`: numbers, or `{"mean": m, "sd": s}` over seeds."""
+def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> Table:
+    """What `genjax compare --record` wrote: a row for each metric, a column for each recipe and checkpoint."""
+    columns: dict[tuple[int, str], dict[str, Mapping[str, Any]]] = {}
+    for i, run in enumerate(runs):
+        for r in run["records"]:
+            columns.setdefault((i, r["protocol"]["checkpoint"]), {})[r["metric"]] = r
+    several = len({checkpoint for _, checkpoint in columns}) > 1
+    head = [f"`{runs[i]['recipe']}`" + (f", {checkpoint}" if several else "") for i, checkpoint in columns]
+    rows = []
+    for metric in dict.fromkeys(m for column in columns.values() for m in column):
+        there = [column[metric] for column in columns.values() if metric in column]
+        floor = next((r["floor"] for r in there if r["floor"] is not None), None)
+        arrow = {"higher": " ↑", "lower": " ↓"}.get(there[0]["better"], "")
+        cells = [_cell(column.get(metric)) for column in columns.values()]
+        n = " / ".join(dict.fromkeys(f"{r['protocol']['n']:,}" for r in there))
+        rows.append((f"{metric}{arrow}", *cells, "" if floor is None else figure(floor), n))
+    of_runs = {
+        "seeds": [str(len(run["each"])) for run in runs],
+        "minutes each": [_minutes(run["each"]) for run in runs],
+        "command": [f"`{run['command']}`" for run in runs],
+    }
+    rows += [(what, *(values[i] for i, _ in columns), "", "") for what, values in of_runs.items()]
+    return Table(name, (name, *head, "real data (floor)", "N"), tuple(rows))
 
-    def number(v: Any) -> str:
-        return f"{v['mean']:.2f} ± {v['sd']:.2f}" if isinstance(v, dict) else f"{v:.2f}"
 
-    numbers = ", ".join(f"{k.replace('_', ' ')} {number(v)}" for k, v in r["metrics"].items())
-    seeds = r["seeds"] if isinstance(r["seeds"], int) else len(r["seeds"])
-    command = re.sub(r" --data-dir[ =]\S+", "", r["command"])
-    return f"`{r['experiment']}`", numbers, str(seeds), f"{r['seconds'] / 60:.1f}", f"`{command}`"
-
-
-def _measured(name: str, stored: Mapping[str, Any]) -> Table:
-    """A row for each recipe and checkpoint that `genjax compare --record` measured, a column for each metric."""
-    rows: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
-    for r in stored["records"]:
-        rows.setdefault((r["subject"]["recipe"], r["protocol"]["checkpoint"]), {})[r["metric"]] = r
-    metrics = list(dict.fromkeys(m for row in rows.values() for m in row))
-    several = len({checkpoint for _, checkpoint in rows}) > 1
-    body = []
-    for (recipe, checkpoint), row in rows.items():
-        first = f"`{recipe}`" + (f", {checkpoint}" if several else "")
-        seeds = max(len(r["seeds"]) for r in row.values()) or 1
-        body.append((first, str(seeds), *(_cell(row.get(m)) for m in metrics)))
-    floors = [next((row[m]["floor"] for row in rows.values() if m in row), None) for m in metrics]
-    body.append(("real data (floor)", "", *("" if f is None else figure(f) for f in floors)))
-    return Table(name, (name, "seeds", *metrics), tuple(body))
+def _minutes(each: Sequence[Mapping[str, Any]]) -> str:
+    return f"{sum(r['seconds'] for r in each) / len(each) / 60:.1f}"
 
 
 def _cell(r: Mapping[str, Any] | None) -> str:

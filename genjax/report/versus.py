@@ -1,9 +1,10 @@
 """Runs compared by their records: which numbers may stand side by side, and what they are."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
 from genjax.metrics.protocol import Difference, Protocol, Record, check_alike, compare, over_seeds
@@ -113,30 +114,52 @@ def _name(recipe: str, runs: Sequence[str], n_sides: int) -> str:
     return stem if len(runs) > 1 else f"{stem} · {Path(runs[0]).resolve().name}"
 
 
-def write_record(of: Sequence[Side], path: str | os.PathLike[str]) -> None:
-    """Write what `genjax results` makes a table of: every side's records, with the runs' commands, device and time.
+def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> None:
+    """Write what `genjax results` makes a table of: the numbers of each configuration, and where they are from.
+
+    Those of the checkpoints that are best on validation are in it where every run was measured there.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the runs were not measured alike, or the file cannot be written.
     """
-    made = []
-    for side in of:
-        manifests = [record.read_json(Path(run) / record.MANIFEST) or {} for run in side.runs]
-        logged = [record.read_rows(Path(run) / record.METRICS) for run in side.runs]
-        seconds = [float(rows[-1]["seconds"]) for rows in logged if rows]
-        first = manifests[0]
-        words = [str(w) for w in first.get("command", [])]
-        where = words.index("--run-dir") if "--run-dir" in words else len(words)
-        on_cpu = first.get("device_kind") == "cpu"
-        made.append({
-            "recipe": side.name,
-            "command": " ".join(words[:where]),
-            "seeds": [seed for seed, _ in next(iter(side.records.values())).seeds],
-            "seconds": round(sum(seconds) / len(seconds), 1) if seconds else None,
-            "device": f"{first.get('cpu_count')} cores, {first.get('cpu')}" if on_cpu else first.get("device_kind"),
-        })
-    records = [r.to_json() for side in of for r in side.records.values()]
+    both = all(any(r.protocol.checkpoint == "best" for r in read_eval(run)) for run in runs)
+    made: dict[tuple[str, ...], dict[str, Any]] = {}
+    for checkpoint in ("last", "best") if both else ("last",):
+        of = sides(runs, checkpoint)
+        order = [row.metric for row in rows(of)]
+        for side in of:
+            entry = made.setdefault(side.runs, _origin(side))
+            entry["records"] += [side.records[m].to_json() for m in order if m in side.records]
     target = Path(path)
     if not target.parent.is_dir():
         raise UsageError(f"--record={path}: there is no folder {target.parent}.")
-    record.write_json(target, {"runs": made, "records": records})
+    record.write_json(target, {"runs": list(made.values())})
+
+
+def _origin(side: Side) -> dict[str, Any]:
+    """How the runs of a side came to be: command, device, versions, and each run's seed, time, code and state."""
+    manifests = [record.read_json(Path(run) / record.MANIFEST) or {} for run in side.runs]
+    first, each = manifests[0], []
+    for run, manifest in zip(side.runs, manifests, strict=True):
+        rows, about = record.read_rows(Path(run) / record.METRICS), read_eval(run)[0].subject
+        each.append({
+            "seed": about.seed, "step": about.step, "state_sha256": about.state_sha256,
+            "seconds": float(rows[-1]["seconds"]) if rows else None, "commit": manifest.get("commit"),
+        })  # fmt: skip
+    on_cpu = first.get("device_kind") == "cpu"
+    return {
+        "recipe": side.name,
+        "command": _command(first.get("command", [])),
+        "device": f"{first.get('cpu_count')} cores, {first.get('cpu')}" if on_cpu else first.get("device_kind"),
+        "versions": {k: first.get(k) for k in ("python", "jax", "jaxlib", "flax", "optax", "numpy")},
+        "each": each,
+        "records": [],
+    }
+
+
+def _command(words: Sequence[str]) -> str:
+    """A run's command without what another machine or seed has otherwise, or what follows from the rest of it."""
+    head, flags = words[:3], words[3:]
+    pairs = zip(flags[::2], flags[1::2], strict=False)
+    own = ("--run-dir", "--data-dir", "--seed", "--keep-best")
+    return shlex.join([*head, *(w for flag, value in pairs if flag not in own for w in (flag, value))])
