@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from genjax import viz
+from genjax.viz import charts
 
 RNG = np.random.default_rng(0)
 
@@ -105,8 +106,8 @@ def test_long_curves_stay_small_and_short_peaks_stay_visible():
     y[10_000] = 50.0
     text = chart(loss=y)
     assert len(text) < 60_000
-    x, _, low, high = viz._thin(np.arange(20_000.0), y)
-    assert len(x) == viz.N_POINTS
+    x, _, low, high = charts._thin(np.arange(20_000.0), y)
+    assert len(x) == charts.N_POINTS
     assert high.max() == 50.0
     assert low.max() == 0.0
     assert x[0] == 0

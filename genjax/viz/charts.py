@@ -1,27 +1,14 @@
-"""Pictures: images as PNG through pillow, curves and histograms as SVG through matplotlib.
-
-Images are arrays (n, h, w, c) of pixels 0..255, what `transform.inverse` gives; float pixels are rounded and clipped,
-not-a-number is drawn black. One channel is grey, three are RGB; of any other number the channels stand side by side
-in grey. Nothing here touches pyplot or any other global state, matplotlib is imported where a chart is drawn, and the
-same arrays give the same bytes. `Png` and `Svg` display themselves in a notebook.
-"""
+"""Curves, bands, histograms and spectra as SVG, through matplotlib."""
 
 import io
-import math
-import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
 
-PAD = 1
-"""Pixels between the images of `grid`; `tiles` relies on it."""
 N_POINTS = 150
 """Points of a curve; more rows than that are drawn as means with a band from least to greatest."""
 
@@ -38,18 +25,6 @@ _CSS = {
 
 
 @dataclass(frozen=True)
-class Png:
-    """A PNG file in memory, with its size in pixels; the last expression of a notebook cell displays it."""
-
-    data: bytes = field(repr=False)
-    width: int
-    height: int
-
-    def _repr_png_(self) -> bytes:
-        return self.data
-
-
-@dataclass(frozen=True)
 class Svg:
     """An SVG element in memory; the last expression of a notebook cell displays it."""
 
@@ -57,117 +32,6 @@ class Svg:
 
     def _repr_svg_(self) -> str:
         return self.text
-
-
-def to_uint8(images: Any) -> UInt8[np.ndarray, "n h w c"]:
-    """Pixels 0..255 of any number type as uint8: rounded, clipped, not-a-number black.
-
-    Example:
-        >>> to_uint8(np.array([[[[-3.0], [99.6], [np.nan]]]])).ravel().tolist()
-        [0, 100, 0]
-    """
-    images = np.asarray(images)
-    if images.ndim != 4:
-        raise ValueError(f"images of shape {images.shape} must be (n, h, w, c). Try x[None] or x[..., None].")
-    if images.dtype == np.uint8:
-        return images
-    return np.clip(np.round(np.nan_to_num(images.astype(np.float32), nan=0.0)), 0, 255).astype(np.uint8)
-
-
-def grid(images: Any, ncols: int | None = None, pad: int = PAD, background: int = 255) -> UInt8[np.ndarray, "H W C"]:
-    """One picture of n images in rows of `ncols` (default: about a square), `pad` pixels of `background` between them.
-
-    Returns:
-        uint8 (H, W, 1) or (H, W, 3).
-
-    Example:
-        >>> grid(np.zeros((6, 8, 8, 1)), ncols=3).shape
-        (17, 26, 1)
-    """
-    images = _colours(to_uint8(images))
-    n, h, w, c = images.shape
-    if n == 0:
-        raise ValueError("a grid needs at least one image; got an array of none.")
-    ncols = ncols or math.ceil(math.sqrt(n))
-    nrows = -(-n // ncols)
-    cells = np.full((nrows * ncols, h + pad, w + pad, c), background, np.uint8)
-    cells[:n, :h, :w] = images
-    rows = cells.reshape(nrows, ncols, h + pad, w + pad, c).transpose(0, 2, 1, 3, 4)
-    return rows.reshape(nrows * (h + pad), ncols * (w + pad), c)[: nrows * (h + pad) - pad, : ncols * (w + pad) - pad]
-
-
-def tiles(picture: UInt8[np.ndarray, "H W C"], shape: tuple[int, int, int]) -> tuple[np.ndarray, int] | None:
-    """The images of a `grid` of images of `shape` (h, w, c), and its number of columns; None where it is no such grid.
-
-    Example:
-        >>> images, ncols = tiles(grid(np.ones((6, 8, 8, 1)), ncols=3), (8, 8, 1))
-        >>> images.shape, ncols, int(images.min())
-        ((6, 8, 8, 1), 3, 1)
-    """
-    h, w = shape[0], shape[1] * (1 if shape[2] in (1, 3) else shape[2])
-    height, width, c = picture.shape
-    (nrows, rest_h), (ncols, rest_w) = divmod(height + PAD, h + PAD), divmod(width + PAD, w + PAD)
-    if rest_h or rest_w or not nrows or not ncols:
-        return None
-    padded = np.pad(picture, ((0, PAD), (0, PAD), (0, 0)))
-    cells = padded.reshape(nrows, h + PAD, ncols, w + PAD, c).transpose(0, 2, 1, 3, 4)
-    return cells.reshape(nrows * ncols, h + PAD, w + PAD, c)[:, :h, :w], ncols
-
-
-def encode(picture: UInt8[np.ndarray, "H W C"]) -> Png:
-    """An array of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels as PNG."""
-    out = io.BytesIO()
-    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(out, "PNG", optimize=True)
-    return Png(out.getvalue(), picture.shape[1], picture.shape[0])
-
-
-def decode(path: str | os.PathLike) -> UInt8[np.ndarray, "H W C"]:
-    """The pixels of a PNG file: (H, W, 1) where it is grey, else (H, W, 3)."""
-    with Image.open(io.BytesIO(_path(path).read_bytes())) as image:
-        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
-
-def save_grid(path: str | os.PathLike, images: Any, ncols: int | None = None) -> None:
-    """Writes `grid(images, ncols)` as a PNG file, whole or not at all: beside its place first, then renamed."""
-    target = _path(path)
-    beside = target.with_name(target.name + ".tmp")
-    beside.write_bytes(encode(grid(images, ncols)).data)
-    beside.replace(target)
-
-
-def sheet(images: Any, ncols: int | None = None, gap: int = 2, scale: int = 1) -> Png:
-    """A grid with transparent gaps, right on any background; every pixel drawn as `scale` x `scale`."""
-    opaque = grid(images, ncols, gap, 0)
-    alpha = grid(np.full_like(to_uint8(images)[..., :1], 255).repeat(_n_side(images), axis=2), ncols, gap, 0)
-    both = np.concatenate([opaque, alpha], axis=2)
-    return encode(both.repeat(scale, axis=0).repeat(scale, axis=1))
-
-
-def show(images: Any, ncols: int | None = None, scale: int | None = None) -> Png:
-    """Images for a notebook: the last expression of a cell displays them.
-
-    `scale` is a whole number, so that every pixel stays a sharp square; by default an image is some 56 pixels wide.
-
-    Example:
-        >>> show(np.zeros((10, 8, 8, 1)), ncols=5).width
-        308
-    """
-    scale = scale or max(1, round(56 / np.shape(images)[2]))
-    return sheet(images, ncols, gap=2 if scale < 4 else 1, scale=scale)
-
-
-def neighbours(images: Any, found: Any, scale: int | None = None) -> Png:
-    """Each image (n, h, w, c), and to its right the k that are nearest to it, `found` (n, k, h, w, c): a line each.
-
-    With `near = metrics.nearest_neighbours(fakes, real, k)`: `viz.neighbours(fakes, real[near.index])`.
-
-    Example:
-        >>> neighbours(np.zeros((3, 8, 8, 1)), np.zeros((3, 5, 8, 8, 1))).width
-        371
-    """
-    lines = np.concatenate([to_uint8(images)[:, None], np.stack([to_uint8(line) for line in found])], axis=1)
-    return show(lines.reshape(-1, *lines.shape[2:]), ncols=lines.shape[1], scale=scale)
 
 
 def curves(
@@ -290,33 +154,26 @@ def spectra(groups: Mapping[str, tuple[Any, Any]], size: tuple[float, float] = (
 
 
 def _legend(axes: Any) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, frameon=False, labelcolor=_INK, fontsize=9,
-                handlelength=1.4, borderaxespad=0.2)
-
-
-def _path(path: str | os.PathLike) -> Any:
-    """A `pathlib` path, or the given object where it knows how to read and write by itself (`etils.epath`)."""
-    return path if hasattr(path, "write_bytes") else Path(path)
-
-
-def _n_side(images: Any) -> int:
-    """How many channels stand side by side."""
-    c = np.shape(images)[-1]
-    return 1 if c in (1, 3) else c
-
-
-def _colours(images: UInt8[np.ndarray, "n h w c"]) -> UInt8[np.ndarray, "n h w2 c2"]:
-    """Images with 1 or 3 channels; those of another number side by side in grey."""
-    n, h = images.shape[:2]
-    return images if _n_side(images) == 1 else images.transpose(0, 1, 3, 2).reshape(n, h, -1, 1)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=3,
+        frameon=False,
+        labelcolor=_INK,
+        fontsize=9,
+        handlelength=1.4,
+        borderaxespad=0.2,
+    )
 
 
 def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """At most `N_POINTS` points: x, mean, least and greatest of equal stretches; NaN where a stretch has one."""
     y = np.where(np.isfinite(y), y, np.nan)
     parts = np.array_split(np.arange(len(x)), min(len(x), N_POINTS))
-    pick = [(x[p].mean() if 0 < i < len(parts) - 1 else x[p[0 if i == 0 else -1]], y[p].mean(), y[p].min(), y[p].max())
-            for i, p in enumerate(parts)]
+    pick = [
+        (x[p].mean() if 0 < i < len(parts) - 1 else x[p[0 if i == 0 else -1]], y[p].mean(), y[p].min(), y[p].max())
+        for i, p in enumerate(parts)
+    ]
     xs, mean, low, high = np.array(pick).reshape(-1, 4).T
     return xs, mean, low, high
 

@@ -1,0 +1,30 @@
+"""Pictures: images as PNG through pillow, curves and histograms as SVG through matplotlib.
+
+Images are arrays (n, h, w, c) of pixels 0..255, what `transform.inverse` gives; float pixels are rounded and clipped,
+not-a-number is drawn black. One channel is grey, three are RGB; of any other number the channels stand side by side
+in grey. Nothing here touches pyplot or any other global state, matplotlib is imported where a chart is drawn, and the
+same arrays give the same bytes. `Png` and `Svg` display themselves in a notebook.
+"""
+
+from genjax.viz.charts import Band, Svg, bands, curves, histogram, shades, spectra
+from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, sheet, show, tiles, to_uint8
+
+__all__ = [
+    "Band",
+    "Png",
+    "Svg",
+    "bands",
+    "curves",
+    "decode",
+    "encode",
+    "grid",
+    "histogram",
+    "neighbours",
+    "save_grid",
+    "shades",
+    "sheet",
+    "show",
+    "spectra",
+    "tiles",
+    "to_uint8",
+]
