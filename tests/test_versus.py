@@ -174,6 +174,17 @@ def test_bars_are_as_long_as_their_numbers():
     assert svg.count("<rect") == 2
 
 
+def test_numbers_of_bars_stand_where_no_bar_and_no_tick_reaches():
+    """Of the longest bar, of a floor that is longer still, and of an interval that ends right of both."""
+    for values, floor in (((0.5, 0.1), 0.55), ((1.0, 0.2), 1.0), ((0.98, math.nan), 3.0)):
+        svg = charts.bars({"precision": [charts.Bar(*values)]}, {"precision": floor}, ["x"])
+        number = re.search(r'<text x="(\d+)" y="[\d.]+" text-anchor="end"[^>]*>([\d.]+)</text>', svg)
+        left = float(number[1]) - 7.0 * len(number[2])  # a digit of 11 px is 6.1 to 6.6 wide
+        drawn = [float(x) for x in re.findall(r"[MH]([\d.]+)", svg)]
+        assert max(drawn) < left
+        assert float(number[2]) == pytest.approx(values[0])
+
+
 def test_spectra_are_drawn_on_logarithmic_axes():
     f = np.array([0.01, 0.1, 1.0])
     svg = charts.spectra(f, {"a": 1.0 / f, "real": np.array([1.0, 0.0, 1.0])}, "real")

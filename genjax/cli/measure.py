@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genjax import figures
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse
 from genjax.cli.show import table
@@ -114,15 +115,15 @@ def records_table(records: Sequence[Any]) -> str:
     rows = [("metric", "checkpoint", "value", "floor", "n", "reference")]
     for r in records:
         p = r.protocol
-        floor = "" if r.floor is None else f"{r.floor:.4g}"
+        floor = "" if r.floor is None else figures.figure(r.floor)
         rows.append((p.metric, f"{p.checkpoint} (step {r.subject.step})", said(r), floor, str(p.n),
                      f"{p.reference} {p.split}, {p.n_reference}"))  # fmt: skip
     return table(rows)
 
 
 def said(r: Any) -> str:
-    """`1.234 +- 0.05`: value and half its 95 % interval."""
-    return f"{r.value:.4g} +- {r.half:.2g}" if math.isfinite(r.half) else f"{r.value:.4g}"
+    """`1.234 +- 0.050`: value and half its 95 % interval."""
+    return figures.with_half(r.value, r.half, "+-")
 
 
 @dataclass(frozen=True)
@@ -163,5 +164,6 @@ def _compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]
     for row in rows:
         there = next(r for r in row.records if r is not None)
         cells = ["-" if r is None else said(r) + " *" * (i == row.best) for i, r in enumerate(row.records)]
-        shown.append((row.metric, *cells, "" if row.floor is None else f"{row.floor:.4g}", str(there.protocol.n)))
+        floor = "" if row.floor is None else figures.figure(row.floor)
+        shown.append((row.metric, *cells, floor, str(there.protocol.n)))
     return shown

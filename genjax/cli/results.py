@@ -1,6 +1,7 @@
 """`genjax results`: the README's tables, made of the committed records and held to them."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 from genjax import recipes
 from genjax.cli.flags import flag, parse
 from genjax.errors import RunFailure, UsageError
+from genjax.figures import figure, with_half
 
 BEGIN, END = "<!-- results {} -->", "<!-- end of results -->"
 """Lines around a table of the README; between them `--write` writes."""
@@ -104,18 +106,7 @@ def _cell(r: Mapping[str, Any] | None) -> str:
     if r is None:
         return "–"
     bounds = r["over_seeds"] or r["over_samples"]
-    return figure(r["value"]) + (f" ± {figure((bounds[1] - bounds[0]) / 2)}" if bounds else "")
-
-
-def figure(v: float | str) -> str:
-    """A number for a table: two decimals from 10 on, three significant figures below.
-
-    Example:
-        >>> figure(-97.4023), figure(0.012345), figure(2.0)
-        ('-97.40', '0.0123', '2')
-    """
-    v = float(v)
-    return f"{v:.2f}" if abs(v) >= 10 else f"{v:.3g}"
+    return with_half(r["value"], (bounds[1] - bounds[0]) / 2 if bounds else math.nan)
 
 
 def disagreements(text: str, table: Table) -> list[str]:

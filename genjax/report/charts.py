@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genjax.figures import figure
+
 WIDTH, LEFT, RIGHT = 440, 96, 44
+"""Of a chart, in its own units; numbers of bars stand in the right margin, where no bar and no tick reaches."""
 BAR, GAP, PLOT = 13, 10, 190
 COLOURS = ("var(--chart-1)", "var(--chart-2)", "var(--chart-3)")
 INK, RULE = "var(--chart-ink)", "var(--chart-rule)"
@@ -58,13 +61,12 @@ def bars(rows: Mapping[str, Sequence[Bar | None]], floors: Mapping[str, float | 
 def _bar(bar: Bar, y: float, scale: float, fill: str) -> str:
     width = max(bar.value, 0.0) * scale
     out = f'<rect x="{LEFT}" y="{y + 1:.1f}" width="{width:.1f}" height="{BAR - 3}" rx="1" fill="{fill}"/>'
-    end = width
     if math.isfinite(bar.half):
         low, high = max(bar.value - bar.half, 0.0) * scale, (bar.value + bar.half) * scale
         at = y + BAR / 2 - 0.5
         out += f'<path d="M{LEFT + low:.1f} {at:.1f}H{LEFT + high:.1f}" stroke="{INK}" stroke-width="1.2"/>'
-        end = max(width, high)
-    return out + f'<text x="{LEFT + end + 5:.1f}" y="{y + BAR - 3:.1f}" fill="{INK}">{bar.value:.2f}</text>'
+    number = escape(figure(bar.value, bar.half))
+    return out + f'<text x="{WIDTH}" y="{y + BAR - 3:.1f}" text-anchor="end" fill="{INK}">{number}</text>'
 
 
 def spectra(frequency: np.ndarray, power: Mapping[str, np.ndarray], dashed: str = "") -> str:

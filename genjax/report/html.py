@@ -1,5 +1,6 @@
 """Pieces of the page: text in, HTML out. Every function escapes what it is given, or takes HTML and says so."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genjax import viz
+from genjax import figures, viz
 from genjax.report.facts import Frame, data_uri, gap_of
 from genjax.report.pictures import Figure
 
@@ -132,10 +133,14 @@ def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     return [(name, "none" if value is None or value == "" else str(value))]
 
 
-def number(value: float) -> str:
-    """A metric's value for people: 4 figures, a true minus."""
-    text = f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+def number(value: float, half: float = math.nan) -> str:
+    """A metric's value for people, and half its interval after ± where it has one; a true minus.
+
+    Example:
+        >>> number(-12.3456), number(-12.3456, 0.0123)
+        ('−12.35', '−12.346 ± 0.012')
+    """
+    return figures.with_half(value, half).replace("-", "\N{MINUS SIGN}")
 
 
 def duration(seconds: float) -> str:

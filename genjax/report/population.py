@@ -34,8 +34,7 @@ def table(rows: Mapping[str, np.ndarray], who: Sequence[Member]) -> str:
         cells = []
         for k in keys:
             mean, half = interval(last[k][index])
-            more = f" ± {html.number(float(half))}" if np.isfinite(half) else ""
-            cells.append((html.number(float(mean)) if np.isfinite(mean) else "none") + more)
+            cells.append(html.number(float(mean), float(half)) if np.isfinite(mean) else "none")
         means.append((point or "all seeds", f"{int((failed[index] == 0).sum())}", *cells))
     about = "Mean over the seeds that have not failed, and its 95 % interval (Student's t)."
     return f"{body}<br><p class=\"soft\">{about}</p>{html.table(means, ('', 'seeds', *keys))}"

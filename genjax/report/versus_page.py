@@ -1,7 +1,6 @@
 """The page of `genjax compare`: numbers, samples, spectra and what they are, of runs measured alike."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Sequence
 from html import escape
@@ -114,9 +113,7 @@ def _numbers(names: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 def _said(value: float, half: float, sign: bool = False) -> str:
-    text = html.number(value)
-    text = f"+{text}" if sign and value > 0 else text
-    return f"{text} ± {html.number(half)}" if math.isfinite(half) else text
+    return f"{'+' * (sign and value > 0)}{html.number(value, half)}"
 
 
 def _manifold(names: Sequence[str], rows: Sequence[Row]) -> str:
