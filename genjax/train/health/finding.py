@@ -15,6 +15,7 @@ TITLES = {
     "discriminator_wins": "a discriminator that has won",
     "discriminator_overfits": "an overfitting discriminator",
     "mode_collapse": "mode collapse",
+    "samples_far": "samples far from the data",
     "dead_units": "dead units",
     "gradient_vanishes": "a vanishing gradient",
     "updates_too_large": "updates too large for their parameters",

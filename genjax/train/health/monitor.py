@@ -24,7 +24,7 @@ from genjax.train.population import Population, Roots, population
 from genjax.train.state import TrainState
 from genjax.train.step import jit_once
 from genjax.train.watch import Watch
-from genjax.types import Key
+from genjax.types import Batch, Key
 
 REPLAY_SECONDS = 60.0
 """After a failure at most so much time goes into doing its steps again, to name the parameter that was first."""
@@ -118,7 +118,11 @@ class Monitor:
             if self._real is None:
                 at = np.linspace(0, data.size(self.dataset.train) - 1, 2 * pictures.N_REAL).astype(np.int64)
                 real = data.take(self.dataset.train, at).image
-                self._real = np.concatenate([real[::2], real[1::2]])  # two halves of all classes
+                real = np.concatenate([real[::2], real[1::2]])  # two halves of all classes
+                if real.dtype != np.uint8:  # points: in the shades that a grid shows them in
+                    transform = self.experiment.transform
+                    real = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(real)).x))
+                self._real = real
             each = []
             for i in self._members():
                 values = {"step": step, **pictures.measure(images if i == ALONE else images[i], self._real)}

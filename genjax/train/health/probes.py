@@ -17,6 +17,7 @@ from jax import lax
 
 from genjax import data, losses, models, rng
 from genjax.data import Transform
+from genjax.metrics.latents import kl_per_dimension
 from genjax.train.step import jit_once
 from genjax.types import Array, Batch, Key, Params, State
 
@@ -107,8 +108,7 @@ def vae(model: models.VAE, params: Params, state: State, ref: Reference) -> dict
             return (losses.kl_std_normal(q) - p.log_prob(ref.x)).sum(), q
 
         grads, q = jax.grad(negative_elbo, has_aux=True)(biases)
-        kl = 0.5 * (jnp.square(q.mu) + jnp.expm1(q.logvar) - q.logvar)
-        return kl.mean(0), q.mu, [g != 0 for g in grads]
+        return kl_per_dimension(q), q.mu, [g != 0 for g in grads]
 
     rate, mu, alive = lax.map(part, ref)
     return {"rate": rate.mean(0), "active": mu.reshape(-1, model.z_dim).var(0), "dead": _dead(alive)}

@@ -115,7 +115,9 @@ def blobs(n, n_modes, seed=0):
         (blobs(64, 1, 1), ["mode_collapse"]),  # one mode, alive within
         (np.repeat(blobs(1, 1), 64, axis=0), ["mode_collapse"]),  # one image
         (np.tile(blobs(8, 10), (8, 1, 1, 1)), ["mode_collapse"]),  # eight images again and again
-        (np.full((64, 8, 8, 1), 128.0), ["mode_collapse"]),
+        (np.full((64, 8, 8, 1), 128.0), ["mode_collapse", "samples_far"]),
+        (np.random.default_rng(3).uniform(0, 255, (64, 8, 8, 1)), ["samples_far"]),  # noise
+        (255.0 - blobs(64, 10, 1), ["samples_far"]),  # the wrong sign
         (np.full((64, 8, 8, 1), np.nan), []),  # others say that
     ],
 )
@@ -143,12 +145,36 @@ def test_what_pictures_measure():
     near = 0.25 * np.median([min(d) for d in apart(half)])
     assert got["twins"] == pytest.approx(np.mean([min(d) < near for d in apart(flat)]))
     assert got["coverage"] == pytest.approx(coverage(flat) / coverage(other))
+    mine, usual = ([min(np.linalg.norm(p - q) for q in half) for p in by] for by in (flat, other))
+    assert got["far"] == pytest.approx(np.median(mine) / np.median(usual), rel=1e-9)
+    assert got["beyond"] == np.mean(np.array(mine) > max(usual))
 
 
 def test_large_pictures_are_compared_as_thumbnails():
     real, samples = (np.kron(blobs(n, 10, n), np.ones((1, 16, 16, 1))) for n in (40, 20))
-    small = pictures.measure(blobs(20, 10, 20), blobs(40, 10, 40))
-    assert pictures.measure(samples, real) == pytest.approx(small, rel=1e-9)
+    got, small = pictures.measure(samples, real), pictures.measure(blobs(20, 10, 20), blobs(40, 10, 40))
+    for k in ("spread", "twins", "coverage"):
+        assert got[k] == pytest.approx(small[k], rel=1e-9)
+
+
+def test_noise_that_the_mean_of_pixels_would_hide_is_seen():
+    """Of large smooth images: with noise their thumbnails are the data's, the middle of them is not."""
+    real, samples = (np.kron(blobs(n, 10, n), np.ones((1, 16, 16, 1))) for n in (128, 64))
+    noisy = samples + np.random.default_rng(0).normal(0, 120, samples.shape)
+    clean, seen = (judge.of_pictures({"step": 1000, **pictures.measure(x, real)}) for x in (samples, noisy))
+    assert clean == []
+    assert codes(seen) == ["samples_far"]
+    assert pictures.measure(noisy, real)["spread"] == pytest.approx(pictures.measure(samples, real)["spread"], rel=0.1)
+
+
+def test_points_are_not_called_far():
+    """Narrow modes, and samples that miss them by ten of their widths."""
+    r = np.random.default_rng(0)
+    modes = np.array([[60.0, 128.0], [200.0, 128.0]])[r.integers(0, 2, 128)]
+    points, off = (modes + r.normal(0, width, (128, 2)) for width in (1.0, 10.0))
+    values = pictures.measure(off.reshape(128, 1, 1, 2), points.reshape(128, 1, 1, 2))
+    assert math.isnan(values["far"])
+    assert judge.of_pictures({"step": 1000, **values}) == []
 
 
 def test_data_that_do_not_differ_are_no_measure():

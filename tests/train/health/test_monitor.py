@@ -136,7 +136,7 @@ def test_posterior_collapse_is_said_in_the_log_in_the_rows_and_on_the_page(tmp_p
     assert train.read_metrics(whole)["rate"].tolist() == train.read_metrics(off)["rate"].tolist()
     page = section(read_findings(whole / "metrics.jsonl"), {"health": True}, 120, "VAE")
     assert "Posterior collapse: the code says" in page
-    assert "1 of what was found was still so" in page
+    assert "1 finding still held" in page
     assert "free_bits" in page
     assert "--health False" in section((), {"health": False}, 120)
     assert "Nothing found in 120 steps" in section((), {"health": True}, 120)
@@ -174,7 +174,7 @@ def test_a_population_s_findings_name_their_members(tmp_path, monkeypatch, capsy
     assert [f[1:] for f in said(tmp_path / "three")] == [("posterior_collapse", "serious", "rate")]
     every = read_findings(run / "metrics.jsonl")
     assert [s.finding.code for s in read_findings(run / "metrics.jsonl", 0)] == []
-    assert "posterior collapse" in section(every, {"health": True}, 120)
+    assert "Posterior collapse" in section(every, {"health": True}, 120)
     assert len(still_open(every)) == len(every)
 
 
