@@ -13,12 +13,13 @@ PLACES = 6
 """Decimals at most; smaller numbers are written with an exponent."""
 
 
-def figure(value: float | str, half: float = math.nan) -> str:
+def figure(value: float | str, half: float = math.nan, group: str = "") -> str:
     """A number as text, to the place of the second digit of half its interval; else to four digits.
 
     Args:
         value: as a float or as JSON has it ("NaN").
         half: half the width of its interval; not finite or 0 where there is none.
+        group: what stands between thousands: "," or nothing.
 
     Example:
         >>> figure(12.3456, 0.0123), figure(12.3456, 3.4), figure(-12345.6, 234.0), figure(2.5e-9, 1.2e-10)
@@ -30,14 +31,14 @@ def figure(value: float | str, half: float = math.nan) -> str:
     if not math.isfinite(value):
         return str(value)
     if not (math.isfinite(half) and half > 0):
-        return f"{value:.0f}" if abs(value) >= 10**ALONE else f"{value:.{ALONE}g}"
+        return f"{value:{group}.0f}" if abs(value) >= 10**ALONE else f"{value:.{ALONE}g}"
     last = _exponent(half) - DIGITS + 1
     if last < -PLACES:
         return f"{value:.{max(0, _exponent(value) - last)}e}" if value else "0"
-    return _unsigned_zero(f"{value:.{max(0, -last)}f}")
+    return _unsigned_zero(f"{value:{group}.{max(0, -last)}f}")
 
 
-def with_half(value: float | str, half: float, between: str = "±") -> str:
+def with_half(value: float | str, half: float, between: str = "±", group: str = "") -> str:
     """`12.346 ± 0.012`; the value alone where half its interval is not finite.
 
     Example:
@@ -46,8 +47,8 @@ def with_half(value: float | str, half: float, between: str = "±") -> str:
         >>> with_half(0.5, 0.0996), with_half(-3.0, 12.0, "+-")
         ('0.50 ± 0.10', '-3 +- 12')
     """
-    said = figure(value, half)
-    return f"{said} {between} {figure(half, half)}" if math.isfinite(half) else said
+    said = figure(value, half, group)
+    return f"{said} {between} {figure(half, half, group)}" if math.isfinite(half) else said
 
 
 def _exponent(v: float) -> int:

@@ -38,11 +38,12 @@ class Eval:
 
 
 def evaluate(argv: Sequence[str]) -> None:
-    """`genjax eval RUN [--metrics M,...] [--n N] [--seed S] ...`."""
+    """`genjax eval RUN [--metrics M,...] [--n N] [--seed S] ...`; a report page that the run has is made anew."""
     args = parse(Eval, argv, "genjax eval")
     _check(args)
     from genjax import train
     from genjax.metrics.spaces import space_of
+    from genjax.report import place, write
     from genjax.train import evalfile, record
     from genjax.train.dataset import dataset_of_run
     from genjax.train.evaluate import Request
@@ -89,6 +90,9 @@ def evaluate(argv: Sequence[str]) -> None:
         raise UsageError(f"RUN={args.run}: eval.json cannot be written ({e.strerror}).") from None
     print(records_table(records))
     print(f"{len(records)} records: {os.path.join(args.run, evalfile.EVAL)}")
+    for member in dict.fromkeys((None, args.member)):
+        if place([args.run], member).exists():
+            print(f"made anew: {write([args.run], member=member, data_dir=args.data_dir)}")
 
 
 def _check(args: Eval) -> None:

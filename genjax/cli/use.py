@@ -214,6 +214,7 @@ class Report:
     run: tuple[str, ...] = flag(help="folders of one or more runs", positional=True)
     out: str | None = flag(None, help="file to write; without it report.html in the run, or beside several runs")
     member: int | None = flag(None, help="a page of this member alone, of a run of several (--seeds, --sweep)")
+    data_dir: str | None = flag(None, help="TFDS folder; without it the one that each run was trained from")
 
 
 def report(argv: Sequence[str]) -> None:
@@ -223,13 +224,8 @@ def report(argv: Sequence[str]) -> None:
         raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
     from genjax.report import write
 
-    runs = [Path(r) for r in args.run]
-    parents = {r.resolve().parent for r in runs}
-    beside = runs[0].parent if len(parents) == 1 else Path()
-    out = Path(args.out) if args.out else (runs[0] if len(runs) == 1 else beside) / "report.html"
     cache.enable()
-    write([str(r) for r in runs], out, args.member)
-    print(out)
+    print(write(args.run, args.out, args.member, args.data_dir))
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,31 @@ from pathlib import Path
 
 from genjax.errors import UsageError
 
-__all__ = ["write"]
+__all__ = ["place", "write"]
 
 N_ALONE, N_BESIDE = 64, 25
 """Images of each sample grid in the report on one run, and in a column of a comparison."""
 
 
+def place(runs: Sequence[str | os.PathLike], member: int | None = None) -> Path:
+    """Where the page is written by default: in the one run (`report.html`, a member's `report-member0.html`); of
+    several in the folder that holds them all, else in the current one.
+
+    Example:
+        >>> str(place(["runs/a"])), str(place(["runs/a"], 3)), str(place(["runs/a", "runs/b"]))
+        ('runs/a/report.html', 'runs/a/report-member3.html', 'runs/report.html')
+    """
+    name = "report.html" if member is None else f"report-member{member}.html"
+    parents = {Path(r).resolve().parent for r in runs}
+    beside = Path(runs[0]).parent if len(parents) == 1 else Path()
+    return (Path(runs[0]) if len(runs) == 1 else beside) / name
+
+
 def write(
-    runs: Sequence[str | os.PathLike], out: str | os.PathLike | None = None, member: int | None = None
+    runs: Sequence[str | os.PathLike],
+    out: str | os.PathLike | None = None,
+    member: int | None = None,
+    data_dir: str | None = None,
 ) -> Path:
     """Writes the page and says where it is.
 
@@ -21,8 +38,9 @@ def write(
 
     Args:
         runs: folders of one or more runs.
-        out: file to write; by default `report.html` in the one run, or beside the first of several.
+        out: file to write; by default `place(runs, member)`.
         member: of runs of several members, this one alone.
+        data_dir: TFDS folder; by default the one that each run was trained from.
 
     Raises:
         UsageError: no runs, a folder that is not a run's, no such member, or an unwritable `out`.
@@ -33,9 +51,8 @@ def write(
 
     paths = [os.fspath(run) for run in runs]
     n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
-    text = page.page([facts.read(path, n_tiles, member) for path in paths])
-    first = Path(paths[0])
-    target = Path(out) if out is not None else (first if len(paths) == 1 else first.parent) / "report.html"
+    text = page.page([facts.read(path, n_tiles, member, data_dir) for path in paths])
+    target = Path(out) if out is not None else place(paths, member)
     partial = target.with_name(f"{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,15 +12,18 @@ import numpy as np
 
 from genjax import data, models, recipes, train, viz
 from genjax.errors import RunFailure, UsageError
-from genjax.report import pictures
+from genjax.metrics.protocol import Record
+from genjax.report import neighbours, pictures
 from genjax.report.members import Member, members, sample_folder, stack
 from genjax.report.pictures import Pictures
 from genjax.train.checkpoint import digest as leaves_digest
 from genjax.train.checkpoint import read_leaves, tree_digest
 from genjax.train.dataset import dataset_of
+from genjax.train.evalfile import best_of, read_eval
 from genjax.train.health import Said, read_findings
 from genjax.train.members import flags_of
 from genjax.train.record import MANIFEST, METRICS, read_config, read_json
+from genjax.train.validation import VALIDATION
 
 N_FRAMES, FRAME_BYTES = 24, 900_000
 """Sample grids over training in a page: at most so many, and so many bytes; evenly spaced, first and last kept."""
@@ -63,6 +66,12 @@ class Facts(NamedTuple):
     """The one member that the page is about."""
     findings: tuple[Said, ...] = ()
     """What the monitor said while the run trained."""
+    records: tuple[Record, ...] = ()
+    """What `genjax eval` measured."""
+    validation: dict[str, np.ndarray] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    """Evaluations on held-out images during training, as `rows` are."""
+    best: tuple[int, str] | None = None
+    """Step of the checkpoint that is best on validation, and what it is the best of."""
 
     @property
     def planned(self) -> int | None:
@@ -81,8 +90,10 @@ class Facts(NamedTuple):
         return self.step is not None and self.planned is not None and self.step >= self.planned
 
 
-def read(path: str, n_tiles: int, member: int | None = None) -> Facts:
+def read(path: str, n_tiles: int, member: int | None = None, data_dir: str | None = None) -> Facts:
     """The facts of the run in folder `path`, or of one member; of each sample grid the first `n_tiles` images.
+
+    `data_dir` is where its TFDS set lies now; None for where it lay when the run was trained.
 
     Raises:
         UsageError: there is no such folder, or it is not a run's, or it has no such member.
@@ -116,7 +127,7 @@ def read(path: str, n_tiles: int, member: int | None = None) -> Facts:
                 run = train.open_run(path, member=member)
                 step, family = run.step, _family(run, family)
                 digest = tree_digest(run.state)
-                drawn = pictures.draw(run, _dataset(run, record, problems))
+                drawn = _drawn(run, _dataset(run, record, problems, data_dir))
         except (UsageError, RunFailure) as e:
             problems.append(f"The model could not be drawn from: {e}")
     else:
@@ -124,10 +135,13 @@ def read(path: str, n_tiles: int, member: int | None = None) -> Facts:
     shape = tuple(about.get("shape") or ())
     folders = [sample_folder(folder, i) for i in (range(len(who)) if whole else () if member is None else (member,))]
     frames, n_frames = _frames(folders or [folder / "samples"], shape if len(shape) == 3 else None, n_tiles, problems)
+    records = _records(path, member, whole, problems)
     recipe, options = str(record.get("experiment", "")), dict(record.get("options", {}))
     return Facts(path, name, recipe, family, config, options, about, manifest, rows, frames, n_frames, step, digest,
                  drawn, tuple(problems), who if whole else (), record.get("population") or {}, member,
-                 read_findings(folder / METRICS, member))
+                 read_findings(folder / METRICS, member), records,
+                 train.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
+                 best_of(path))
 
 
 def commands(facts: Facts) -> dict[str, str]:
@@ -152,6 +166,7 @@ def commands(facts: Facts) -> dict[str, str]:
         said["Continue"] = [*again, f"--run-dir={run}"]
     if facts.step is not None:
         one = [f"--member={facts.member or 0}"] if facts.population else []
+        said["Measure it, and make this page anew with the numbers"] = ["genjax", "eval", run, *one]
         said["Draw samples"] = ["genjax", "sample", run, *one, "--n", "64", "--out", "samples.png"]
         said["Compare with another run, bit by bit"] = ["genjax", "digest", run, *(() if facts.members else one)]
         if facts.population:
@@ -194,11 +209,29 @@ def _family_of(rows: Mapping[str, Any]) -> str:
     return "VAE" if "elbo" in rows else "GAN" if "d/loss" in rows else ""
 
 
-def _dataset(run: Any, record: Mapping[str, Any], problems: list[str]) -> data.Dataset | None:
+def _drawn(run: Any, dataset: data.Dataset | None) -> Pictures:
+    """The pictures, those of nearest training images last."""
+    drawn = pictures.draw(run, dataset)
+    near = None if dataset is None else neighbours.figure(drawn.samples, dataset)
+    return drawn if near is None else drawn._replace(figures=(*drawn.figures, near))
+
+
+def _records(path: str, member: int | None, whole: bool, problems: list[str]) -> tuple[Record, ...]:
+    """What was measured of the run, or of the members that the page is about."""
+    try:
+        return tuple(r for r in read_eval(path) if whole or r.subject.member == member)
+    except UsageError as e:
+        problems.append(f"What was measured cannot be shown. {e}")
+        return ()
+
+
+def _dataset(
+    run: Any, record: Mapping[str, Any], problems: list[str], data_dir: str | None
+) -> data.Dataset | None:
     """The run's data set; None, with the reason among the problems, where it is not to be had or is another one now."""
     options = record.get("options", {})
     try:
-        dataset = dataset_of(run.config, options.get("data_dir"))
+        dataset = dataset_of(run.config, data_dir or options.get("data_dir"))
     except (UsageError, OSError) as e:
         problems.append(f"The data set could not be loaded, so there are no real images here: {e}")
         return None

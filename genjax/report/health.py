@@ -8,21 +8,27 @@ from genjax.report import html
 from genjax.train.health import TITLES, Finding, Said, still_open
 
 
-def section(findings: Sequence[Said], options: Mapping[str, Any], reached: int, family: str = "") -> str:
+def section(
+    findings: Sequence[Said], options: Mapping[str, Any], reached: int, family: str = "", ident: str = "health"
+) -> str:
     """The section: what is wrong now, then all that was told; one sentence where there is nothing."""
+    mark = f'class="health" id="{ident}"'
     if not findings:
         if not options.get("health", False):
-            return html.split("Health", "This run was trained without its monitor (--health False).", "")
+            return html.split("Health", "This run was trained without its monitor (--health False).", "", mark)
         text = f"Nothing found in {reached:,} steps. {_looked(family)}"
-        return html.split("Health", text, "", 'class="health"')
+        return html.split("Health", text, "", mark)
     now = still_open(findings)
-    text = f"{len(now)} of what was found was still so when the log ends." if now else "All that was found is over."
-    shown = "".join(_said(s) for s in now)
-    table = html.table(
-        ((f"{s.step:,}", TITLES[s.finding.code], _where(s.finding), s.finding.severity) for s in findings),
-        ("step", "what", "where", ""),
+    text = (
+        f"{len(now)} finding{'s' * (len(now) > 1)} still held when the log ended."
+        if now
+        else "All that was found was over when the log ended."
     )
-    return html.split("Health", f"{text} {_looked(family)}", f"{shown}<br>{table}", 'class="health"')
+    shown = "".join(_said(s) for s in now)
+    if len(now) < len(findings):
+        told = ((f"{s.step:,}", TITLES[s.finding.code], _where(s.finding), s.finding.severity) for s in findings)
+        shown += f"<h3>All that was told</h3>{html.table(told, ('step', 'what', 'where', 'severity'))}"
+    return html.split("Health", f"{text} {_looked(family)}", shown, mark)
 
 
 WITHIN = {
@@ -48,8 +54,11 @@ def _members(f: Finding) -> str:
 
 
 def _said(s: Said) -> str:
+    """A finding: what kind, since when and how bad; what is the matter; what to try."""
     f = s.finding
-    who = f" ({_members(f)})" if f.members else ""
-    advice = f" Try {f.try_}." if f.try_ else ""
-    kind = "note warn" if f.severity == "serious" else "note"
-    return f'<p class="{kind}">Step {s.step:,}{escape(who)}: {escape(f.says)}{escape(advice)}</p>'
+    title = TITLES[f.code]
+    since = " · ".join(filter(None, (f"since step {s.step:,}", f.severity, _members(f) if f.members else "")))
+    kind = "finding serious" if f.severity == "serious" else "finding"
+    head = f'<div class="head"><h3>{escape(title[0].upper() + title[1:])}</h3><span>{escape(since)}</span></div>'
+    advice = f'<p class="soft">Try {escape(f.try_)}.</p>' if f.try_ else ""
+    return f'<div class="{kind}">{head}<p>{escape(f.says)}</p>{advice}</div>'

@@ -107,14 +107,15 @@ def _lines(f: Figure, group: str) -> str:
     return "".join(out)
 
 
-def table(rows: Iterable[tuple[str, ...]], head: Sequence[str] = ()) -> str:
-    """A table whose first column names the row."""
+def table(rows: Iterable[tuple[str, ...]], head: Sequence[str] = (), kind: str = "") -> str:
+    """A table whose first column names the row; the cells of kind `numbers` are not broken into lines."""
     top = "<thead><tr>" + "".join(f'<th scope="col">{escape(h)}</th>' for h in head) + "</tr></thead>" if head else ""
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>"
         for name, *cells in rows
     )
-    return f'<div class="scroll"><table>{top}<tbody>{body}</tbody></table></div>'
+    mark = f' class="{kind}"' if kind else ""
+    return f'<div class="scroll"><table{mark}>{top}<tbody>{body}</tbody></table></div>'
 
 
 def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
@@ -137,10 +138,10 @@ def number(value: float, half: float = math.nan) -> str:
     """A metric's value for people, and half its interval after ± where it has one; a true minus.
 
     Example:
-        >>> number(-12.3456), number(-12.3456, 0.0123)
-        ('−12.35', '−12.346 ± 0.012')
+        >>> number(-12.3456), number(-12.3456, 0.0123), number(23456.7)
+        ('−12.35', '−12.346 ± 0.012', '23,457')
     """
-    return figures.with_half(value, half).replace("-", "\N{MINUS SIGN}")
+    return figures.with_half(value, half, group=",").replace("-", "\N{MINUS SIGN}")
 
 
 def duration(seconds: float) -> str:

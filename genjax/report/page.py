@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from genjax import viz
-from genjax.report import health, html, members, population, words
+from genjax.report import health, html, measured, members, population, words
 from genjax.report.facts import Facts, commands, gaps
 
 
@@ -47,7 +47,15 @@ def _header(runs: Sequence[Facts], title: str) -> str:
         links = [("compare", "Side by side"), *((f"run{i}", r.name) for i, r in enumerate(runs))]
         intro = f'<p class="lead">{escape(_same_data(runs))}</p>'
     else:
-        links = [("pictures", "Pictures"), ("r0-curves", "Curves"), ("r0-about", "Configuration and commands")]
+        run = runs[0]
+        links = [
+            ("pictures", "Pictures"),
+            *([("r0-measured", "Measured")] if run.records else []),
+            ("r0-health", "Health"),
+            *([("r0-validation", "Held-out images")] if run.validation else []),
+            ("r0-curves", "Curves"),
+            ("r0-about", "Configuration and commands"),
+        ]
         intro = _summary(runs[0])
     nav = "".join(f'<a href="#{target}">{escape(text)}</a>' for target, text in links)
     toggle = '<button type="button" id="theme" class="js-only">Dark</button>'
@@ -130,15 +138,21 @@ def _time_at(run: Facts) -> Callable[[int], str]:
 def _run(run: Facts, ident: str, several: bool) -> str:
     """Everything on one run but its summary. In a comparison its samples have been shown already."""
     parts = [] if several else [_samples(run, ident)]
-    parts.append(health.section(run.findings, run.options, run.reached, run.family))
+    parts.append(measured.numbers(run.records, run.step, bool(run.members), ident))
+    parts.append(health.section(run.findings, run.options, run.reached, run.family, f"{ident}-health"))
     if run.pictures is not None:
         shown = {"reconstructions"} if several else set()
         parts += [html.figure(f, f"{ident}-{f.kind}") for f in run.pictures.figures if f.kind not in shown]
     if run.members:
-        parts += [_members(run), _curves(run, ident), _about(run, ident)]
+        parts.append(_members(run))
     else:
-        parts += [_discriminator(run), _curves(run, ident), _about(run, ident)]
+        parts.append(_discriminator(run))
+    parts += [_held_out(run, ident), _curves(run, ident), _about(run, ident)]
     return "\n".join(p for p in parts if p)
+
+
+def _held_out(run: Facts, ident: str) -> str:
+    return measured.validation(run.validation, run.rows, run.best, run.members, ident)
 
 
 def _members(run: Facts) -> str:
@@ -282,7 +296,8 @@ def _curves(run: Facts, ident: str) -> str:
         return html.split("Curves", "Nothing has been logged yet.", "", f'id="{ident}-curves"')
     if run.members:
         text = "Over training steps; thin lines are members, thick ones the means over seeds with their 95 % intervals."
-        return html.split("Curves", text, population.curves(run.rows, run.members), f'id="{ident}-curves"')
+        charts = population.curves(run.rows, run.members, population.logged(run.rows))
+        return html.split("Curves", text, charts, f'id="{ident}-curves"')
     cells = []
     for chart in words.charts(run.rows):
         labels = [k.split("/")[0] for k in chart.keys] if len(chart.keys) > 1 else None

@@ -40,15 +40,22 @@ def table(rows: Mapping[str, np.ndarray], who: Sequence[Member]) -> str:
     return f"{body}<br><p class=\"soft\">{about}</p>{html.table(means, ('', 'seeds', *keys))}"
 
 
-def curves(rows: Mapping[str, np.ndarray], who: Sequence[Member]) -> str:
-    """A chart for every metric: each member thin, each group's mean with its interval."""
+def logged(rows: Mapping[str, np.ndarray]) -> list[words.Chart]:
+    """The charts of a population's logged metrics."""
+    return [*words.charts({k: v for k, v in rows.items() if v.ndim == 2 or k == "step"}), *DISCRIMINATOR]
+
+
+def curves(
+    rows: Mapping[str, np.ndarray], who: Sequence[Member], charts: Sequence[words.Chart], mark: int | None = None
+) -> str:
+    """Charts of metrics: each member thin, each group's mean with its interval; a dashed line at step `mark`."""
     by_point = groups(who)
     cells = []
-    for chart in (*words.charts({k: v for k, v in rows.items() if v.ndim == 2 or k == "step"}), *DISCRIMINATOR):
+    for chart in charts:
         for key in (k for k in chart.keys if k in rows and np.isfinite(rows[k]).any()):
             drawn = [_band(rows[key][:, index]) for index in by_point.values()]
             title = chart.title if len(chart.keys) == 1 else f"{chart.title}: {key.split('/')[0]}"
-            svg = viz.bands(rows["step"], drawn, key)
+            svg = viz.bands(rows["step"], drawn, key, mark=mark)
             cells.append(
                 f'<figure class="chart"><div class="head"><h3>{escape(title)}</h3></div>{svg.text}'
                 f"<figcaption>{escape(chart.text)}</figcaption></figure>"

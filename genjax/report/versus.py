@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
 from genjax.metrics.protocol import Difference, Protocol, Record, check_alike, compare, over_seeds
+from genjax.report.words import rank
 from genjax.train import record
 from genjax.train.evalfile import read_eval
 
@@ -64,10 +65,8 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
 
 
 def rows(of: Sequence[Side]) -> list[Row]:
-    """A row for each metric that a side has, in the order of their names; likelihoods first."""
-    every = list(dict.fromkeys(m for side in of for m in side.records))
-    likelihoods = [m for m in every if all(s.records[m].protocol.features == "" for s in of if m in s.records)]
-    return [_row(m, of) for m in [*likelihoods, *(m for m in every if m not in likelihoods)]]
+    """A row for each metric that a side has, likelihoods first."""
+    return [_row(m, of) for m in sorted({m for side in of for m in side.records}, key=rank)]
 
 
 def _row(metric: str, of: Sequence[Side]) -> Row:

@@ -109,7 +109,8 @@ def _numbers(names: Sequence[str], rows: Sequence[Row]) -> str:
         cells.append(f"<td>{there.protocol.n:,}</td>")
         out.append(f"<tr>{''.join(cells)}</tr>")
     top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{"".join(out)}</tbody></table></div>'
+    table = f'<table class="numbers"><thead><tr>{top}</tr></thead><tbody>{"".join(out)}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'
 
 
 def _said(value: float, half: float, sign: bool = False) -> str:
@@ -171,6 +172,7 @@ def _protocol(sides: Sequence[Side], rows: Sequence[Row]) -> str:
 def _shown(p: Protocol) -> dict[str, object]:
     shown = {**dataclasses.asdict(p), "settings": dict(p.settings)}
     shown.pop("metric")
+    shown |= {k: v[:12] for k, v in shown.items() if k.endswith("_sha256") and isinstance(v, str)}  # eval.json has all
     return {k: v for k, v in shown.items() if v not in ("", {})}
 
 

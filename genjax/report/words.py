@@ -102,6 +102,86 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     return known + others + ([SPEED] if "images_per_s" in rows else [])
 
 
+MEASURED = (
+    "What genjax eval wrote. After ± stands half the 95 % interval over what was measured, N images. The floor is the "
+    "same metric of as many real images in the place of the generated ones: a number near it cannot get better. ↑ "
+    "higher is better, ↓ lower. The whole protocol of each number is in eval.json."
+)
+ORDER = ("elbo", "rate", "distortion", "nll", "fd", "kd", "precision", "recall", "density", "coverage")
+"""Metrics of a table, those that are not among them last."""
+
+
+def rank(metric: str) -> tuple[int, str]:
+    """Where a metric stands in a table.
+
+    Example:
+        >>> sorted(["recall", "fd_mnist", "nll_ess", "nll", "zeal"], key=rank)
+        ['nll', 'nll_ess', 'fd_mnist', 'recall', 'zeal']
+    """
+    stem = metric.split("_")[0]
+    return (ORDER.index(stem) if stem in ORDER else len(ORDER)), metric
+
+
+VALIDATION = (
+    "At most 1,000 training images were held out and never trained on; the model was evaluated on them during training."
+)
+_HELD_OUT = (
+    Chart(
+        ("val/elbo",),
+        "Evidence lower bound",
+        "Of held-out images, in nats per image. Where it falls while that of training rises, the model is learning its "
+        "training images by heart: stop there, or make it smaller.",
+    ),
+    Chart(("val/rate",), "Rate", "What the code says about a held-out image, in nats."),
+    Chart(("val/distortion",), "Distortion", "What a held-out image costs once its code is known, in nats."),
+)
+
+
+def validation(rows: Mapping[str, np.ndarray]) -> list[Chart]:
+    """The charts of the evaluations on held-out images."""
+    known = [c for c in _HELD_OUT if c.keys[0] in rows]
+    spaces = [k for k in rows if k.startswith("val/kd_")]
+    text = "Kernel distance of generated images to held-out ones in the space of {}, unbiased: near 0 is best."
+    known += [Chart((k,), "Kernel distance", text.format(k.removeprefix("val/kd_"))) for k in spaces]
+    used = {k for c in known for k in c.keys} | {"step"}
+    return known + [Chart((k,), k, "A metric of this recipe.") for k in sorted(set(rows) - used)]
+
+
+def best_of(step: int, by: str, several: bool = False) -> str:
+    """What is marked in the charts, in a sentence."""
+    how, _, metric = by.partition(":")
+    which, of = "highest" if how == "max" else "lowest", ", the mean over members" if several else ""
+    return f" Marked is step {step:,}, whose checkpoint is kept as the best: it has the {which} {metric}{of}."
+
+
+def stale(measured: int, now: int | None) -> str:
+    """That the run has gone on since it was measured."""
+    at = "none" if now is None else f"of step {now:,}"
+    return f"Measured at step {measured:,}; the last checkpoint is now {at}. `genjax eval` measures it again."
+
+
+def neighbours(searched: Mapping[str, int], total: int, ratio: float | None) -> str:
+    """How to read samples beside their nearest training images.
+
+    Args:
+        searched: how many training images were searched in which space.
+        total: how many there are.
+        ratio: median distance of generated images to the nearest over that of held-out ones, in pixels.
+    """
+    said = (
+        "Generated images, not chosen, and below each the training image nearest to it. Two that are the same image "
+        "mean that the model repeats its training set; the same kind of image in another hand is as it should be."
+    )
+    if ratio is not None:
+        said += (
+            f" In pixels a generated image is {ratio:.2f} times as far from its nearest training image as a real one "
+            "that training never saw (medians). Near 0 are copies, well above 1 images unlike the data; blur alone "
+            "brings it below 1."
+        )
+    part = " and ".join(f"{n:,} in {space}" for space, n in searched.items() if n < total)
+    return said + (f" Of {total:,} training images, evenly spaced ones were searched: {part}." if part else "")
+
+
 DISCRIMINATOR = (
     "A discriminator gives each image a number: how real it looks to it. The game is even where real and generated "
     "images get the same."

@@ -205,7 +205,9 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: 
     return found
 
 
-def read_metrics(run: str | os.PathLike[str], member: int | None = None) -> dict[str, np.ndarray]:
+def read_metrics(
+    run: str | os.PathLike[str], member: int | None = None, name: str = METRICS
+) -> dict[str, np.ndarray]:
     """The logged metrics of a run: each name's values in the order of rows, float64, NaN where a row has none.
 
     `step` is int64. Values that are not numbers are left out. The metrics of a population are [rows, members].
@@ -213,14 +215,15 @@ def read_metrics(run: str | os.PathLike[str], member: int | None = None) -> dict
     Args:
         run: the run's folder, also one at work.
         member: of a population, this member's alone.
+        name: of the file; `validation.jsonl` holds the evaluations on held-out images.
 
     Raises:
         UsageError: it is not a run's folder, or has no such member.
     """
     run = Path(run)
-    if not (run / METRICS).exists() and read_config(run) is None:
-        raise UsageError(f"{run} is not a run's folder: it has neither {CONFIG} nor {METRICS}.")
-    rows = columns(read_rows(run / METRICS))
+    if not (run / name).exists() and read_config(run) is None:
+        raise UsageError(f"{run} is not a run's folder: it has neither {CONFIG} nor {name}.")
+    rows = columns(read_rows(run / name))
     if member is None:
         return rows
     n = max((v.shape[1] for v in rows.values() if v.ndim == 2), default=0)

@@ -41,6 +41,7 @@ def curves(
     level: float | None = None,
     ylim: tuple[float, float] | None = None,
     size: tuple[float, float] = (4.4, 2.1),
+    mark: float | None = None,
 ) -> Svg:
     """Metrics over steps: a line for each of up to three keys, broken where a value is not finite.
 
@@ -51,6 +52,7 @@ def curves(
         level: a dashed horizontal line.
         ylim: the y axis; by default it fits the curve, and leaves out a beginning that would flatten the rest.
         size: width and height in inches.
+        mark: a step to mark: a dashed vertical line, and a dot on the first curve where it has that step.
 
     Example:
         >>> "<svg" in curves({"step": [0, 10, 20], "elbo": [-9.0, float("nan"), -3.0]}, ["elbo"]).text
@@ -72,6 +74,8 @@ def curves(
         axes.plot(x[alone], mean[alone], linestyle="", marker="o", markersize=2.5, color=colour, markeredgewidth=0)
     if level is not None:
         axes.axhline(level, color=_INK, linewidth=0.8, dashes=(4, 3))
+    if mark is not None and drawn:
+        _mark(axes, mark, np.asarray(rows["step"], float), np.asarray(rows[keys[0]], float))
     if drawn:
         axes.set_xlim(0, max(x[-1] for x, _ in drawn) or 1)
         axes.set_ylim(*(ylim or _limits(drawn)))
@@ -97,8 +101,13 @@ def shades(n: int) -> list[str]:
     return ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in each]
 
 
-def bands(steps: Any, groups: Sequence[Band], description: str, size: tuple[float, float] = (4.4, 2.1)) -> Svg:
+def bands(
+    steps: Any, groups: Sequence[Band], description: str, size: tuple[float, float] = (4.4, 2.1),
+    mark: float | None = None,
+) -> Svg:  # fmt: skip
     """A metric of several groups of runs over steps: each run thin, each group's mean with its band, in `shades`.
+
+    A dashed vertical line stands at step `mark`.
 
     Example:
         >>> runs = np.array([[1.0, 2.0], [2.0, 4.0]])
@@ -115,6 +124,8 @@ def bands(steps: Any, groups: Sequence[Band], description: str, size: tuple[floa
         drawn += [(x, run) for run in runs.T if np.isfinite(run).any()]
         axes.fill_between(x, low, high, where=np.isfinite(low), color=colour, alpha=0.16, linewidth=0)
         axes.plot(x, mean, color=colour, linewidth=1.6, solid_capstyle="round", solid_joinstyle="round")
+    if mark is not None:
+        _mark(axes, mark)
     if drawn:
         axes.set_xlim(0, x[-1] or 1)
         axes.set_ylim(*_limits(drawn))
@@ -151,6 +162,14 @@ def spectra(groups: Mapping[str, tuple[Any, Any]], size: tuple[float, float] = (
     axes.yaxis.set_major_formatter(lambda v, _: f"{_number(v)} dB")
     _legend(axes)
     return _svg(figure, f"power over cycles per pixel of {', '.join(groups)}")
+
+
+def _mark(axes: Any, at: float, x: np.ndarray = np.zeros(0), y: np.ndarray = np.zeros(0)) -> None:
+    """A vertical line, and a dot on the curve."""
+    axes.axvline(at, color=_INK, linewidth=0.8, dashes=(4, 3))
+    here = (x == at) & np.isfinite(y)
+    axes.plot(x[here], y[here], linestyle="", marker="o", markersize=5, color=_LINES[0], markeredgewidth=0,
+              clip_on=False)  # fmt: skip
 
 
 def _legend(axes: Any) -> None:
