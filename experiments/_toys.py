@@ -21,9 +21,9 @@ import numpy as np
 
 from genjax import data, metrics, rng, train
 from genjax.data.synthetic import MIXTURES
-from genjax.models import VAE
 from genjax.train import record
 from genjax.train.checkpoint import digest, read_leaves
+from genjax.train.drawing import draw_points
 from genjax.train.run import command
 
 N = 10_000
@@ -31,22 +31,10 @@ RESULTS = Path(__file__).parent / "results" / "toys"
 
 
 def samples(run: train.Run) -> dict[str, np.ndarray]:
-    """N points of a run (N, 2); of a VAE also the means that they are drawn around."""
-    model = run.experiment.model
-    params, state = train.evaluation(run.state)
-    k_z, k_x = jax.random.split(rng.named(jax.random.key(0), "toys"))
-    if not isinstance(model, VAE):
-        x = jax.jit(lambda p, s, k: model.sample(p, s, k, N))(params, state, k_z)
-        return {"": np.asarray(x).reshape(N, -1)}
-
-    @jax.jit
-    def draw(params, state, k_z, k_x):
-        z = jax.random.normal(k_z, (N, model.z_dim))
-        p = model.decode(params["vae"], state["vae"], z)[0]
-        return p.sample(k_x), p.mean
-
-    drawn, mean = draw(params, state, k_z, k_x)
-    return {"": np.asarray(drawn).reshape(N, -1), "mean_": np.asarray(mean).reshape(N, -1)}
+    """N points of a run; of a VAE also the means that they are drawn around."""
+    key = rng.named(jax.random.key(0), "toys")
+    drawn, mean = draw_points(run.experiment.model, *train.evaluation(run.state), N, key)
+    return {"": drawn} if mean is None else {"": drawn, "mean_": mean}
 
 
 def measure(points: np.ndarray, mixture: data.Mixture) -> dict[str, float]:
@@ -99,7 +87,7 @@ def main(paths: list[str]) -> int:
         "seconds": round(float(np.mean([r["seconds"] for r in rows])), 1),
         "metrics": {k: {"mean": float(np.mean(v)), "least": min(v), "most": max(v)} for k, v in values.items()},
         "per_seed": each,
-        "floor": measure(test.image.reshape(len(test.image), -1), mixture),
+        "floor": measure(test.image, mixture),
         "n": N,
         "n_modes": len(mixture.centers),
         "data": {"name": runs[0].spec.name, "fingerprint": runs[0].spec.fingerprint},

@@ -24,10 +24,13 @@ class Transform:
         apply: `apply(key, batch) -> batch`; also by calling the transform. Deterministic ones leave the key alone.
         inverse: `inverse(x) -> pixels`, float 0..255 in the range of pixels; of a model's samples it may fall outside
             where they do: round and clip when writing an image.
+        levels: grey levels that a unit of x holds, where noise has made a density of pixels possible (`dequantize`);
+            0 where it has not.
     """
 
     apply: Callable[[Key, Batch], Batch]
     inverse: Callable[[Num[Array, "*s"]], Num[Array, "*s"]]
+    levels: int = 0
 
     def __call__(self, key: Key, batch: Batch) -> Batch:
         return self.apply(key, batch)
@@ -57,7 +60,8 @@ def compose(*transforms: Transform) -> Transform:
             x = t.inverse(x)
         return x
 
-    return Transform(apply, inverse)
+    # What comes after the noise may change the unit: then nobody knows the levels.
+    return Transform(apply, inverse, transforms[-1].levels if transforms else 0)
 
 
 def to_unit() -> Transform:
@@ -109,7 +113,7 @@ def dequantize() -> Transform:
         u = (2.0 * k.astype(jnp.float32) + 1.0) / U
         return (x.astype(jnp.float32) + u) / 256.0
 
-    return _pointwise("dequantize", apply, lambda y: jnp.clip(jnp.floor(y * 256.0), 0.0, 255.0))
+    return _pointwise("dequantize", apply, lambda y: jnp.clip(jnp.floor(y * 256.0), 0.0, 255.0), 256)
 
 
 def binarize() -> Transform:
@@ -128,7 +132,7 @@ def binarize() -> Transform:
     return _pointwise("binarize", apply, lambda y: y * 255.0)
 
 
-def _pointwise(name: str, apply, inverse) -> Transform:
+def _pointwise(name: str, apply, inverse, levels: int = 0) -> Transform:
     """A transform of every element of x, which must be raw pixels: twice scaled data is a silent error otherwise."""
 
     def checked(key: Key, batch: Batch) -> Batch:
@@ -139,4 +143,4 @@ def _pointwise(name: str, apply, inverse) -> Transform:
             )
         return batch._replace(x=apply(key, batch.x))
 
-    return Transform(checked, inverse)
+    return Transform(checked, inverse, levels)

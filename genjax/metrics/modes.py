@@ -106,14 +106,20 @@ def stacked_coverage(images: Pictures, logits: Callable[[np.ndarray], Any], real
         Metz et al. 2017, Unrolled Generative Adversarial Networks (the data set); Srivastava et al. 2017, VEEGAN, and
         Lin et al. 2018, PacGAN (26,000 samples, reverse KL).
     """
+    mode, n_modes = stacked_modes(images, logits)
+    counts = np.bincount(mode, minlength=n_modes)
+    return StackedCoverage(int((counts > 0).sum()), n_modes, histogram_kl(counts, real), counts)
+
+
+def stacked_modes(images: Pictures, logits: Callable[[np.ndarray], Any]) -> tuple[Int[np.ndarray, " n"], int]:
+    """The mode of each stack of digits, and how many there are; see `stacked_coverage`."""
     images = checked("images", images)
     mode, n_classes = np.zeros(len(images), np.int64), 0
     for channel in range(images.shape[3]):
         scores = classified(logits, images[..., channel : channel + 1])
         n_classes = scores.shape[1]
         mode = mode * n_classes + scores.argmax(1)
-    counts = np.bincount(mode, minlength=n_classes ** images.shape[3])
-    return StackedCoverage(int((counts > 0).sum()), len(counts), histogram_kl(counts, real), counts)
+    return mode, n_classes ** images.shape[3]
 
 
 def histogram_kl(counts: Any, reference: Any = None) -> float:

@@ -1,167 +1,65 @@
 """The table of metrics: what `genjax eval` can measure, a line each.
 
-A metric of images gets rows of real and of generated images in the space that it names; a metric of models gets the
+A metric of samples gets rows of real and of generated ones, of the kind that it names; a metric of models gets the
 model and the data. Both give named numbers. A new metric is a function and a line in `METRICS`.
 """
 
-import hashlib
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from genjax import data, dist, rng
+from genjax import data
 from genjax.errors import UsageError
-from genjax.metrics.evaluate import fixed, over
+from genjax.metrics.conditional import frechet_per_class
 from genjax.metrics.frechet import frechet_distance, moments
 from genjax.metrics.kernel import kernel_distance
-from genjax.metrics.latents import active_units, aggregate_posterior
-from genjax.metrics.likelihood import iw_log_likelihood
 from genjax.metrics.manifold import prdc
+from genjax.metrics.measured import N_IMPORTANCE, Measured, bits_of_bound, bound, gap, latents, likelihood
+from genjax.metrics.memorisation import authenticity
 from genjax.metrics.score import inception_score
 from genjax.metrics.sharpness import high_frequency_share, laplacian_variance
 from genjax.metrics.sliced import mind
-from genjax.types import Batch, Key, Params, State
+from genjax.metrics.spaces import Kind, Labelled, Numbers, Space
 
-BATCH = 100
-"""Examples scored at once. A score's own draws depend on it."""
 N_SPLITS = 10
 """Parts of the samples that an inception score is the mean of."""
-N_IMPORTANCE = 5000
-"""Importance samples of each example's log-likelihood."""
-
-
-class Space(NamedTuple):
-    """Where images are compared: the fields of a feature net that a record names."""
-
-    name: str
-    sha256: str
-    features: Callable[[np.ndarray], np.ndarray]
-    """uint8 (n, h, w, c) -> float32 (n, d)"""
-    logits: Callable[[np.ndarray], np.ndarray] | None = None
-    """uint8 (n, h, w, c) -> (n, classes); None where the space has no classifier."""
-
-
-def pixels() -> Space:
-    """The space of the pixels themselves, scaled to [0, 1]: for data without a feature net.
-
-    Example:
-        >>> pixels().features(np.full((1, 2, 2, 1), 255, np.uint8)).tolist()
-        [[1.0, 1.0, 1.0, 1.0]]
-    """
-    return Space("pixels", "", lambda images: images.reshape(len(images), -1).astype(np.float32) / 255.0)
-
-
-class Measured(NamedTuple):
-    """A model and the examples that it is measured on."""
-
-    model: Any
-    params: Params
-    state: State
-    score: Callable[[Params, State, Batch, Key], Mapping[str, Any]]
-    transform: data.Transform
-    part: data.Images | data.Records
-    conditional: bool = False
-    """Whether the model gets the labels."""
-
-    def view(self, batch: Batch) -> Batch:
-        """A raw batch as the model sees it: each example drawn once, with the key "test" of seed 0 and its place."""
-        seen = fixed(self.transform, rng.named(jax.random.key(0), "test"))(batch)
-        return seen if self.conditional else seen._replace(y=None)
-
-    def columns(self) -> frozenset[str]:
-        """The names that the model's score gives."""
-        batch = next(data.once(data.take(self.part, np.arange(1)), 1))
-
-        def score(params, state, batch, key):
-            return dict(self.score(params, state, self.view(batch), key))
-
-        return frozenset(jax.eval_shape(score, self.params, self.state, batch, jax.random.key(0)))
-
-    def sha256(self) -> str:
-        """Of the examples as the model sees them: equal hashes, equal binarisation."""
-        digest = hashlib.sha256()
-        view = jax.jit(self.view)
-        for batch in data.once(self.part, BATCH):
-            keep = np.asarray(batch.mask)
-            for leaf in jax.tree.leaves(view(batch).x):
-                digest.update(np.ascontiguousarray(np.asarray(leaf)[keep]).data)
-        return digest.hexdigest()
-
-
-Numbers: TypeAlias = Mapping[str, float]
 
 
 class Metric(NamedTuple):
     """A line of the table.
 
     Attributes:
-        of: `of(real, fake, key) -> {name: number}`; of a model `of(measured, key) -> {name: number, or one for each
-            example (n,), whose mean is meant}`. In a name, `{}` stands for the space's.
-        space: what real and fake are: rows of `features`, `logits`, or uint8 `images`; or `model`.
+        of: `of(real, fake, key) -> {name: number, or one for each sample (n,), whose mean is meant}`; of a model
+            `of(measured, key)` likewise, also an `Estimate`. In a name, `{}` stands for the space's.
+        kind: what real and fake are: rows of `features` or `logits`, uint8 `images`, `classes` (both, with labels), or
+            `modes` (real is the space's `Modes`); or `model`.
         better: of each name without its `_{}`: `lower` or `higher`.
         prepare: applied to the real rows once.
         n_resamples: halves that the interval over samples comes from; 0 for none.
         settings: its own numbers, which are part of the protocol.
         by_default: measured where nobody chose.
         needs: a column of the model's score without which the metric does not apply; empty for none.
+        lacks: `lacks(measured)` says what else keeps it from being measured; empty where nothing does.
+        against: what real is: the `reference`, with the floor of other real images; or the run's `training` part, with
+            the floor of the reference, which nothing was trained on.
+        floor: `floor(real, others, key)`, where it is not `of` of these.
         definition: grows when the same inputs give other numbers than before.
     """
 
     of: Callable[..., Mapping[str, Any]]
-    space: Literal["features", "logits", "images", "model"]
+    kind: Kind | Literal["model"]
     better: Mapping[str, str] = {}
-    prepare: Callable[[np.ndarray], Any] = lambda real: real
+    prepare: Callable[[Any], Any] = lambda real: real
     n_resamples: int = 20
     settings: Mapping[str, float | int | str] = {}
     by_default: bool = True
     needs: str = ""
+    lacks: Callable[[Measured], str] = lambda measured: ""
+    against: Literal["reference", "training"] = "reference"
+    floor: Callable[..., Mapping[str, Any]] | None = None
     definition: int = 1
-
-
-def scored(measured: Measured, key: Key) -> dict[str, np.ndarray]:
-    """The model's bound on the likelihood of each example and its two parts, nats; one sample of z each."""
-
-    @jax.jit
-    def score(params, state, batch, key):
-        out = measured.score(params, state, measured.view(batch), rng.at_step(key, batch.id[0]))
-        return {k: out[k] for k in ("elbo", "rate", "distortion")}
-
-    return over(lambda batch: score(measured.params, measured.state, batch, key), measured.part, BATCH)
-
-
-def likelihood(measured: Measured, key: Key) -> dict[str, np.ndarray]:
-    """Each example's -log p(x) by importance sampling, nats, and the effective sample size that says if it holds."""
-
-    @jax.jit
-    def score(params, state, batch, key):
-        seen = measured.view(batch)
-        found = iw_log_likelihood(
-            measured.model, params, state, seen.x, key, N_IMPORTANCE, y=seen.y, id=batch.id
-        )  # fmt: skip
-        return {"nll": -found.log_likelihood, "nll_ess": found.ess}
-
-    return over(lambda batch: score(measured.params, measured.state, batch, key), measured.part, BATCH)
-
-
-def latents(measured: Measured, key: Key) -> dict[str, float]:
-    """How the examples use the latents: active units, I_q(x; z) and KL(q(z) || p(z)), nats."""
-
-    @jax.jit
-    def encode(params, state, batch, key):
-        out = measured.score(params, state, measured.view(batch), rng.at_step(key, batch.id[0]))
-        return {k: out[k] for k in ("mu", "sigma")}
-
-    found = over(lambda batch: encode(measured.params, measured.state, batch, key), measured.part, BATCH)
-    mu, sigma = jnp.asarray(found["mu"]), jnp.asarray(found["sigma"])
-    of = aggregate_posterior(dist.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"))
-    return {
-        "active_units": float(active_units(mu)),
-        "mutual_information": float(of.mutual_information),
-        "aggregate_kl": float(of.kl),
-    }
 
 
 def _sharpness(images: np.ndarray) -> tuple[float, float]:
@@ -178,13 +76,52 @@ def _prdc(real, fake, key) -> Numbers:
     return dict(zip(("precision", "recall", "density", "coverage"), map(float, prdc(real, fake, k=5)), strict=True))
 
 
+def _right(of: Labelled) -> np.ndarray:
+    """Whether the classifier says of each image what it was asked for."""
+    return (of.logits.argmax(1) == of.label).astype(np.float64)
+
+
+def _classes(real: Labelled, fake: Labelled, key) -> Mapping[str, Any]:
+    """Share of samples classified as asked for, and the mean over classes of the Fréchet distance within each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*singular")  # once for all classes is enough
+        distance = frechet_per_class(real.features, real.label, fake.features, fake.label).mean
+    fewest, d = min(np.bincount(of.label).min() for of in (real, fake)), real.features.shape[1]
+    if fewest < d:
+        warnings.warn(
+            f"a class has {fewest} samples in {d} dimensions: class_fd is far too large. Take more.", stacklevel=2
+        )
+    return {"class_accuracy_{}": _right(fake), "class_fd_{}": distance}
+
+
+def _classes_floor(real: Labelled, others: Labelled, key) -> Mapping[str, Any]:
+    """The accuracy is that on the reference: the others the classifier may have been trained on."""
+    return {**_classes(real, others, key), "class_accuracy_{}": _right(real)}
+
+
+def _untold_classes(measured: Measured) -> str:
+    return "" if measured.conditional else "the model is not class-conditional"
+
+
+def _no_bits(measured: Measured) -> str:
+    if measured.bits(np.zeros(1)) is not None:
+        return ""
+    return "its likelihood is neither of grey levels nor of dequantised ones, so bits per dimension mean nothing"
+
+
+def _not_held_out(measured: Measured) -> str:
+    return "" if measured.trained is not None else "the reference is of the training part, so nothing is held out"
+
+
 METRICS: dict[str, Metric] = {
-    "elbo": Metric(scored, "model", {"elbo": "higher"}, needs="elbo"),
+    "elbo": Metric(bound, "model", {"elbo": "higher"}, needs="elbo"),
+    "bpd": Metric(bits_of_bound, "model", {"bpd": "lower"}, needs="elbo", lacks=_no_bits),
     "nll": Metric(
-        likelihood, "model", {"nll": "lower", "nll_ess": "higher"}, settings={"n_samples": N_IMPORTANCE},
-        by_default=False, needs="elbo",
+        likelihood, "model", {"nll": "lower", "nll_ess": "higher", "nll_bpd": "lower"},
+        settings={"n_samples": N_IMPORTANCE}, by_default=False, needs="elbo",
     ),
     "latents": Metric(latents, "model", by_default=False, needs="sigma"),
+    "gap": Metric(gap, "model", {"gap_auc": "lower"}, by_default=False, needs="logit", lacks=_not_held_out),
     "fd": Metric(lambda r, f, key: {"fd_{}": frechet_distance(r, f)}, "features", {"fd": "lower"}, moments),
     "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}, n_resamples=8),
     "prdc": Metric(
@@ -192,6 +129,17 @@ METRICS: dict[str, Metric] = {
         n_resamples=8, settings={"k": 5},
     ),
     "sharpness": Metric(_sharper, "images", prepare=_sharpness),
+    "authenticity": Metric(
+        lambda r, f, key: {"authenticity_{}": authenticity(f, r).authentic}, "features", n_resamples=0,
+        by_default=False, against="training",
+    ),
+    "classes": Metric(
+        _classes, "classes", {"class_accuracy": "higher", "class_fd": "lower"}, lacks=_untold_classes,
+        floor=_classes_floor,
+    ),
+    "modes": Metric(
+        lambda r, f, key: r.coverage(f), "modes", {"modes": "higher", "good_share": "higher", "modes_kl": "lower"},
+    ),
     "mind": Metric(lambda r, f, key: {"mind_{}": mind(r, f, key)}, "features", {"mind": "lower"}, by_default=False),
     "is": Metric(
         lambda r, f, key: {"is_{}": inception_score(f, N_SPLITS, key)[0]}, "logits", {"is": "higher"},
@@ -205,14 +153,20 @@ def chosen(names: str, measured: Measured, space: Space) -> dict[str, Metric]:
     """The metrics that a comma-separated list names; of an empty one, all that are made by default and apply.
 
     Raises:
-        UsageError: there is no such metric, or it does not apply to this model or space, and why.
+        UsageError: there is no such metric, or it does not apply to this model, data or space, and why.
     """
-    columns = measured.columns()
+    columns, points = measured.columns(), of_points(measured.part)
 
     def lacking(m: Metric) -> str:
         if m.needs and m.needs not in columns:
             return f"the model's score has no {m.needs}"
-        return f"the space {space.name} has no classifier" if m.space == "logits" and space.logits is None else ""
+        if m.kind == "modes" and space.modes is None:
+            return "nobody knows the modes of these data"
+        if points and m.kind not in ("modes", "model"):
+            return "the data are points, and this is a metric of images"
+        if m.kind in ("logits", "classes") and space.logits is None:
+            return f"the space {space.name} has no classifier"
+        return m.lacks(measured)
 
     if not names:
         return {k: m for k, m in METRICS.items() if m.by_default and not lacking(m)}
@@ -226,3 +180,8 @@ def chosen(names: str, measured: Measured, space: Space) -> dict[str, Metric]:
     if not picked:
         raise UsageError(f"--metrics={names}: names no metric. There are {', '.join(METRICS)}.")
     return picked
+
+
+def of_points(part: data.Images | data.Records) -> bool:
+    """Whether the examples are points in the plane in the place of images."""
+    return isinstance(part, data.Images) and part.image.dtype == np.float32

@@ -6,8 +6,7 @@ from genjax import data
 from genjax.data import Dataset, Images
 from genjax.errors import UsageError
 from genjax.metrics.neighbours import nearest_neighbours
-from genjax.metrics.spaces import PIXELS, space_of
-from genjax.metrics.table import Space
+from genjax.metrics.spaces import PIXELS, Space, space_of
 from genjax.report import words
 from genjax.report.pictures import Figure, Row, spread
 

@@ -70,14 +70,15 @@ def write(sides: Sequence[Side], rows: Sequence[Row], checkpoint: str, out: str 
 
 
 def page(sides: Sequence[Side], rows: Sequence[Row], drawn: Sequence[Drawn], real: Drawn | None) -> str:
-    """The HTML; `real` is left out where the data set cannot be read."""
+    """The HTML; `real` is left out where the data set cannot be read, all pictures where nothing is drawn."""
     names = [s.name for s in sides]
     title = " against ".join(names) if len(names) <= 3 else f"{len(names)} models compared"
     records = [r for row in rows for r in row.records if r is not None]
     on = sorted({f"{r.protocol.reference} ({r.protocol.split})" for r in records})
+    pictures = '<a href="#samples">Samples</a><a href="#spectra">Spectra</a>' if drawn else ""
     header = (
-        f'<header><div class="bar"><nav aria-label="On this page"><a href="#numbers">Numbers</a>'
-        '<a href="#samples">Samples</a><a href="#spectra">Spectra</a><a href="#protocol">Protocol</a></nav>'
+        f'<header><div class="bar"><nav aria-label="On this page"><a href="#numbers">Numbers</a>{pictures}'
+        '<a href="#protocol">Protocol</a></nav>'
         '<button type="button" id="theme" class="js-only">Dark</button></div>'
         f'<h1>{escape(title)}</h1><p class="lead">Measured on {escape(", ".join(on))}.</p></header>\n<main>'
     )
@@ -85,8 +86,7 @@ def page(sides: Sequence[Side], rows: Sequence[Row], drawn: Sequence[Drawn], rea
         header,
         html.split("Numbers", NUMBERS, _numbers(names, rows), 'id="numbers"'),
         _manifold(names, rows),
-        _samples(drawn, real, records[0]),
-        _spectra(drawn, real),
+        *([_samples(drawn, real, records[0]), _spectra(drawn, real)] if drawn else []),
         _protocol(sides, rows),
     ]
     return html.document(title, body)
@@ -183,6 +183,8 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record) -> tuple[list[
         path = side.runs[0]
         best = best_of(path) if checkpoint == "best" else None
         run = train.open_run(path, None if best is None else best[0])
+        if run.spec.shape[:2] == (1, 1):
+            return [], None  # of points there is no picture
         params, state = weights_of(run.state, record.protocol.weights)
         seed = record.subject.eval_seed
         images, _ = draw(run.experiment, params, state, N_SPECTRUM, seed, None, record.protocol.temperature)

@@ -107,7 +107,7 @@ MEASURED = (
     "same metric of as many real images in the place of the generated ones: a number near it cannot get better. ↑ "
     "higher is better, ↓ lower. The whole protocol of each number is in eval.json."
 )
-ORDER = ("elbo", "rate", "distortion", "nll", "fd", "kd", "precision", "recall", "density", "coverage")
+ORDER = ("elbo", "rate", "distortion", "bpd", "nll", "fd", "kd", "precision", "recall", "density", "coverage")
 """Metrics of a table, those that are not among them last."""
 
 

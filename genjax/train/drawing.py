@@ -1,14 +1,17 @@
 """Images drawn from a model: the same for `genjax sample` and for what measures them."""
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from genjax import rng, viz
+from genjax.models import VAE
+from genjax.models.labels import labels_for
 from genjax.train.experiment import Experiment
-from genjax.types import Params, State
+from genjax.types import Key, Params, State
 
 CHUNK = 64
 """Images drawn at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
@@ -50,3 +53,34 @@ def draw(
         y = None if labels is None else labels[first : first + CHUNK]
         images.append(viz.to_uint8(chunk(params, state, rng.at_step(key, first), y)))
     return np.concatenate(images)[:n], None if labels is None else labels[:n]
+
+
+def draw_points(
+    model: Any, params: Params, state: State, n: int, key: Key, temperature: float | int = 1.0
+) -> tuple[Float32[np.ndarray, "n h w c"], Float32[np.ndarray, "n h w c"] | None]:
+    """n points of a model of such, and of a VAE the means that they are drawn around; in the model's own range.
+
+    A VAE's are draws from p(x | z): in the plane its noise can be told from the data's. A conditional model draws its
+    classes in turn.
+
+    Args:
+        model: a VAE, or one with `generate`.
+        params: over players.
+        state: net states, likewise.
+        n: how many.
+        key: same key, same points.
+        temperature: standard deviation of the latents; 1 is the prior.
+    """
+    k_z, k_x = jax.random.split(key)
+    y = labels_for(n, model.n_classes)
+
+    @jax.jit
+    def made(params, state, k_z, k_x):
+        z = temperature * jax.random.normal(k_z, (n, model.z_dim))
+        if not isinstance(model, VAE):
+            return model.generate(params, state, z, y), None
+        p = model.decode(params["vae"], state["vae"], z, y)[0]
+        return p.sample(k_x), p.mean
+
+    drawn, mean = made(params, state, k_z, k_x)
+    return np.asarray(drawn), None if mean is None else np.asarray(mean)

@@ -1,6 +1,7 @@
 """A run measured: records of its last and its best checkpoint."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import time
@@ -14,11 +15,14 @@ import numpy as np
 
 import genjax
 from genjax import data, rng
+from genjax.metrics.measured import Estimate, Measured
 from genjax.metrics.protocol import Protocol, Record, Subject
 from genjax.metrics.resampling import HALVES, half_samples, of_mean
-from genjax.metrics.table import Measured, Metric, Space, chosen
+from genjax.metrics.spaces import Space
+from genjax.metrics.table import Metric, chosen, of_points
 from genjax.train.config import kinds
-from genjax.train.drawing import draw
+from genjax.train.drawing import draw, draw_points
+from genjax.train.experiment import Experiment
 from genjax.train.leaves import tree_digest
 from genjax.train.manifest import checkout
 from genjax.train.opened import Run
@@ -47,7 +51,12 @@ class Request:
 
 
 def evaluate(
-    run: Run, real: Real, space: Space, request: Request, checkpoint: str = "last", chosen_by: str = "",
+    run: Run,
+    real: Real,
+    space: Space,
+    request: Request,
+    checkpoint: str = "last",
+    chosen_by: str = "",
     on_metric: Callable[[str, float], Any] = lambda name, seconds: None,
 ) -> list[Record]:
     """The records of one checkpoint. The same arguments give the same records, to the bit on one machine.
@@ -69,27 +78,44 @@ def evaluate(
     of = Protocol("", real.n, real.split, real.name, "", 0, checkpoint=checkpoint, weights=request.weights,
                   temperature=float(request.temperature))  # fmt: skip
     experiment = run.experiment
-    size = data.size(real.reference)
-    part = data.take(real.reference, np.unique(np.linspace(0, size - 1, min(real.n, size)).round().astype(np.int64)))
-    conditional = experiment.model.n_classes > 0
-    measured = Measured(experiment.model, params, state, experiment.score, experiment.transform, part, conditional)
+    measured = Measured(
+        experiment.model, params, state, experiment.score, experiment.transform, real.some(),
+        experiment.model.n_classes > 0,
+    )  # fmt: skip
+    if real.held_out:
+        measured = measured._replace(trained=real.trained(data.size(measured.part)))
     picked = chosen(request.metrics, measured, space)
-    key, records, images = rng.named(jax.random.key(request.seed), "eval"), [], None
+    samples = Samples(lambda: _drawn(experiment, params, state, real, request), space)
+    key, records = rng.named(jax.random.key(request.seed), "eval"), []
     for name, metric in picked.items():
         began = time.perf_counter()
         mine = rng.named(key, name)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            if metric.space == "model":
+            if metric.kind == "model":
                 records += _of_model(metric, measured, real, of, subject, mine)
             else:
-                if images is None:
-                    images, _ = draw(experiment, params, state, real.n, request.seed, None, request.temperature)
-                records += _of_images(metric, images, real, space, _resized(of, run), subject, mine)
+                records += _of_samples(metric, samples, real, _seen(of, run, real), subject, mine)
         for text in sorted({str(w.message) for w in caught if issubclass(w.category, UserWarning)}):
             warnings.warn(f"{name}: {text}", stacklevel=2)
         on_metric(name, time.perf_counter() - began)
     return records
+
+
+class Samples:
+    """A checkpoint's samples in a space: drawn when first asked for, and what is made of them is made once."""
+
+    def __init__(self, drawn: Callable[[], data.Images], space: Space):
+        self._drawn, self.space = functools.cache(drawn), space
+        self.rows = functools.cache(lambda kind: space.rows(kind, self._drawn()))
+
+
+def _drawn(experiment: Experiment, params: Params, state: State, real: Real, request: Request) -> data.Images:
+    """Samples with the labels that they were asked for."""
+    if of_points(real.reference):
+        key = rng.named(jax.random.key(request.seed), "points")
+        return data.Images(draw_points(experiment.model, params, state, real.n, key, request.temperature)[0])
+    return data.Images(*draw(experiment, params, state, real.n, request.seed, None, request.temperature))
 
 
 def weights_of(state: TrainState, weights: str) -> tuple[Params, State]:
@@ -116,7 +142,9 @@ def config_sha256(name: str, cfg: Any) -> str:
     return hashlib.sha256(json.dumps([name, fields], sort_keys=True).encode()).hexdigest()
 
 
-def _resized(of: Protocol, run: Run) -> Protocol:
+def _seen(of: Protocol, run: Run, real: Real) -> Protocol:
+    if of_points(real.reference):
+        return of
     size = getattr(run.config, "image_size", 0)
     return dataclasses.replace(
         of, quantisation="uint8, rounded", resize=f"to {size} pixels, cut to a square" if size else "none"
@@ -126,61 +154,89 @@ def _resized(of: Protocol, run: Run) -> Protocol:
 def _of_model(metric: Metric, measured: Measured, real: Real, of: Protocol, subject: Subject, key: Key) -> list[Record]:
     n = data.size(measured.part)
     sha256 = real.kept(("seen", measured.conditional, n), measured.sha256)
-    of = dataclasses.replace(of, n=n, reference_sha256=sha256, n_reference=n, temperature=1.0,
-                             quantisation="the recipe's transform, drawn once per example (key: test of seed 0)")
-    out = []
-    for name, values in metric.of(measured, key).items():
-        each = np.atleast_1d(np.asarray(values, np.float64))
-        half = of_mean(each) if len(each) > 1 else float("nan")
-        out.append(_record(metric, name, float(each.mean()), half, "Student's t over examples", None, of, subject))
-    return out
-
-
-def _of_images(
-    metric: Metric, images: np.ndarray, real: Real, space: Space, of: Protocol, subject: Subject, key: Key
-) -> list[Record]:
-    def rows(x: np.ndarray) -> np.ndarray:
-        if metric.space == "images":
-            return x
-        made = space.features if metric.space == "features" or space.logits is None else space.logits
-        return np.asarray(made(x))
-
-    def real_rows(which: str, x: np.ndarray) -> np.ndarray:
-        return real.kept((which, space.name, metric.space), lambda: rows(x))
-
-    reference = metric.prepare(real_rows("reference", real.reference.image))
-    fake, fresh = rows(images), rng.named(key, "draws")
-
-    def measure(x: np.ndarray) -> dict[str, float]:
-        return {k: float(v) for k, v in metric.of(reference, x, fresh).items()}
-
-    values, floors, halves = measure(fake), {}, {}
-    if real.has_floor:
-        at = ("floor", space.name, repr(metric.settings), tuple(values), jax.random.key_data(fresh).tobytes())
-        floors = real.kept(at, lambda: measure(real_rows("others", real.others.image)))
-    if metric.n_resamples:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of halves that are too small, where the whole is not
-            halves = half_samples(lambda i: measure(fake[i]), len(fake), rng.named(key, "halves"), metric.n_resamples)
-    name_of, hash_of = ("", "") if metric.space == "images" else (space.name, space.sha256)
-    of = dataclasses.replace(of, reference_sha256=real.sha256(), n_reference=data.size(real.reference),
-                             features=name_of, features_sha256=hash_of)
-    method = f"{metric.n_resamples} {HALVES} of the generated images"
+    of = dataclasses.replace(
+        of,
+        n=n,
+        reference_sha256=sha256,
+        n_reference=n,
+        temperature=1.0,
+        quantisation="the recipe's transform, drawn once per example (key: test of seed 0)",
+    )
     return [
-        _record(metric, name, v, halves.get(name, float("nan")), method, floors.get(name), of, subject, space.name)
-        for name, v in values.items()
+        _record(metric, name, estimate(values, "Student's t over examples"), None, of, subject)
+        for name, values in metric.of(measured, key).items()
     ]
 
 
+def estimate(values: Any, method: str) -> Estimate:
+    """The mean of a number for each example, and Student's interval; a number of its own has none."""
+    if isinstance(values, Estimate):
+        return values
+    each = np.atleast_1d(np.asarray(values, np.float64))
+    return Estimate(float(each.mean()), of_mean(each), method)
+
+
+def _of_samples(metric: Metric, samples: Samples, real: Real, of: Protocol, subject: Subject, key: Key) -> list[Record]:
+    space, kind = samples.space, metric.kind
+    assert kind != "model"
+
+    def real_rows(which: str, part: data.Images | data.Records) -> Any:
+        return real.kept((which, space.name, kind), lambda: space.rows(kind, part))
+
+    trained_on = metric.against == "training"
+    if kind == "modes":
+        against: Any = space.modes
+    else:
+        side = ("training", real.training) if trained_on else ("reference", real.reference)
+        against = metric.prepare(real_rows(*side))
+    fake, fresh = samples.rows(kind), rng.named(key, "draws")
+
+    def measure(x: Any, by: Callable[..., Any] = metric.of) -> dict[str, Estimate]:
+        return {k: estimate(v, "Student's t over the generated images") for k, v in by(against, x, fresh).items()}
+
+    found, floors, halves = measure(fake), {}, {}
+    beside = real.stand_ins(trained_on)
+    if beside is not None:
+        at = ("floor", space.name, repr(metric.settings), tuple(found), jax.random.key_data(fresh).tobytes())
+        others = "some" if trained_on else "others"
+        floors = real.kept(at, lambda: measure(real_rows(others, beside), metric.floor or metric.of))
+    if metric.n_resamples:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of halves that are too small, where the whole is not
+            halves = half_samples(
+                lambda i: {k: v.value for k, v in measure(jax.tree.map(lambda a: a[i], fake)).items()},
+                real.n, rng.named(key, "halves"), metric.n_resamples,
+            )  # fmt: skip
+    if trained_on:
+        size, sha256 = data.size(real.training), real.kept("fingerprint", lambda: data.fingerprint(real.training))
+        of = dataclasses.replace(of, split="train", reference_sha256=sha256, n_reference=size)
+    else:
+        of = dataclasses.replace(of, reference_sha256=real.sha256(), n_reference=data.size(real.reference))
+    if kind == "modes":
+        assert space.modes is not None
+        of = dataclasses.replace(of, features=space.modes.features, features_sha256=space.modes.features_sha256)
+    elif kind != "images":
+        of = dataclasses.replace(of, features=space.name, features_sha256=space.sha256)
+    method = f"{metric.n_resamples} {HALVES} of the generated {'points' if of_points(real.reference) else 'images'}"
+    return [
+        _record(
+            metric, name, v if np.isfinite(v.half) else Estimate(v.value, halves.get(name, float("nan")), method),
+            floors[name].value if name in floors else None, of, subject, space.name,
+        )
+        for name, v in found.items()
+    ]  # fmt: skip
+
+
 def _record(
-    metric: Metric, name: str, value: float, half: float, method: str, floor: float | None, of: Protocol,
-    subject: Subject, space: str = "",
-) -> Record:  # fmt: skip
+    metric: Metric, name: str, found: Estimate, floor: float | None, of: Protocol, subject: Subject, space: str = ""
+) -> Record:
     better = metric.better.get(name.removesuffix("_{}"), "")
     settings = tuple(sorted(metric.settings.items()))
     protocol = dataclasses.replace(of, metric=name.format(space), settings=settings, definition=metric.definition)
-    bounds = (value - half, value + half) if np.isfinite(half) else None
-    return Record(protocol, subject, value, bounds, floor=floor, better=better, method=method if bounds else "")
+    bounds = (found.value - found.half, found.value + found.half) if np.isfinite(found.half) else None
+    return Record(
+        protocol, subject, found.value, bounds, floor=floor, better=better, method=found.method if bounds else ""
+    )
 
 
 def merged(old: list[Record], new: list[Record]) -> list[Record]:

@@ -24,21 +24,51 @@ class Real:
         name: the data set's.
         split: which part the reference is.
         reference: images to compare with.
-        others: real images, none of them in the reference, in the place of the generated ones.
+        training: the part that the run was trained on.
+        order: which images of it are not in the reference, in random order.
         n: images to draw from a model.
     """
 
     name: str
     split: str
     reference: data.Images
-    others: data.Images
+    training: data.Images | data.Records
+    order: np.ndarray
     n: int
     _kept: dict[Any, Any] = field(default_factory=dict)
 
     @property
+    def others(self) -> data.Images:
+        """Training images, none of them in the reference, in the place of the generated ones; fewer where there are."""
+        return self.trained(self.n)
+
+    def trained(self, n: int) -> data.Images:
+        """n training images, none of them in the reference; fewer where there are."""
+        return self.kept(("trained", n), lambda: data.take(self.training, np.sort(self.order[:n])))
+
+    @property
     def has_floor(self) -> bool:
         """Whether there are as many other real images as generated ones."""
-        return data.size(self.others) == self.n
+        return len(self.order) >= self.n
+
+    @property
+    def held_out(self) -> bool:
+        """Whether nothing was trained on the reference."""
+        return self.split != "train"
+
+    def some(self) -> data.Images:
+        """n images of the reference, evenly spaced; all of them where it has no more."""
+        size = data.size(self.reference)
+        return data.take(
+            self.reference, np.unique(np.linspace(0, size - 1, min(self.n, size)).round().astype(np.int64))
+        )
+
+    def stand_ins(self, trained_on: bool) -> data.Images | None:
+        """n real images in the place of the generated ones: training images, or, where these are compared with the
+        training part, images that nothing was trained on. None where there are too few."""
+        if trained_on:
+            return self.some() if self.held_out and data.size(self.reference) >= self.n else None
+        return self.others if self.has_floor else None
 
     def kept(self, what: Any, make: Callable[[], Any]) -> Any:
         """`make()`, made once under the name `what`."""
@@ -90,8 +120,7 @@ def real_of(dataset: data.Dataset, split: str = "", n: int | None = None) -> Rea
     n = min(size, DEFAULT_N) if n is None else n
     if not 4 <= n < 2**31:
         raise UsageError(f"--n={n}: must be at least 4.")
-    others = data.take(dataset.train, np.sort(order[:n]))
-    return Real(dataset.spec.name, split, data.take(reference, np.arange(size)), others, n)
+    return Real(dataset.spec.name, split, data.take(reference, np.arange(size)), dataset.train, order, n)
 
 
 def _order(part: data.Images | data.Records, name: str) -> np.ndarray:

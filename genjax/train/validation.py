@@ -16,8 +16,9 @@ import numpy as np
 from genjax import data, rng, viz
 from genjax.errors import UsageError
 from genjax.metrics.kernel import kernel_distance
-from genjax.metrics.spaces import space_of
-from genjax.metrics.table import BATCH, Measured
+from genjax.metrics.measured import BATCH, Measured
+from genjax.metrics.spaces import Space, space_of
+from genjax.metrics.table import of_points
 from genjax.train.experiment import Experiment
 from genjax.train.mesh import Layout
 from genjax.train.metrics_log import MetricsLog
@@ -91,7 +92,7 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | N
     """The bound on the likelihood where the model's score has one, else the unbiased kernel distance of its images.
 
     At most 1,000 images of the validation part: `val/elbo`, `val/rate`, `val/distortion` in nats per example, or
-    `val/kd_NET` in the data set's own feature space (`val/kd_pixels` where it has none).
+    `val/kd_NET` in the data set's own feature space (`val/kd_pixels` where it has none, `val/kd_plane` of points).
 
     Raises:
         UsageError: nothing was held out.
@@ -112,12 +113,16 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | N
     )  # fmt: skip
     if "elbo" in measured.columns():
         return Validation(tuple(PREFIX + k for k in BOUND), f"max:{PREFIX}elbo", _bound(experiment, measured, layout))
-    space = space_of("", dataset.spec.name, dataset.spec.shape)
-    name = f"{PREFIX}kd_{space.name}"
-    real, draw = space.features(part.image), _drawn(experiment, len(pick), layout)
+    if of_points(part):
+        space = Space("plane", "", lambda points: points.reshape(len(points), -1))
+        draw = _drawn(experiment, len(pick), layout, lambda x: x, np.asarray)
+    else:
+        space = space_of("", dataset.spec.name, dataset.spec.shape)
+        draw = _drawn(experiment, len(pick), layout, experiment.transform.inverse, viz.to_uint8)
+    name, real = f"{PREFIX}kd_{space.name}", space.features(part.image)
 
     def measure(state: TrainState) -> dict[str, Any]:
-        each = [kernel_distance(real, space.features(viz.to_uint8(images))) for images in draw(state)]
+        each = [kernel_distance(real, space.features(images)) for images in draw(state)]
         return {name: each if isinstance(experiment.step, Population) else each[0]}
 
     return Validation((name,), f"min:{name}", measure)
@@ -147,22 +152,22 @@ def _bound(experiment: Experiment, measured: Measured, layout: Layout | None) ->
     return measure
 
 
-def _drawn(experiment: Experiment, n: int, layout: Layout | None) -> Callable[[TrainState], list[np.ndarray]]:
-    """n images of each member, or of the one run, from the same latents each time."""
+def _drawn(
+    experiment: Experiment, n: int, layout: Layout | None, inverse: Callable[[Any], Any], rounded: Callable[[Any], Any]
+) -> Callable[[TrainState], list[np.ndarray]]:
+    """n samples of each member, or of the one run, from the same latents each time; `rounded(inverse(x))` of them."""
     model = experiment.model
     key = rng.named(jax.random.key(0), "validation")
     z = jnp.concatenate([jax.random.normal(rng.at_step(key, i), (BATCH, model.z_dim)) for i in range(-(-n // BATCH))])
     latents = [_placed(part, layout) for part in z.reshape(-1, BATCH, model.z_dim)]
-    draw = _compiled(
-        experiment, lambda params, state, z: experiment.transform.inverse(model.generate(params, state, z)), layout
-    )
+    draw = _compiled(experiment, lambda params, state, z: inverse(model.generate(params, state, z)), layout)
 
     def images(state: TrainState) -> list[np.ndarray]:
         weights = evaluation(state)
         made = [np.asarray(draw(*weights, part)) for part in latents]
         if not isinstance(experiment.step, Population):
-            return [np.concatenate(made)[:n]]
-        return [np.concatenate([part[i] for part in made])[:n] for i in range(experiment.step.n)]
+            return [rounded(np.concatenate(made)[:n])]
+        return [rounded(np.concatenate([part[i] for part in made])[:n]) for i in range(experiment.step.n)]
 
     return images
 

@@ -14,7 +14,9 @@ from genjax.data import Dataset, Images, Records
 from genjax.errors import UsageError
 from genjax.metrics import Protocol, Record, Subject, from_json
 from genjax.metrics.frechet import frechet_distance
-from genjax.metrics.table import METRICS, Measured, Metric, pixels
+from genjax.metrics.measured import Measured
+from genjax.metrics.spaces import pixels
+from genjax.metrics.table import METRICS, Metric
 from genjax.train import evalfile
 from genjax.train.dataset import dataset_of_run
 from genjax.train.drawing import draw
@@ -151,7 +153,13 @@ def test_reference_and_floor_are_of_unlike_images():
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["--metrics", "fid"], "there is no such metric. There are elbo, nll"),
+        (["--metrics", "nosuch"], f"there is no such metric. There are {', '.join(METRICS)}."),
+        (["--metrics", "bpd"], "has no elbo"),
+        (["--metrics", "latents"], "has no sigma"),
+        (["--metrics", "gap", "--split", "train"], "nothing is held out"),
+        (["--metrics", "classes"], "no classifier"),
+        (["--metrics", "classes", "--features", "digits"], "not class-conditional"),
+        (["--metrics", "modes"], "nobody knows the modes"),
         (["--metrics", "elbo"], "has no elbo"),
         (["--metrics", "is", "--features", "pixels"], "no classifier"),
         (["--n", "3"], "at least 4"),
@@ -218,16 +226,17 @@ def test_a_new_metric_is_a_line_of_the_table(gan, monkeypatch):
 
 @pytest.mark.slow
 def test_every_line_of_the_table_gives_records(vae, monkeypatch):
-    """All that a VAE has, in a space with a classifier, with floors and intervals where there are any."""
-    monkeypatch.setattr("genjax.metrics.table.N_IMPORTANCE", 50)
+    """All that a VAE of bits has, in a space with a classifier, with floors and intervals where there are any."""
+    monkeypatch.setattr("genjax.metrics.measured.N_IMPORTANCE", 50)
     space = pixels()._replace(name="net", sha256="5e", logits=lambda x: x.reshape(len(x), -1)[:, 20:30] / 25.5)
     run = train.open_run(vae)
-    got = evaluate(run, real_of(dataset_of_run(run), n=200), space, Request(",".join(METRICS)))
+    has_not = {"bpd", "gap", "classes", "modes"}
+    got = evaluate(run, real_of(dataset_of_run(run), n=200), space, Request(",".join(METRICS.keys() - has_not)))
     by_name = {r.protocol.metric: r for r in got}
     assert {r.protocol.metric for r in got if r.floor is None} == {
         "elbo", "rate", "distortion", "nll", "nll_ess", "active_units", "mutual_information", "aggregate_kl",
     }  # fmt: skip
-    assert {"fd_net", "kd_net", "mind_net", "is_net", "high_frequency_ratio"} <= set(by_name)
+    assert {"fd_net", "kd_net", "mind_net", "is_net", "authenticity_net", "high_frequency_ratio"} <= set(by_name)
     assert all(np.isfinite(r.value) for r in got)
     assert by_name["nll"].value <= -by_name["elbo"].value
     assert by_name["rate"].value == pytest.approx(

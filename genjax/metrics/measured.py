@@ -1,0 +1,165 @@
+"""A model and the examples that it is measured on: the metrics of models that `genjax eval` has."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import data, dist, nets, rng
+from genjax.metrics.evaluate import fixed, over
+from genjax.metrics.latents import active_units, aggregate_posterior
+from genjax.metrics.likelihood import bits_per_dim, iw_log_likelihood
+from genjax.metrics.memorisation import held_out_gap
+from genjax.metrics.resampling import HALVES, half_samples
+from genjax.models import VAE
+from genjax.models.labels import labels_for
+from genjax.types import Batch, Key, Params, State
+
+BATCH = 100
+"""Examples scored at once. A score's own draws depend on it."""
+N_IMPORTANCE = 5000
+"""Importance samples of each example's log-likelihood."""
+N_HALVES = 40
+"""Halves that the interval of a discriminator's gap comes from."""
+
+
+class Estimate(NamedTuple):
+    """A number that knows how sure it is."""
+
+    value: float
+    half: float
+    """Half its 95 % interval."""
+    method: str
+    """Of the interval, in words."""
+
+
+class Measured(NamedTuple):
+    """A model and the examples that it is measured on."""
+
+    model: Any
+    params: Params
+    state: State
+    score: Callable[[Params, State, Batch, Key], Mapping[str, Any]]
+    transform: data.Transform
+    part: data.Images | data.Records
+    conditional: bool = False
+    """Whether the model gets the labels."""
+    trained: data.Images | data.Records | None = None
+    """As many examples of those that the model was trained on; None where `part` itself is of them."""
+
+    def view(self, batch: Batch) -> Batch:
+        """A raw batch as the model sees it: each example drawn once, with the key "test" of seed 0 and its place."""
+        seen = fixed(self.transform, rng.named(jax.random.key(0), "test"))(batch)
+        return seen if self.conditional else seen._replace(y=None)
+
+    def columns(self) -> frozenset[str]:
+        """The names that the model's score gives."""
+        batch = next(data.once(data.take(self.part, np.arange(1)), 1))
+
+        def score(params, state, batch, key):
+            return dict(self.score(params, state, self.view(batch), key))
+
+        return frozenset(jax.eval_shape(score, self.params, self.state, batch, jax.random.key(0)))
+
+    def scores(self, names: Sequence[str], key: Key) -> dict[str, np.ndarray]:
+        """Columns of the model's score, (n, ...) each; in float32 with full matrix precision, whatever the nets use."""
+
+        @jax.jit
+        def score(params, state, batch, key):
+            with nets.full_precision():
+                out = self.score(params, state, self.view(batch), rng.at_step(key, batch.id[0]))
+            return {k: out[k] for k in names}
+
+        return over(lambda batch: score(self.params, self.state, batch, key), self.part, BATCH)
+
+    def bits(self, log_likelihood: np.ndarray) -> np.ndarray | None:
+        """Nats per example as bits per dimension of 8-bit pixels; None where the likelihood is not one of those.
+
+        It is where p(x | z) is a probability of grey levels, or a density of dequantised ones. A density of pixels
+        without noise can be as large as one likes; and of binarised images the unit is nats: a bit per binary pixel
+        would stand beside numbers of 8-bit pixels that it has nothing to do with.
+        """
+        if not isinstance(self.model, VAE):
+            return None
+
+        def decoded(params, state, z):
+            return self.model.decode(params["vae"], state["vae"], z, labels_for(1, self.model.n_classes))[0]
+
+        p = jax.eval_shape(decoded, self.params, self.state, jax.ShapeDtypeStruct((1, self.model.z_dim), jnp.float32))
+        discrete = isinstance(p, dist.Categorical | dist.DiscretizedLogistic | dist.DiscretizedLogisticMixture)
+        levels = 1 if discrete else self.transform.levels if isinstance(p, dist.Normal) else 0
+        n_dims = int(np.prod(data.take(self.part, np.arange(1)).image.shape[1:]))
+        return bits_per_dim(log_likelihood, n_dims, levels) if levels else None
+
+    def sha256(self) -> str:
+        """Of the examples as the model sees them: equal hashes, equal binarisation."""
+        digest = hashlib.sha256()
+        view = jax.jit(self.view)
+        for batch in data.once(self.part, BATCH):
+            keep = np.asarray(batch.mask)
+            for leaf in jax.tree.leaves(view(batch).x):
+                digest.update(np.ascontiguousarray(np.asarray(leaf)[keep]).data)
+        return digest.hexdigest()
+
+
+def bound(measured: Measured, key: Key) -> dict[str, np.ndarray]:
+    """The model's bound on the likelihood of each example and its two parts, nats; one sample of z each."""
+    return measured.scores(("elbo", "rate", "distortion"), key)
+
+
+def bits_of_bound(measured: Measured, key: Key) -> dict[str, np.ndarray | None]:
+    """The negative bound of each example in bits per dimension; see `Measured.bits` for where that means something."""
+    return {"bpd": measured.bits(bound(measured, key)["elbo"])}
+
+
+def likelihood(measured: Measured, key: Key) -> dict[str, np.ndarray]:
+    """Each example's -log p(x) by importance sampling, nats, and the effective sample size that says if it holds.
+
+    Where bits per dimension mean something, `nll_bpd` has it in those.
+    """
+
+    @jax.jit
+    def score(params, state, batch, key):
+        seen = measured.view(batch)
+        found = iw_log_likelihood(
+            measured.model, params, state, seen.x, key, N_IMPORTANCE, y=seen.y, id=batch.id
+        )  # fmt: skip
+        return {"nll": -found.log_likelihood, "nll_ess": found.ess}
+
+    found = over(lambda batch: score(measured.params, measured.state, batch, key), measured.part, BATCH)
+    bits = measured.bits(-found["nll"])
+    return found if bits is None else {**found, "nll_bpd": bits}
+
+
+def latents(measured: Measured, key: Key) -> dict[str, float]:
+    """How the examples use the latents: active units, I_q(x; z) and KL(q(z) || p(z)), nats."""
+    found = measured.scores(("mu", "sigma"), key)
+    mu, sigma = jnp.asarray(found["mu"]), jnp.asarray(found["sigma"])
+    of = aggregate_posterior(dist.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"))
+    return {
+        "active_units": float(active_units(mu)),
+        "mutual_information": float(of.mutual_information),
+        "aggregate_kl": float(of.kl),
+    }
+
+
+def gap(measured: Measured, key: Key) -> dict[str, Estimate]:
+    """How well a discriminator tells training images from as many held-out ones: difference of mean logits, and AUC.
+
+    0 and 1/2 where it has learned none by heart. The first is in its own logits: only the second compares between
+    discriminators.
+    """
+    assert measured.trained is not None
+    a, b = (measured._replace(part=part).scores(("logit",), key)["logit"] for part in (measured.trained, measured.part))
+
+    def of(i: np.ndarray) -> dict[str, float]:
+        found = held_out_gap(lambda x: x, a[i[i < len(a)]], b[i[i < len(b)]])
+        return {"gap": found.gap, "gap_auc": found.auc}
+
+    n = max(len(a), len(b))
+    halves = half_samples(of, n, rng.named(key, "halves"), N_HALVES)
+    method = f"{N_HALVES} {HALVES} of both sides"
+    return {k: Estimate(v, halves[k], method) for k, v in of(np.arange(n)).items()}
