@@ -33,6 +33,7 @@ class Eval:
     features: str = flag("", help="feature net to compare images in, or pixels; without it the data set's own net")
     weights: str = flag("average", help="average (where the run keeps a moving average) or trained")
     temperature: float = flag(1.0, help="standard deviation of the latents")
+    n_importance: int = flag(5000, help="importance samples of each image's likelihood, for --metrics nll")
     data_dir: str | None = flag(None, help="TFDS folder; without it the one that the run was trained from")
     member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
 
@@ -60,7 +61,7 @@ def evaluate(argv: Sequence[str]) -> None:
     real = real_of(dataset_of_run(last, args.data_dir), args.split, args.n)
     space = space_of(args.features, real.name, last.spec.shape)
     cache.enable()
-    request = Request(args.metrics, args.seed, args.weights, args.temperature)
+    request = Request(args.metrics, args.seed, args.weights, args.temperature, args.n_importance)
     seconds: dict[str, float] = {}
 
     def told(name: str, took: float) -> None:
@@ -104,6 +105,8 @@ def _check(args: Eval) -> None:
         raise UsageError(f"--seed={args.seed}: must be at least 0, and below 2**31.")
     if not (math.isfinite(args.temperature) and args.temperature > 0):
         raise UsageError(f"--temperature={args.temperature}: must be above 0.")
+    if not 1 <= args.n_importance < 2**31:
+        raise UsageError(f"--n-importance={args.n_importance}: must be at least 1.")
 
 
 def _as_best(r: Any, chosen_by: str) -> Any:

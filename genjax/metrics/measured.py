@@ -115,18 +115,21 @@ def bits_of_bound(measured: Measured, key: Key) -> dict[str, np.ndarray | None]:
     return {"bpd": measured.bits(bound(measured, key)["elbo"])}
 
 
-def likelihood(measured: Measured, key: Key) -> dict[str, np.ndarray]:
+def likelihood(measured: Measured, key: Key, n_samples: int = N_IMPORTANCE) -> dict[str, np.ndarray]:
     """Each example's -log p(x) by importance sampling, nats, and the effective sample size that says if it holds.
 
     Where bits per dimension mean something, `nll_bpd` has it in those.
+
+    Args:
+        measured: the model and the examples.
+        key: of the samples.
+        n_samples: importance samples of each example; with fewer the estimate is higher.
     """
 
     @jax.jit
     def score(params, state, batch, key):
         seen = measured.view(batch)
-        found = iw_log_likelihood(
-            measured.model, params, state, seen.x, key, N_IMPORTANCE, y=seen.y, id=batch.id
-        )  # fmt: skip
+        found = iw_log_likelihood(measured.model, params, state, seen.x, key, n_samples, y=seen.y, id=batch.id)
         return {"nll": -found.log_likelihood, "nll_ess": found.ess}
 
     found = over(lambda batch: score(measured.params, measured.state, batch, key), measured.part, BATCH)

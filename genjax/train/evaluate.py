@@ -15,11 +15,11 @@ import numpy as np
 
 import genjax
 from genjax import data, rng
-from genjax.metrics.measured import Estimate, Measured
+from genjax.metrics.measured import N_IMPORTANCE, Estimate, Measured
 from genjax.metrics.protocol import Protocol, Record, Subject
 from genjax.metrics.resampling import HALVES, half_samples, of_mean
 from genjax.metrics.spaces import Space
-from genjax.metrics.table import Metric, chosen, of_points
+from genjax.metrics.table import Metric, chosen, nll, of_points
 from genjax.train.config import kinds
 from genjax.train.drawing import draw, draw_points
 from genjax.train.experiment import Experiment
@@ -42,12 +42,14 @@ class Request:
         seed: of the evaluation's draws: images, latents, halves.
         weights: `average` (where the run keeps one) or `trained`.
         temperature: standard deviation of the latents.
+        n_importance: importance samples of each example's likelihood.
     """
 
     metrics: str = ""
     seed: int = 0
     weights: str = "average"
     temperature: float | int = 1.0
+    n_importance: int = N_IMPORTANCE
 
 
 def evaluate(
@@ -85,6 +87,8 @@ def evaluate(
     if real.held_out:
         measured = measured._replace(trained=real.trained(data.size(measured.part)))
     picked = chosen(request.metrics, measured, space)
+    if "nll" in picked:
+        picked["nll"] = nll(request.n_importance)
     samples = Samples(lambda: _drawn(experiment, params, state, real, request), space)
     key, records = rng.named(jax.random.key(request.seed), "eval"), []
     for name, metric in picked.items():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -181,15 +182,14 @@ def test_bits_of_a_log_likelihood_where_they_mean_something(of, transform, bits)
 
 
 def test_bits_are_the_bound_s_and_the_likelihood_s_nats_in_another_unit(monkeypatch):
-    monkeypatch.setattr("genjax.metrics.measured.N_IMPORTANCE", 2)
     monkeypatch.setattr(jax, "jit", quick_jit)
     m = likely(dist.gaussian(), data.dequantize())
     unit = 64 * math.log(2)
     np.testing.assert_allclose(bits_of_bound(m, KEY)["bpd"], 8 - bound(m, KEY)["elbo"] / unit, rtol=1e-6)
-    found = likelihood(m, KEY)
+    found = likelihood(m, KEY, 2)
     np.testing.assert_allclose(found["nll_bpd"], 8 + found["nll"] / unit, rtol=1e-6)
     monkeypatch.setattr(Measured, "bits", lambda self, log_likelihood: None)
-    assert set(likelihood(m, KEY)) == {"nll", "nll_ess"}
+    assert set(likelihood(m, KEY, 2)) == {"nll", "nll_ess"}
 
 
 @pytest.mark.parametrize("name", ["gan_ring2d", "vae_ring2d"])
@@ -286,7 +286,6 @@ def test_every_line_says_what_it_is_better_for():
 @pytest.mark.parametrize("name", ["vae_digits", "iwae_mnist"])
 def test_what_a_half_precision_run_is_measured_by_is_float32(name, tmp_path, monkeypatch):
     """No bfloat16 in the likelihood, nor in the bound, of a recipe whose nets compute in it."""
-    monkeypatch.setattr("genjax.metrics.measured.N_IMPORTANCE", 3)
     traced = []
 
     def tracing(f):
@@ -302,7 +301,7 @@ def test_what_a_half_precision_run_is_measured_by_is_float32(name, tmp_path, mon
     monkeypatch.setattr(jax, "jit", tracing)
     z = jnp.zeros((1, run.experiment.model.z_dim))
     assert "bf16" in str(jax.make_jaxpr(lambda z: m.model.decode(m.params["vae"], m.state["vae"], z)[0])(z))
-    for of in (likelihood, bound):
+    for of in (partial(likelihood, n_samples=3), bound):
         of(m, KEY)
         assert traced
         assert not [t for t in traced if "bf16" in t]
