@@ -87,19 +87,6 @@ def test_links_lead_somewhere():
         assert target.startswith("http") or (ROOT / target).exists(), target
 
 
-def test_the_table_is_the_records():
-    """Each record has a row in the README, with its numbers."""
-    records = [json.loads(p.read_text()) for p in sorted((ROOT / "experiments" / "results").glob("*.json"))]
-    assert len(records) >= 6
-    for r in records:
-        row = next(line for line in TEXT.splitlines() if line.startswith(f"| `{r['experiment']}`"))
-        for value in r["metrics"].values():
-            number = value["mean"] if isinstance(value, dict) else value
-            assert f"{number:.2f}" in row, (r["experiment"], number)
-        assert f"{r['seconds'] / 60:.1f}" in row
-        assert r["command"].split(" --data-dir")[0] in row
-
-
 def test_the_accuracies_of_feature_nets_are_the_records():
     """As shipped; also the first look at Fashion-MNIST's test set."""
     for path in (ROOT / "experiments" / "results" / "features").glob("*.json"):
