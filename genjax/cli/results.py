@@ -94,7 +94,9 @@ def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> Table:
         "minutes each": [_minutes(run["each"]) for run in runs],
         "command": [f"`{run['command']}`" for run in runs],
     }
-    rows += [(what, *(values[i] for i, _ in columns), "", "") for what, values in of_runs.items()]
+    first = dict(reversed(columns))  # a recipe's runs are told of once
+    for what, values in of_runs.items():
+        rows.append((what, *(values[i] if first[i] == checkpoint else "" for i, checkpoint in columns), "", ""))
     return Table(name, (name, *head, "real data (floor)", "N"), tuple(rows))
 
 
