@@ -30,7 +30,7 @@ def record(metric, value, half=0.1, recipe="vae_a", seed=0, better="lower", floo
 
 
 def folder(where, *records):
-    where.mkdir()
+    where.mkdir(parents=True)
     evalfile.write_eval(where, records, {})
     return str(where)
 
@@ -151,6 +151,61 @@ def test_a_record_has_the_best_checkpoints_too_where_all_runs_have_them(tmp_path
     versus.write_record([both, only_last], kept)
     runs = json.loads(kept.read_text())["runs"]
     assert [[r["value"] for r in run["records"]] for run in runs] == [[1.0], [3.0]]
+
+
+def seeds_of(where, values, recipe="vae_a", **more):
+    """A run's folder for each value, of one recipe and seeds 0, 1, ..."""
+    made = []
+    for i, value in enumerate(values):
+        run = folder(where / f"{recipe}{i}", record("m", value, recipe=recipe, seed=i, floor=0.5))
+        words = [w for flag, v in more.items() for w in (f"--{flag}", str(v))]
+        manifest = {"command": ["genjax", "train", recipe, *words, "--seed", str(i)], "commit": f"c{i}"}
+        (where / f"{recipe}{i}" / "manifest.json").write_text(json.dumps(manifest))
+        made.append(run)
+    return made
+
+
+def test_a_record_takes_in_a_seed_that_came_later_as_if_all_had_been_there(tmp_path):
+    one, two, three = seeds_of(tmp_path, (1.0, 2.0, 6.0), lr=0.1)
+    kept, all_at_once, again = (tmp_path / f"{name}.json" for name in ("kept", "all", "again"))
+    versus.write_record([one, two], kept)
+    shutil.rmtree(one)
+    shutil.rmtree(two)
+    versus.write_record([kept, three], kept)
+    versus.write_record(seeds_of(tmp_path / "more", (1.0, 2.0, 6.0), lr=0.1), all_at_once)
+    assert kept.read_bytes() == all_at_once.read_bytes()
+    (run,) = json.loads(kept.read_text())["runs"]
+    assert [(each["seed"], each["commit"]) for each in run["each"]] == [(0, "c0"), (1, "c1"), (2, "c2")]
+    versus.write_record([kept], again)
+    assert again.read_bytes() == kept.read_bytes()
+    with pytest.raises(UsageError, match="a seed is there twice"):
+        versus.sides([kept, three])
+
+
+def test_several_sides_of_one_recipe_are_named_by_what_they_differ_in(tmp_path):
+    runs = [*seeds_of(tmp_path / "a", (1.0, 2.0), lr=0.1, passes=55), *seeds_of(tmp_path / "b", (3.0, 4.0), lr=0.1)]
+    for run in runs[2:]:
+        (longer,) = evalfile.read_eval(run)
+        subject = dataclasses.replace(longer.subject, config_sha256="another")
+        evalfile.write_eval(run, [dataclasses.replace(longer, subject=subject)], {})
+    assert [s.name for s in versus.sides(runs)] == ["vae_a · passes 55", "vae_a"]
+
+
+def test_a_record_stands_beside_a_run_with_its_numbers(runs, tmp_path, capsys):
+    kept, out = tmp_path / "kept.json", tmp_path / "page.html"
+    versus.write_record(runs[:2], kept)
+    assert cli.main(["compare", str(kept), str(runs[2]), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[:2] == ["metric", "vae_digits"]
+    assert len(read(out).find("img")) == 2  # of the run, and real ones
+    assert cli.main(["compare", str(kept), "--out", str(out)]) == 0
+    assert len(read(out).find("img")) == 0
+    assert "Samples" not in read(out).said
+    for content in ("{}", '{"runs": [{}]}', "no"):
+        (tmp_path / "bad.json").write_text(content)
+        assert cli.main(["compare", str(tmp_path / "bad.json")]) == 2
+        assert "bad.json" in capsys.readouterr().err
+    assert cli.main(["compare", str(tmp_path / "none.json")]) == 2
+    assert "no such record" in capsys.readouterr().err
 
 
 def test_without_its_data_there_are_still_numbers(runs, tmp_path, monkeypatch):

@@ -135,10 +135,16 @@ def said(r: Any) -> str:
 
 @dataclass(frozen=True)
 class Compare:
-    """Runs side by side: a table, and a self-contained page. Runs that differ in their seed alone become one."""
+    """Runs side by side: a table, and a self-contained page. Runs that differ in their seed alone become one.
 
-    run: tuple[str, ...] = flag(help="folders of runs that `genjax eval` has measured alike", positional=True)
-    out: str | None = flag(None, help="page to write; without it compare.html beside the first run")
+    A record that --record wrote stands for the runs that it is of, whose folders may be gone: for their numbers, not
+    their pictures.
+    """
+
+    run: tuple[str, ...] = flag(
+        help="folders of runs that `genjax eval` has measured alike, or records, .json", positional=True
+    )
+    out: str | None = flag(None, help="page to write; without it compare.html beside the first run's folder")
     checkpoint: str = flag("last", help="last, or best (on validation)")
     record: str | None = flag(None, help="also write the numbers over seeds as a record, .json, for `genjax results`")
 
@@ -157,7 +163,8 @@ def compare(argv: Sequence[str]) -> None:
     sides = versus.sides(args.run, args.checkpoint)
     rows = versus.rows(sides)
     cache.enable()
-    out = args.out or str(Path(args.run[0]).resolve().parent / "compare.html")
+    beside = next((run for run in map(Path, args.run) if run.is_dir()), Path("compare.html"))
+    out = args.out or str(beside.resolve().parent / "compare.html")
     versus_page.write(sides, rows, args.checkpoint, out)
     if args.record is not None:
         versus.write_record(args.run, args.record)

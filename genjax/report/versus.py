@@ -2,15 +2,15 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
 from genjax.metrics.protocol import Difference, Protocol, Record, check_alike, compare, over_seeds
+from genjax.report.sources import Source, sources
 from genjax.report.words import rank
 from genjax.train import record
-from genjax.train.evalfile import read_eval
 
 
 class Side(NamedTuple):
@@ -18,8 +18,11 @@ class Side(NamedTuple):
 
     name: str
     runs: tuple[str, ...]
+    """Folders, or a record that they stand in."""
     records: dict[str, Record]
     """By metric; over seeds where there are several runs."""
+    origin: Mapping[str, Any]
+    """How they came to be: command, device and versions of the first; of each its seed, time, code and state."""
 
 
 class Row(NamedTuple):
@@ -35,32 +38,31 @@ class Row(NamedTuple):
 
 
 def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> list[Side]:
-    """The runs by configuration, with the numbers that they were all measured alike in.
+    """Runs, and those that a record is of, by configuration, with the numbers that all were measured alike in.
 
     Raises:
         UsageError: a run was not measured, or not of this checkpoint; or a metric was measured in unlike ways, with the
             fields that differ.
     """
-    found: dict[tuple[str, str], list[tuple[str, list[Record]]]] = {}
-    for path in runs:
-        run = os.fspath(path)
-        records = [r for r in read_eval(run) if r.protocol.checkpoint == checkpoint and r.subject.member is None]
+    groups: dict[tuple[str, str], list[Source]] = {}
+    for source in (s for run in runs for s in sources(run)):
+        records = tuple(r for r in source.records if r.protocol.checkpoint == checkpoint)
         if not records:
-            what = f"no records of its {checkpoint} checkpoint" if read_eval(run) else "no eval.json"
-            raise UsageError(f"RUN={run}: has {what}. Measure it first: genjax eval {run}")
+            where = f"RUN={source.path}: has no records of its {checkpoint} checkpoint"
+            raise UsageError(f"{where}. Measure it first: genjax eval {source.path}")
         about = records[0].subject
-        found.setdefault((about.recipe, about.config_sha256), []).append((run, records))
-    everyone = [records for members in found.values() for _, records in members]
+        groups.setdefault((about.recipe, about.config_sha256), []).append(source._replace(records=records))
+    everyone = [s.records for group in groups.values() for s in group]
     chosen = {metric: _common(metric, everyone) for metric in _metrics(everyone)}
     made = []
-    for (recipe, _), members in found.items():
-        names = [run for run, _ in members]
+    for name, group in zip(_names(list(groups.values())), groups.values(), strict=True):
         by_metric = {}
         for metric, protocol in chosen.items():
-            each = [r for _, records in members for r in records if r.protocol == protocol]
-            if len(each) == len(members):
-                by_metric[metric] = over_seeds(each)
-        made.append(Side(_name(recipe, names, len(found)), tuple(names), by_metric))
+            of_each = [r for s in group for r in s.records if r.protocol == protocol]
+            if len(of_each) == len(group):
+                by_metric[metric] = over_seeds(of_each)
+        origin = {**group[0].origin, "each": [each for s in group for each in s.origin["each"]]}
+        made.append(Side(name, tuple(dict.fromkeys(s.path for s in group)), by_metric, origin))
     return made
 
 
@@ -107,10 +109,17 @@ def _common(metric: str, everyone: Sequence[Sequence[Record]]) -> Protocol:
     return max(ways, key=lambda p: (p.n, repr(p)))
 
 
-def _name(recipe: str, runs: Sequence[str], n_sides: int) -> str:
-    """The recipe, or its file's name; with the run's folder where one recipe may stand on two sides."""
-    stem = Path(recipe).stem
-    return stem if len(runs) > 1 else f"{stem} · {Path(runs[0]).resolve().name}"
+def _names(groups: Sequence[Sequence[Source]]) -> list[str]:
+    """A run's own name; of several their recipe's, with the flags that differ where several sides are of one recipe."""
+    names = [g[0].name if len(g) == 1 else Path(g[0].records[0].subject.recipe).stem for g in groups]
+    flags = [shlex.split(g[0].origin["command"])[3:] for g in groups]
+    pairs = [list(zip(f[::2], f[1::2], strict=False)) for f in flags]
+
+    def own(i: int) -> list[str]:
+        same = [pairs[j] for j, name in enumerate(names) if name == names[i]]
+        return [f"{k.lstrip('-')} {v}" for k, v in pairs[i] if any((k, v) not in other for other in same)]
+
+    return [" · ".join([name, *([", ".join(own(i))] if own(i) else [])]) for i, name in enumerate(names)]
 
 
 def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> None:
@@ -121,44 +130,15 @@ def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
     Raises:
         UsageError: the runs were not measured alike, or the file cannot be written.
     """
-    both = all(any(r.protocol.checkpoint == "best" for r in read_eval(run)) for run in runs)
-    made: dict[tuple[str, ...], dict[str, Any]] = {}
+    both = all(any(r.protocol.checkpoint == "best" for r in source.records) for run in runs for source in sources(run))
+    made: dict[int, dict[str, Any]] = {}
     for checkpoint in ("last", "best") if both else ("last",):
         of = sides(runs, checkpoint)
         order = [row.metric for row in rows(of)]
-        for side in of:
-            entry = made.setdefault(side.runs, _origin(side))
+        for i, side in enumerate(of):
+            entry = made.setdefault(i, {"recipe": side.name, **side.origin, "records": []})
             entry["records"] += [side.records[m].to_json() for m in order if m in side.records]
     target = Path(path)
     if not target.parent.is_dir():
         raise UsageError(f"--record={path}: there is no folder {target.parent}.")
     record.write_json(target, {"runs": list(made.values())})
-
-
-def _origin(side: Side) -> dict[str, Any]:
-    """How the runs of a side came to be: command, device, versions, and each run's seed, time, code and state."""
-    manifests = [record.read_json(Path(run) / record.MANIFEST) or {} for run in side.runs]
-    first, each = manifests[0], []
-    for run, manifest in zip(side.runs, manifests, strict=True):
-        rows, about = record.read_rows(Path(run) / record.METRICS), read_eval(run)[0].subject
-        each.append({
-            "seed": about.seed, "step": about.step, "state_sha256": about.state_sha256,
-            "seconds": float(rows[-1]["seconds"]) if rows else None, "commit": manifest.get("commit"),
-        })  # fmt: skip
-    on_cpu = first.get("device_kind") == "cpu"
-    return {
-        "recipe": side.name,
-        "command": _command(first.get("command", [])),
-        "device": f"{first.get('cpu_count')} cores, {first.get('cpu')}" if on_cpu else first.get("device_kind"),
-        "versions": {k: first.get(k) for k in ("python", "jax", "jaxlib", "flax", "optax", "numpy")},
-        "each": each,
-        "records": [],
-    }
-
-
-def _command(words: Sequence[str]) -> str:
-    """A run's command without what another machine or seed has otherwise, or what follows from the rest of it."""
-    head, flags = words[:3], words[3:]
-    pairs = zip(flags[::2], flags[1::2], strict=False)
-    own = ("--run-dir", "--data-dir", "--seed", "--keep-best")
-    return shlex.join([*head, *(w for flag, value in pairs if flag not in own for w in (flag, value))])

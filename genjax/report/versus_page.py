@@ -177,10 +177,12 @@ def _shown(p: Protocol) -> dict[str, object]:
 
 
 def _draw(sides: Sequence[Side], checkpoint: str, record: Record) -> tuple[list[Drawn], Drawn | None]:
-    """The first run of each side drawn from as it was measured, and real images."""
+    """The first run of each side drawn from as it was measured, and real images; nothing of a record's alone."""
     drawn, real = [], None
     for side in sides:
-        path = side.runs[0]
+        path = next((run for run in side.runs if Path(run).is_dir()), None)
+        if path is None:
+            continue
         best = best_of(path) if checkpoint == "best" else None
         run = train.open_run(path, None if best is None else best[0])
         if run.spec.shape[:2] == (1, 1):
