@@ -44,7 +44,6 @@ def evaluate(argv: Sequence[str]) -> None:
     _check(args)
     from genjax import train
     from genjax.metrics.spaces import space_of
-    from genjax.report import place, write
     from genjax.train import evalfile, record
     from genjax.train.dataset import dataset_of_run
     from genjax.train.evaluate import Request
@@ -91,6 +90,8 @@ def evaluate(argv: Sequence[str]) -> None:
         raise UsageError(f"RUN={args.run}: eval.json cannot be written ({e.strerror}).") from None
     print(records_table(records))
     print(f"{len(records)} records: {os.path.join(args.run, evalfile.EVAL)}")
+    from genjax.report import place, write  # here: matplotlib takes long to import
+
     for member in dict.fromkeys((None, args.member)):
         if place([args.run], member).exists():
             print(f"made anew: {write([args.run], member=member, data_dir=args.data_dir)}")

@@ -110,18 +110,32 @@ def test_a_discriminator_that_learns_few_images_by_heart(probing):
     assert ("discriminator_overfits", "held-out gap") in codes
 
 
+def looks(monitor, images):
+    """The findings after two grids of the same images."""
+    monitor.telling.history.clear()
+    monitor.telling.open.clear()
+    for at in (1, 2):
+        monitor.images(at, np.asarray(images))
+    return {f.code for f in monitor.take()}
+
+
+def test_a_critic_without_a_penalty_lets_the_generator_collapse():
+    """A Wasserstein critic that nothing bounds, and a generator of ten times its learning rate: all samples are one."""
+    model, step = small_gan(losses.wasserstein, lr_g=0.01)
+    _, state, monitor = found(model, step, data.to_signed(), 200)
+    x = data.to_signed().inverse(model.sample(*train.evaluation(state), jax.random.key(2), 64))
+    assert "mode_collapse" in looks(monitor, x)
+    assert looks(monitor, DIGITS.test.image[:64]) == set()
+
+
 def test_samples_of_a_model_that_has_learnt_nothing_are_far():
     """A generator as it was initialised, and one after steps of a hundred times the usual length."""
     model, step = small_gan(losses.minimax, optax.adam(0.3), lr_g=0.3)
     _, state, monitor = found(model, step, data.to_signed(), 30)
     fresh = quick_jit(model.init)(rng.named(KEY, "init"))
     for params, net in (fresh, train.evaluation(state)):
-        x = data.to_signed().inverse(model.sample(params, net, jax.random.key(2), 64))
-        monitor.telling.history.clear()
-        monitor.telling.open.clear()
-        for at in (1, 2):
-            monitor.images(at, np.asarray(x))
-        assert "samples_far" in {f.code for f in monitor.take()}
+        x = model.sample(params, net, jax.random.key(2), 64)
+        assert "samples_far" in looks(monitor, data.to_signed().inverse(x))
     real = DIGITS.test.image[:64]
     monitor.images(3, real)
     monitor.images(4, real)
