@@ -1,7 +1,7 @@
 """GAN, 8 narrow Gaussians on a ring (or 25 on a grid) in the plane: where mode collapse was first counted.
 
 Command:  genjax train gan_ring2d
-Expect:   modes hit and share of good samples, beside those of vae_ring2d: experiments/results/toys.
+Expect:   modes hit and share of good samples, beside those of vae_ring2d: experiments/results/ring.json, grid.json.
 Loss:     relativistic, with R1 and R2 at every step, on multi-layer perceptrons; the generator averaged by half-life.
 Source:   Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN), whose loss keeps the modes;
           Metz et al. 2017, Unrolled Generative Adversarial Networks (the ring), Lin et al. 2018, PacGAN (the grid).

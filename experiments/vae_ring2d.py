@@ -1,7 +1,7 @@
 """VAE, 8 narrow Gaussians on a ring (or 25 on a grid) in the plane: every mode kept, and bridges between them.
 
 Command:  genjax train vae_ring2d
-Expect:   modes hit and share of good samples, beside those of gan_ring2d: experiments/results/toys.
+Expect:   modes hit and share of good samples, beside those of gan_ring2d: experiments/results/ring.json, grid.json.
 Model:    multi-layer perceptrons, 2 latents, normal likelihood of one learned standard deviation.
 Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; Rybkin et al. 2021 (the learned deviation);
           Metz et al. 2017 (the ring), Lin et al. 2018, PacGAN (the grid).

@@ -57,8 +57,8 @@ def draw(
 
 def draw_points(
     model: Any, params: Params, state: State, n: int, key: Key, temperature: float | int = 1.0
-) -> tuple[Float32[np.ndarray, "n h w c"], Float32[np.ndarray, "n h w c"] | None]:
-    """n points of a model of such, and of a VAE the means that they are drawn around; in the model's own range.
+) -> Float32[np.ndarray, "n h w c"]:
+    """n points of a model of such, in its own range.
 
     A VAE's are draws from p(x | z): in the plane its noise can be told from the data's. A conditional model draws its
     classes in turn.
@@ -78,9 +78,7 @@ def draw_points(
     def made(params, state, k_z, k_x):
         z = temperature * jax.random.normal(k_z, (n, model.z_dim))
         if not isinstance(model, VAE):
-            return model.generate(params, state, z, y), None
-        p = model.decode(params["vae"], state["vae"], z, y)[0]
-        return p.sample(k_x), p.mean
+            return model.generate(params, state, z, y)
+        return model.decode(params["vae"], state["vae"], z, y)[0].sample(k_x)
 
-    drawn, mean = made(params, state, k_z, k_x)
-    return np.asarray(drawn), None if mean is None else np.asarray(mean)
+    return np.asarray(made(params, state, k_z, k_x))

@@ -118,7 +118,7 @@ def _drawn(experiment: Experiment, params: Params, state: State, real: Real, req
     """Samples with the labels that they were asked for."""
     if of_points(real.reference):
         key = rng.named(jax.random.key(request.seed), "points")
-        return data.Images(draw_points(experiment.model, params, state, real.n, key, request.temperature)[0])
+        return data.Images(draw_points(experiment.model, params, state, real.n, key, request.temperature))
     return data.Images(*draw(experiment, params, state, real.n, request.seed, None, request.temperature))
 
 

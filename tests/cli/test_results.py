@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from genjax import cli, recipes
+from genjax import cli, data, recipes
 from genjax.cli import results
 from genjax.metrics import Protocol, Record, Subject
+from genjax.train.real import real_of
 
 ROW = "| elbo ↑ | -101.23 ± 0.25 | – |  | 100 |"
 README = """# A
@@ -132,3 +133,12 @@ def test_the_readme_of_this_checkout_is_its_records():
     assert [w for t in made for w in results.disagreements(text, t)] == []
     assert all(results.BEGIN.format(t.name) in text for t in made)
     assert text.count("<!-- results ") == len(made) > 0
+
+
+@pytest.mark.parametrize("name", ["digits", "grid", "ring"])
+def test_records_are_of_the_data_that_ship_with_this_checkout(name):
+    path = Path(__file__).resolve().parent.parent.parent / "experiments" / "results" / f"{name}.json"
+    records = [r for run in json.loads(path.read_text(encoding="utf-8"))["runs"] for r in run["records"]]
+    of_samples = {r["protocol"]["reference_sha256"] for r in records if r["metric"] in ("fd_digits", "modes")}
+    assert of_samples == {real_of(data.load(name)).sha256()}
+    assert {len(r["seeds"]) for r in records} == {3}
