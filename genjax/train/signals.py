@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -15,8 +16,9 @@ class Signals:
 
     The loop then saves and leaves with `exit_code`. A Ctrl-C after the first signal stops at once
     (`KeyboardInterrupt`); a repeated SIGTERM, as schedulers send it, changes nothing. SIGINT is taken even where a
-    shell had it ignored for a background job. Handlers are put back on leaving. Python delivers signals to the main
-    thread only: opened on another thread, this does nothing.
+    shell had it ignored for a background job. An interrupt that strikes where Python drops every exception (a
+    destructor, the garbage collector's callbacks, frequent while JAX compiles) is raised again after it. Handlers are
+    put back on leaving. Python delivers signals to the main thread only: opened on another thread, this does nothing.
 
     Args:
         on_message: called once, from the handler, with a sentence on what happens now.
@@ -34,6 +36,8 @@ class Signals:
         self._on_message = on_message
         self._previous: dict[signal.Signals, Any] = {}
         self._at_once = False
+        self._again: threading.Timer | None = None
+        self._hook = sys.unraisablehook
 
     @property
     def exit_code(self) -> int | None:
@@ -44,9 +48,14 @@ class Signals:
         if threading.current_thread() is threading.main_thread():
             for s in HANDLED:
                 self._previous[s] = signal.signal(s, self._handle)
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        if self._previous:
+            sys.unraisablehook = self._hook
+        if self._again is not None:
+            self._again.cancel()
         for s, handler in self._previous.items():
             # None: a handler installed from C, which Python cannot put back.
             signal.signal(s, signal.SIG_DFL if handler is None else handler)
@@ -66,3 +75,13 @@ class Signals:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self._at_once = True
             raise KeyboardInterrupt
+
+    def _dropped(self, what: Any) -> None:
+        if self._at_once and what.exc_type is KeyboardInterrupt:
+            # A thread sends it: raised from here it would be dropped like the first.
+            main = threading.main_thread().ident
+            self._again = threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT))
+            self._again.daemon = True
+            self._again.start()
+        else:
+            self._hook(what)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -87,3 +88,38 @@ def test_what_a_second_interrupt_breaks_is_still_an_interrupt():
 
     with pytest.raises(KeyboardInterrupt):
         struck()
+
+
+def test_an_interrupt_dropped_by_a_destructor_is_raised_again(capfd):
+    """Where Python can only print an exception, the second Ctrl-C would be lost and the run go on."""
+
+    class Interrupted:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    hook = sys.unraisablehook
+
+    def struck():
+        with Signals():
+            signal.raise_signal(signal.SIGINT)
+            Interrupted()
+            time.sleep(30)
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        struck()
+    assert time.monotonic() - start < 10
+    assert "Traceback" not in capfd.readouterr().err
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_python_drops_is_reported_as_before(monkeypatch):
+    class Broken:
+        def __del__(self):
+            raise KeyError
+
+    seen = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: seen.append(what.exc_type))
+    with Signals():
+        Broken()
+    assert seen == [KeyError]
