@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,6 +183,39 @@ def test_a_record_takes_in_a_seed_that_came_later_as_if_all_had_been_there(tmp_p
         versus.sides([kept, three])
 
 
+def test_a_record_does_not_lose_a_number_to_a_run_that_has_it_not(tmp_path):
+    """The folders of the runs that it is of may be gone."""
+    three = [record(m, 1.0, checkpoint=c) for m, c in (("fd", "last"), ("nll", "last"), ("fd", "best"))]
+    kept = tmp_path / "kept.json"
+    versus.write_record([folder(tmp_path / "a", *three)], kept)
+    before = kept.read_bytes()
+    less = folder(tmp_path / "b", record("fd", 2.0, seed=1))
+    with pytest.raises(UsageError, match=r"lose .*: fd of vae_a \(best\), nll of vae_a \(last\)"):
+        versus.write_record([kept, less], kept)
+    assert kept.read_bytes() == before
+    versus.write_record([kept, less], tmp_path / "other.json")
+    with pytest.raises(UsageError, match="no number that all"):
+        versus.sides([less, folder(tmp_path / "c", record("nll", 2.0, seed=2))])
+
+
+def test_a_record_says_every_device_once_and_the_last_step(tmp_path):
+    runs = seeds_of(tmp_path, (1.0, 2.0, 3.0))
+    for run, cpu in zip(runs, "abb", strict=True):
+        path = Path(run) / "manifest.json"
+        about = {"device_kind": "cpu", "cpu_count": 1 + (cpu == "b"), "cpu": cpu}
+        path.write_text(json.dumps({**json.loads(path.read_text()), **about}))
+        (last,) = evalfile.read_eval(run)
+        best = dataclasses.replace(last, protocol=dataclasses.replace(last.protocol, checkpoint="best"),
+                                   subject=dataclasses.replace(last.subject, step=5, state_sha256="b"))  # fmt: skip
+        evalfile.write_eval(run, [best, last], {})
+    kept = tmp_path / "kept.json"
+    versus.write_record(runs[:2], kept)
+    versus.write_record([kept, runs[2]], kept)
+    (side,) = json.loads(kept.read_text())["runs"]
+    assert side["device"] == "1 core, a; 2 cores, b"
+    assert [(each["step"], each["state_sha256"]) for each in side["each"]] == [(9, f"state {i}") for i in range(3)]
+
+
 def test_several_sides_of_one_recipe_are_named_by_what_they_differ_in(tmp_path):
     runs = [*seeds_of(tmp_path / "a", (1.0, 2.0), lr=0.1, passes=55), *seeds_of(tmp_path / "b", (3.0, 4.0), lr=0.1)]
     for run in runs[2:]:
@@ -200,9 +234,13 @@ def test_a_record_stands_beside_a_run_with_its_numbers(runs, tmp_path, capsys):
     assert cli.main(["compare", str(kept), "--out", str(out)]) == 0
     assert len(read(out).find("img")) == 0
     assert "Samples" not in read(out).said
-    for content in ("{}", '{"runs": [{}]}', "no"):
+    (good,) = json.loads(kept.read_text())["runs"]
+    bad = [{}, {"runs": []}, {"runs": [{}]}, *({"runs": [{**good, **of}]} for of in (
+        {"each": []}, {"each": good["each"][:1]}, {"records": []}, {"command": "genjax 'train"}
+    ))]  # fmt: skip
+    for content in ("no", "[" * 100_000, *map(json.dumps, bad)):
         (tmp_path / "bad.json").write_text(content)
-        assert cli.main(["compare", str(tmp_path / "bad.json")]) == 2
+        assert cli.main(["compare", str(tmp_path / "bad.json")]) == 2, content
         assert "bad.json" in capsys.readouterr().err
     assert cli.main(["compare", str(tmp_path / "none.json")]) == 2
     assert "no such record" in capsys.readouterr().err

@@ -32,13 +32,19 @@ def sources(path: str | os.PathLike[str]) -> list[Source]:
         UsageError: the run was not measured, or the file is no record.
     """
     name = os.fspath(path)
-    if Path(name).suffix == ".json" and not Path(name).is_dir():
+    if is_record(name):
         return _recorded(name)
     records = [r for r in read_eval(name) if r.subject.member is None]
     if not records:
         raise UsageError(f"RUN={name}: has no eval.json. Measure it first: genjax eval {name}")
     called = f"{Path(records[0].subject.recipe).stem} · {Path(name).resolve().name}"
-    return [Source(name, called, tuple(records), _origin(name, records[0]))]
+    last = next((r for r in records if r.protocol.checkpoint == "last"), records[0])
+    return [Source(name, called, tuple(records), _origin(name, last))]
+
+
+def is_record(path: str | os.PathLike[str]) -> bool:
+    """Whether it names a record, not a run's folder."""
+    return Path(path).suffix == ".json" and not Path(path).is_dir()
 
 
 def _recorded(path: str) -> list[Source]:
@@ -46,18 +52,26 @@ def _recorded(path: str) -> list[Source]:
     if stored is None:
         raise UsageError(f"RUN={path}: there is no such record.")
     try:
-        return [
-            Source(path, run["recipe"], tuple(_of_seed(r, each) for r in kept), {**_about(run), "each": [each]})
-            for run in stored["runs"]
-            for kept in [[from_json(r) for r in run["records"]]]
-            for each in run["each"]
-        ]
+        found = [s for run in stored["runs"] for s in _each(path, run)]
+        if not found:
+            raise ValueError("no runs")
+        return found
     except (UsageError, KeyError, TypeError, ValueError) as e:
         raise UsageError(f"RUN={path}: not a record of `genjax compare --record` ({type(e).__name__}: {e}).") from None
 
 
-def _about(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: run[k] for k in ("command", "device", "versions")}
+def _each(path: str, run: Mapping[str, Any]) -> list[Source]:
+    """A source for each seed of a record's run."""
+    records = [from_json(r) for r in run["records"]]
+    seeds = {each["seed"] for each in run["each"]}
+    if not records or any({seed for seed, _ in r.seeds} != seeds for r in records if r.seeds or len(seeds) != 1):
+        raise ValueError(f"{run['recipe']}: not every number is of the seeds {sorted(seeds)}")
+    about = {"command": str(run["command"]), "device": str(run["device"]), "versions": run["versions"]}
+    shlex.split(about["command"])  # of which the sides' names are made
+    return [
+        Source(path, run["recipe"], tuple(_of_seed(r, each) for r in records), {**about, "each": [each]})
+        for each in run["each"]
+    ]
 
 
 def _of_seed(r: Record, each: Mapping[str, Any]) -> Record:
@@ -71,10 +85,10 @@ def _of_seed(r: Record, each: Mapping[str, Any]) -> Record:
 def _origin(run: str, measured: Record) -> dict[str, Any]:
     manifest = record.read_json(Path(run) / record.MANIFEST) or {}
     rows, about = record.read_rows(Path(run) / record.METRICS), measured.subject
-    device = manifest.get("device_kind")
+    device, cores = manifest.get("device_kind"), manifest.get("cpu_count")
     return {
         "command": _command(manifest.get("command", [])),
-        "device": f"{manifest.get('cpu_count')} cores, {manifest.get('cpu')}" if device == "cpu" else device,
+        "device": f"{cores} core{'s' * (cores != 1)}, {manifest.get('cpu')}" if device == "cpu" else str(device),
         "versions": {k: manifest.get(k) for k in ("python", "jax", "jaxlib", "flax", "optax", "numpy")},
         "each": [{
             "seed": about.seed, "step": about.step, "state_sha256": about.state_sha256,

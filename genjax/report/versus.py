@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
 from genjax.metrics.protocol import Difference, Protocol, Record, check_alike, compare, over_seeds
-from genjax.report.sources import Source, sources
+from genjax.report.sources import Source, is_record, sources
 from genjax.report.words import rank
 from genjax.train import record
+
+AND = "; "
+"""Between the devices of a side."""
 
 
 class Side(NamedTuple):
@@ -22,7 +25,7 @@ class Side(NamedTuple):
     records: dict[str, Record]
     """By metric; over seeds where there are several runs."""
     origin: Mapping[str, Any]
-    """How they came to be: command, device and versions of the first; of each its seed, time, code and state."""
+    """How they came to be: command and versions of the first, every device; of each its seed, time, code and state."""
 
 
 class Row(NamedTuple):
@@ -61,7 +64,11 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
             of_each = [r for s in group for r in s.records if r.protocol == protocol]
             if len(of_each) == len(group):
                 by_metric[metric] = over_seeds(of_each)
-        origin = {**group[0].origin, "each": [each for s in group for each in s.origin["each"]]}
+        if not by_metric:
+            raise UsageError(f"{name}: there is no number that all of its runs have. Run `genjax eval` alike on each.")
+        devices = dict.fromkeys(d for s in group for d in s.origin["device"].split(AND))
+        each = [each for s in group for each in s.origin["each"]]
+        origin = {**group[0].origin, "device": AND.join(devices), "each": each}
         made.append(Side(name, tuple(dict.fromkeys(s.path for s in group)), by_metric, origin))
     return made
 
@@ -141,4 +148,19 @@ def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
     target = Path(path)
     if not target.parent.is_dir():
         raise UsageError(f"--record={path}: there is no folder {target.parent}.")
+    _check_kept(runs, target, list(made.values()))
     record.write_json(target, {"runs": list(made.values())})
+
+
+def _check_kept(runs: Sequence[str | os.PathLike[str]], target: Path, made: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse to write over a record, the only trace that runs may have left, without all of its numbers."""
+    over = [run for run in runs if is_record(run) and Path(run).resolve() == target.resolve()]
+    had = {_which(r.to_json()) for run in over for source in sources(run) for r in source.records}
+    if lost := sorted(had - {_which(r) for entry in made for r in entry["records"]}):
+        said = ", ".join(f"{metric} of {recipe} ({checkpoint})" for recipe, _, metric, checkpoint in lost)
+        hint = "Measure them there too, or write another file."
+        raise UsageError(f"--record={target}: would lose what not every run has: {said}. {hint}")
+
+
+def _which(r: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    return r["subject"]["recipe"], r["subject"]["config_sha256"], r["metric"], r["protocol"]["checkpoint"]

@@ -93,5 +93,5 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return None
     except OSError as e:
         raise UsageError(f"{path} cannot be read: {e.strerror}.") from e
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise UsageError(f"{path} is damaged: it is not JSON ({e}).") from e

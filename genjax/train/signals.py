@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
+ALARM = getattr(signal, "SIGALRM", None)  # not on Windows
 
 
 class Signals:
@@ -36,7 +37,6 @@ class Signals:
         self._on_message = on_message
         self._previous: dict[signal.Signals, Any] = {}
         self._at_once = False
-        self._again: threading.Timer | None = None
         self._hook = sys.unraisablehook
 
     @property
@@ -52,15 +52,16 @@ class Signals:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+        at_once, self._at_once = self._at_once, False
+        if ALARM in self._previous:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         if self._previous:
             sys.unraisablehook = self._hook
-        if self._again is not None:
-            self._again.cancel()
         for s, handler in self._previous.items():
             # None: a handler installed from C, which Python cannot put back.
             signal.signal(s, signal.SIG_DFL if handler is None else handler)
         self._previous = {}
-        if self._at_once and isinstance(e, Exception):
+        if at_once and isinstance(e, Exception):
             # What the interrupt struck (an event loop, a save) may report it as a failure of its own.
             raise KeyboardInterrupt from e
 
@@ -77,11 +78,13 @@ class Signals:
             raise KeyboardInterrupt
 
     def _dropped(self, what: Any) -> None:
-        if self._at_once and what.exc_type is KeyboardInterrupt:
-            # A thread sends it: raised from here it would be dropped like the first.
-            main = threading.main_thread().ident
-            self._again = threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT))
-            self._again.daemon = True
-            self._again.start()
+        if ALARM is not None and self._at_once and what.exc_type is KeyboardInterrupt:
+            # Later, by an alarm: raised from here it would be dropped like the first.
+            self._previous.setdefault(ALARM, signal.signal(ALARM, self._again))
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
         else:
             self._hook(what)
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        if self._at_once:
+            raise KeyboardInterrupt

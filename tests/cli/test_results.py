@@ -1,14 +1,20 @@
 """The README's tables are those of the records, and a row that is not is named."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from genjax import cli, data, recipes
 from genjax.cli import results
+from genjax.cli.flags import parse_all
 from genjax.metrics import Protocol, Record, Subject
+from genjax.train import Options
 from genjax.train.real import real_of
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RESULTS = ROOT / "experiments" / "results"
 
 ROW = "| elbo ↑ | -101.23 ± 0.25 | – |  | 100 |"
 README = """# A
@@ -127,17 +133,24 @@ def test_no_records(shelf, capsys):
 
 def test_the_readme_of_this_checkout_is_its_records():
     """As `genjax results` says: every marked table, row by row."""
-    root = Path(__file__).resolve().parent.parent.parent
-    text = (root / "README.md").read_text(encoding="utf-8")
-    made = results.tables(root / "experiments" / "results")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = results.tables(RESULTS)
     assert [w for t in made for w in results.disagreements(text, t)] == []
     assert all(results.BEGIN.format(t.name) in text for t in made)
     assert text.count("<!-- results ") == len(made) > 0
 
 
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
+def test_commands_of_records_train_as_many_steps_today(path):
+    for run in json.loads(path.read_text(encoding="utf-8"))["runs"]:
+        _, _, name, *flags = shlex.split(run["command"])
+        cfg, _ = parse_all([recipes.load(name).Config, Options], flags, "genjax train", "")
+        assert {each["step"] for each in run["each"]} == {cfg.steps}
+
+
 @pytest.mark.parametrize("name", ["digits", "grid", "ring"])
 def test_records_are_of_the_data_that_ship_with_this_checkout(name):
-    path = Path(__file__).resolve().parent.parent.parent / "experiments" / "results" / f"{name}.json"
+    path = RESULTS / f"{name}.json"
     records = [r for run in json.loads(path.read_text(encoding="utf-8"))["runs"] for r in run["records"]]
     of_samples = {r["protocol"]["reference_sha256"] for r in records if r["metric"] in ("fd_digits", "modes")}
     assert of_samples == {real_of(data.load(name)).sha256()}

@@ -90,19 +90,25 @@ def test_what_a_second_interrupt_breaks_is_still_an_interrupt():
         struck()
 
 
-def test_an_interrupt_dropped_by_a_destructor_is_raised_again(capfd):
+@pytest.mark.parametrize("again", [0, 2])
+def test_an_interrupt_that_python_drops_is_raised_again(again, capfd):
     """Where Python can only print an exception, the second Ctrl-C would be lost and the run go on."""
+    before = [signal.getsignal(s) for s in (*HANDLED, signal.SIGALRM)], sys.unraisablehook
 
     class Interrupted:
         def __del__(self):
             signal.raise_signal(signal.SIGINT)
 
-    hook = sys.unraisablehook
+    class Slow:
+        def __del__(self):
+            time.sleep(30)
 
     def struck():
         with Signals():
             signal.raise_signal(signal.SIGINT)
             Interrupted()
+            for _ in range(again):
+                Slow()
             time.sleep(30)
 
     start = time.monotonic()
@@ -110,7 +116,8 @@ def test_an_interrupt_dropped_by_a_destructor_is_raised_again(capfd):
         struck()
     assert time.monotonic() - start < 10
     assert "Traceback" not in capfd.readouterr().err
-    assert sys.unraisablehook is hook
+    assert ([signal.getsignal(s) for s in (*HANDLED, signal.SIGALRM)], sys.unraisablehook) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_what_else_python_drops_is_reported_as_before(monkeypatch):
