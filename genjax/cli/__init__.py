@@ -25,10 +25,10 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("train", "[--data digits|fashion_mini]", "train a VAE and a GAN on real images, write a report"),
     "train": Command("train", "EXPERIMENT [--FIELD VALUE ...]", "train a recipe, or continue its run"),
-    "sample": Command("use", "RUN --n N --out F.png|F.npz", "draw images from a trained run"),
-    "score": Command("use", "RUN IMAGES --out F.csv|F.json", "what a trained run says about given images"),
+    "sample": Command("sample", "RUN --n N --out F.png|F.npz", "draw images from a trained run"),
+    "score": Command("score", "RUN IMAGES --out F.csv|F.json", "what a trained run says about given images"),
     "eval": Command("measure", "RUN [--metrics M,...] [--n N]", "measure a run: numbers with protocol and interval"),
-    "compare": Command("measure", "RUN RUN [...]", "runs measured alike, as a table and one self-contained page"),
+    "compare": Command("compare", "RUN RUN [...]", "runs measured alike, as a table and one self-contained page"),
     "report": Command("use", "RUN [RUN ...]", "one self-contained HTML page of a run or a comparison"),
     "digest": Command("use", "RUN", "SHA-256 of a run's last state: equal digests, equal runs"),
     "extract": Command("use", "RUN --member I --out DIR", "one member of a run of several as a run of its own"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from genjax import cli, data, rng, train, viz
-from genjax.cli import use
+from genjax.cli import sample
 from genjax.train.state import Player, TrainState
 
 
@@ -40,7 +40,7 @@ def make_run(n_classes=0):
 def run(monkeypatch):
     made = make_run()
     monkeypatch.setattr(train, "open_run", lambda path, member=None: made, raising=False)
-    monkeypatch.setattr(use.cache, "enable", lambda on=True: None)
+    monkeypatch.setattr(sample.cache, "enable", lambda on=True: None)
     return made
 
 
@@ -77,7 +77,7 @@ def test_sample_png_is_a_grid(tmp_path, capsys):
     assert cli.main(["sample", "R", "--n", "9", "--out", str(out)]) == 0
     images, ncols = viz.tiles(viz.decode(out), (4, 4, 1))
     assert ncols == 3
-    np.testing.assert_array_equal(images[:9], use.draw(make_run(), 9)[0])
+    np.testing.assert_array_equal(images[:9], sample.draw(make_run(), 9)[0])
     assert "step 7" in capsys.readouterr().out
 
 

@@ -1,0 +1,63 @@
+"""`genjax compare`: runs measured alike, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genjax import figures
+from genjax.cli import cache
+from genjax.cli.flags import flag, parse
+from genjax.cli.measure import CHECKPOINTS, said
+from genjax.cli.show import table
+from genjax.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Runs side by side: a table, and a self-contained page. Runs that differ in their seed alone become one.
+
+    A record that --record wrote stands for the runs that it is of, whose folders may be gone: for their numbers, not
+    their pictures.
+    """
+
+    run: tuple[str, ...] = flag(
+        help="folders of runs that `genjax eval` has measured alike, or records, .json", positional=True
+    )
+    out: str | None = flag(None, help="page to write; without it compare.html beside the first run's folder")
+    checkpoint: str = flag("last", help="last, or best (on validation)")
+    record: str | None = flag(None, help="also write the numbers over seeds as a record, .json, for `genjax results`")
+
+
+def compare(argv: Sequence[str]) -> None:
+    """`genjax compare RUN RUN ... [--out F.html] [--record F.json]`."""
+    args = parse(Compare, argv, "genjax compare")
+    if not args.run:
+        raise UsageError("compare: name the runs: genjax compare RUN RUN ...")
+    if args.checkpoint not in CHECKPOINTS[1:]:
+        raise UsageError(f"--checkpoint={args.checkpoint}: must be last or best.")
+    if args.record is not None and Path(args.record).suffix != ".json":
+        raise UsageError(f"--record={args.record}: write a file that ends in .json.")
+    from genjax.report import versus, versus_page
+
+    sides = versus.sides(args.run, args.checkpoint)
+    rows = versus.rows(sides)
+    cache.enable()
+    beside = next((run for run in map(Path, args.run) if run.is_dir()), Path("compare.html"))
+    out = args.out or str(beside.resolve().parent / "compare.html")
+    versus_page.write(sides, rows, args.checkpoint, out)
+    if args.record is not None:
+        versus.write_record(args.run, args.record)
+    print(table(_compared(sides, rows)))
+    print(out)
+
+
+def _compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]]:
+    """A row a metric, a column a side; `*` marks the one that is ahead of all others beyond their intervals."""
+    shown: list[tuple[str, ...]] = [("metric", *(s.name for s in sides), "floor", "n")]
+    for row in rows:
+        there = next(r for r in row.records if r is not None)
+        cells = ["-" if r is None else said(r) + " *" * (i == row.best) for i, r in enumerate(row.records)]
+        floor = "" if row.floor is None else figures.figure(row.floor)
+        shown.append((row.metric, *cells, floor, str(there.protocol.n)))
+    return shown

@@ -1,0 +1,48 @@
+"""What commands that write files share: suffixes, ranges, and writing whole or not at all."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from genjax.errors import UsageError
+
+
+def suffix_of(out: str, allowed: Sequence[str]) -> str:
+    """The suffix of a file to be written, which must be one of `allowed`."""
+    suffix = Path(out).suffix.lower()
+    if suffix not in allowed:
+        raise UsageError(f"--out={out}: write a file that ends in {' or '.join(allowed)}.")
+    return suffix
+
+
+def check_range(name: str, value: int, least: int) -> None:
+    """Refuse a whole number that is below `least` or beyond what the device counts in."""
+    if not least <= value < 2**31:  # 32 bits on the device
+        raise UsageError(f"--{name}={value}: must be at least {least}{', and below 2**31' * (value > least)}.")
+
+
+def by(shape: Sequence[int]) -> str:
+    """A shape as people write it: 28x28x1."""
+    return "x".join(str(s) for s in shape)
+
+
+def writing(out: str, write: Any) -> None:
+    """`write(path)`; a folder that is not there is made, what the system refuses is said in one line."""
+    try:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        write(out)
+    except OSError as e:
+        raise UsageError(f"--out={out}: cannot be written ({e.strerror or e}).") from None
+
+
+def replace(path: str, content: bytes) -> None:
+    """Write whole or not at all."""
+    partial = f"{path}.partial"
+    Path(partial).write_bytes(content)
+    os.replace(partial, path)
+
+
+def named(run: Any) -> str:
+    """The run, and the member of it, in words."""
+    return run.name if run.member is None else f"{run.name}, {run.members.name(run.member)},"

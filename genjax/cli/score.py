@@ -1,0 +1,154 @@
+"""`genjax score`: what a trained run says about given images."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genjax.cli import cache
+from genjax.cli.files import by, check_range, named, replace, suffix_of, writing
+from genjax.cli.flags import flag, parse
+from genjax.errors import UsageError
+
+CHUNK = 64
+"""Images scored at once. Fixed, so that what is said of an image does not depend on how many there are."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a trained run says about images: a GAN's logit and probability of being real, a VAE's ELBO and latents."""
+
+    run: str = flag(help="a run's folder", positional=True)
+    images: str = flag(help="an image, a folder, an .npz, or the name of a data set", positional=True)
+    out: str = flag(help="file to write, .csv or .json")
+    data_dir: str | None = flag(None, help="TFDS folder, where IMAGES is the name of a TFDS set")
+    image_size: int | None = flag(None, help="resize and crop the images of a folder to this size first")
+    seed: int = flag(0, help="for the random part of a score (a VAE's latent sample)")
+    member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
+
+
+def score(argv: Sequence[str]) -> None:
+    """`genjax score RUN IMAGES --out F.csv|F.json`."""
+    args = parse(Score, argv, "genjax score")
+    suffix = suffix_of(args.out, (".csv", ".json"))
+    check_range("seed", args.seed, 0)
+    from genjax import train
+
+    run = train.open_run(args.run, member=args.member)
+    parts = _load(run, args.images, args.data_dir, args.image_size)
+    cache.enable()
+    rows = [row for part in parts for row in score_rows(run, part, args.seed)]
+    text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
+    writing(args.out, lambda path: replace(path, text.encode()))
+    bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
+    said = f" ({bad} with a score that is not finite)" if bad else ""
+    print(f"{len(rows)} images scored by {named(run)} at step {run.step}{said}: {args.out}")
+
+
+class Part(NamedTuple):
+    """Images to score."""
+
+    images: Any
+    """`data.Images` or `data.Records`."""
+    name: str = ""
+    """`train` or `test` of a data set that has both."""
+    files: Sequence[str] = ()
+    """The file of each image, where each has one."""
+
+
+def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> list[Part]:
+    """The parts of what is to be scored, images of the run's shape.
+
+    Raises:
+        UsageError: it cannot be read, or is of another shape.
+    """
+    import numpy as np
+
+    from genjax import data
+    from genjax.data import folder
+
+    path = Path(what)
+    if path.is_file() and path.suffix.lower() in folder.SUFFIXES:
+        image = folder.decode(path, 3 if run.spec.shape[-1] == 3 else 1, image_size)
+        parts, shape = [Part(data.Images(np.asarray(image)[None]), files=[path.name])], image.shape
+    else:
+        loaded = data.load(what, data_dir=data_dir, image_size=image_size)
+        shape = loaded.spec.shape
+        files = [str(f.relative_to(path)) for f in folder.find_images(path)[0]] if _is_folder(path, loaded) else ()
+        parts = [Part(loaded.train, "train" if loaded.test else "", files)]
+        parts += [Part(loaded.test, "test")] if loaded.test else []
+    if tuple(shape) != tuple(run.spec.shape):
+        h, w, _ = run.spec.shape
+        hint = f" Try --image-size {h}." if h == w and image_size is None else ""
+        theirs, ours = by(shape), by(run.spec.shape)
+        raise UsageError(f"IMAGES={what}: images of {theirs}, but {run.name} was trained on {ours}.{hint}")
+    return parts
+
+
+def _is_folder(path: Path, loaded: Any) -> bool:
+    """Whether this is what `data.load` read, and not a data set of that name."""
+    return path.is_dir() and loaded.test is None and loaded.spec.name == path.resolve().name
+
+
+def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """One row for each image: part, index, file and label where there are such, and the run's scores.
+
+    Raises:
+        UsageError: the run is class-conditional and the images have no labels, or others than its own.
+    """
+    import jax
+    import numpy as np
+
+    from genjax import metrics, rng, train
+
+    params, state = train.evaluation(run.state)
+    key = rng.named(jax.random.key(seed), "score")
+    n_classes = run.experiment.model.n_classes
+
+    @jax.jit
+    def chunk(params, state, batch, key):
+        batch = run.experiment.transform(rng.named(key, "transform"), batch)
+        return run.experiment.score(params, state, batch, rng.named(key, "score"))
+
+    def scores(batch):
+        if n_classes and (batch.y is None or np.asarray(batch.y).max() >= n_classes):
+            raise UsageError(f"IMAGES: {run.name} needs each image's class, 0 to {n_classes - 1}. Try class folders.")
+        seen = batch if n_classes else batch._replace(y=None)
+        return chunk(params, state, seen, rng.at_step(key, int(batch.id[0])))
+
+    for batch, columns in metrics.in_batches(scores, part.images, CHUNK):
+        ids, label = np.asarray(batch.id), None if batch.y is None else np.asarray(batch.y)
+        for j in range(int(np.asarray(batch.mask).sum())):
+            row: dict[str, Any] = {"part": part.name} if part.name else {}
+            row["index"] = int(ids[j])
+            if part.files:
+                row["file"] = part.files[ids[j]]
+            if label is not None:
+                row["label"] = int(label[j])
+            for name, values in columns.items():
+                row |= _columns(name, values[j])
+            yield row
+
+
+def _columns(name: str, value: Any) -> dict[str, float]:
+    """A number as one column, a vector as name_0, name_1, ..."""
+    if value.ndim == 0:
+        return {name: float(value)}
+    return {f"{name}_{i}": float(v) for i, v in enumerate(value.ravel())}
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else ["index"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: null."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
