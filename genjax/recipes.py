@@ -6,11 +6,11 @@ name `genjax_experiments.<stem>` and never as `__main__`, so that its `Config` i
 
 import ast
 import difflib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
+from genjax import sources, trust
 from genjax.errors import UsageError
 
 PREFIX = "genjax_experiments"
@@ -56,36 +56,75 @@ def find(what: str | Path) -> Path:
 
 
 def load(what: str | Path) -> ModuleType:
-    """Import a recipe by name or path; the same file gives the same module object.
+    """Import a recipe by name or path; the same file with the same content gives the same module object.
+
+    What it imports from beside it comes along (`genjax.sources`). Where one recipe loads another by name, a run's copy
+    of it comes before the shipped one.
 
     Raises:
-        UsageError: it does not exist, or lacks `Config`, `build` or `main`.
+        UsageError: it does not exist, cannot be read, or lacks `Config`, `build` or `main`.
     """
+    text = str(what)
+    if _LOADING and (own := _LOADING[-1].files.get(f"{sources.SHIPPED}{text}.py")) is not None:
+        if text in names() and own == (folder() / f"{text}.py").read_bytes():
+            return load_sources(sources.read(folder() / f"{text}.py", folder()), folder())
+        return load_sources(sources.Sources(f"{text}.py", {f"{text}.py": own}), Path(sources.SHIPPED))
     path = find(what)
-    name = f"{PREFIX}.{path.stem}"
-    known = sys.modules.get(name)
-    if known is not None and known.__file__ == str(path):
+    return load_sources(sources.read(path, folder()), path.parent)
+
+
+def load_sources(code: sources.Sources, where: Path) -> ModuleType:
+    """Import a recipe from bytes that were read already; `module.SOURCES` has them.
+
+    Args:
+        code: the recipe's files.
+        where: the folder that they were read from.
+
+    Raises:
+        UsageError: it is not Python, or lacks `Config`, `build` or `main`.
+    """
+    path = where / code.entry
+    plain = f"{PREFIX}.{path.stem}"
+    for name in (plain, f"{plain}_{code.sha256[:8]}"):
+        known = sys.modules.get(name)
+        if known is None or known.__file__ == str(path):
+            break
+    if known is not None and known.__file__ == str(path) and known.SOURCES == code:
         return known
     if PREFIX not in sys.modules:
         sys.modules[PREFIX] = ModuleType(PREFIX)
         sys.modules[PREFIX].__path__ = []
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"EXPERIMENT={path}: Python cannot import this file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    _LOADING.append(code)
     try:
-        spec.loader.exec_module(module)
-    except BaseException as e:
-        del sys.modules[name]
-        if isinstance(e, SyntaxError) and e.filename == str(path):
-            raise UsageError(f"EXPERIMENT={path}: line {e.lineno} is not Python ({e.msg}).") from None
-        raise
+        module = sources.execute(name, code, where)
+    except SyntaxError as e:
+        if e.filename is None or Path(e.filename).parent != where:
+            raise
+        raise UsageError(f"EXPERIMENT={e.filename}: line {e.lineno} is not Python ({e.msg}).") from None
+    finally:
+        _LOADING.pop()
     lacking = [part for part in ("Config", "build", "main") if not hasattr(module, part)]
     if lacking:
         del sys.modules[name]
         raise UsageError(f"EXPERIMENT={path}: not a recipe, it lacks {', '.join(lacking)}.")
     return module
+
+
+_LOADING: list[sources.Sources] = []
+"""The recipes that are being imported, the innermost last."""
+
+
+def shipped(code: sources.Sources) -> Path | None:
+    """The shipped recipe that has just these files, None where there is none."""
+    path = folder() / code.entry
+    if code.entry.removesuffix(".py") not in names():
+        return None
+    return path if sources.read(path, folder()) == code else None
+
+
+def is_trusted(code: sources.Sources) -> bool:
+    """Whether opening a run may execute this: it ships with genjax, or this user has trained it here."""
+    return shipped(code) is not None or trust.was_trained_here(code.sha256)
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -50,6 +50,8 @@ class Spec:
         n_classes: number of classes, 0 where there are no labels.
         n_train: number of training examples.
         fingerprint: SHA-256 of the training part, see `fingerprint`.
+        fingerprint_test: of the test part; empty where there is none.
+        fingerprint_validation: of the part held out; empty where none was.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Spec:
     n_classes: int
     n_train: int
     fingerprint: str
+    fingerprint_test: str = ""
+    fingerprint_validation: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ def dataset(name: str, train: Images | Records, test: Images | Records | None, n
     shape = _shape(train)
     if test is not None and _shape(test) != shape:
         raise UsageError(f"{name}: test images are {_shape(test)}, training images {shape} (H, W, C); they must agree.")
-    return Dataset(train, test, Spec(name, shape, n_classes, size(train), fingerprint(train)))
+    of_test = "" if test is None else fingerprint(test)
+    return Dataset(train, test, Spec(name, shape, n_classes, size(train), fingerprint(train), of_test))
 
 
 def _shape(part: Images | Records) -> tuple[int, int, int]:

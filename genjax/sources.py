@@ -1,0 +1,277 @@
+"""The code of a run: a recipe's file, the modules it imports from beside it, and genjax itself. Standard library only.
+
+A recipe may import modules that lie beside it, as it may when Python runs it as a script. Here they are found by
+reading the imports, never by running them, so that they can be hashed and copied into a run's folder; they are then
+imported under private names from the very bytes that were hashed. Two versions of a recipe and its helper can so live
+in one process, each with its own.
+"""
+
+import ast
+import builtins
+import functools
+import hashlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from genjax.errors import UsageError
+
+SHIPPED = "genjax-experiments/"
+"""Under which name in `Sources.files` a recipe keeps the shipped recipes that it loads by name."""
+SILENT_ROOMS = ("cli", "report", "viz", "experiments")
+"""Rooms of genjax that compute nothing of a run or a measurement: they are left out of its hash."""
+
+
+class Sources(NamedTuple):
+    """The files of a recipe, as bytes."""
+
+    entry: str
+    """The recipe's own file name."""
+    files: dict[str, bytes]
+    """By path relative to the recipe's folder, with `/` between parts; the entry among them."""
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each file, in hexadecimal, in sorted order."""
+        return {name: hashlib.sha256(self.files[name]).hexdigest() for name in sorted(self.files)}
+
+    @property
+    def sha256(self) -> str:
+        """One hash over all files and their names."""
+        return of_hashes(self.entry, self.hashes())
+
+
+def of_hashes(entry: str, hashes: Mapping[str, str]) -> str:
+    """The hash of `Sources` whose files have these hashes.
+
+    Example:
+        >>> of_hashes("a.py", Sources("a.py", {"a.py": b""}).hashes()) == Sources("a.py", {"a.py": b""}).sha256
+        True
+    """
+    lines = [entry, *(f"{hashes[name]} {name}" for name in sorted(hashes))]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def read(path: Path, shipped: Path | None = None) -> Sources:
+    """A recipe's file and what it imports from beside it, at any depth; nothing is executed.
+
+    An import counts whether it stands at the top or inside a function. A module beside the recipe comes before an
+    installed one of its name, as for a script. Shipped recipes that it loads by name (`recipes.load("vae_digits")`)
+    belong to it too.
+
+    Args:
+        path: the recipe.
+        shipped: the folder of the shipped recipes.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    folder, files = path.parent, {path.name: _bytes(path)}
+    waiting: list[tuple[Path, tuple[str, ...]]] = [(path, ())]
+    while waiting:
+        file, package = waiting.pop()
+        tree = _tree(files[file.relative_to(folder).as_posix()])
+        for found, inside in _beside(folder, tree, package):
+            if (name := found.relative_to(folder).as_posix()) not in files:
+                files[name] = _bytes(found)
+                waiting.append((found, inside))
+        for name in _loaded(tree) if shipped is not None else ():
+            recipe = shipped / f"{name}.py"
+            if recipe.is_file() and recipe != path:
+                files[f"{SHIPPED}{name}.py"] = _bytes(recipe)
+    return Sources(path.name, files)
+
+
+def read_copy(folder: Path, entry: str, names: Mapping[str, str]) -> Sources:
+    """The copy of a recipe that a run holds: the files that `names` lists with their hashes, all as they were.
+
+    Raises:
+        UsageError: a file is missing or was changed.
+    """
+    files = {}
+    for name in names:
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{path}: lies outside {folder}.")
+        files[name] = _bytes(path)
+    copy = Sources(entry, files)
+    for name, sha in copy.hashes().items():
+        if sha != names[name]:
+            raise UsageError(f"{folder / name}: was changed since it was copied there (its SHA-256 differs).")
+    return copy
+
+
+def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """What differs between two sets of file hashes, a phrase a file.
+
+    Example:
+        >>> changes({"vae.py": "1", "net.py": "2"}, {"vae.py": "3", "loss.py": "4"})
+        ['loss.py is new', 'net.py is gone', 'vae.py has changed']
+    """
+    said = {n: "is new" if n not in old else "is gone" if n not in new else "has changed" for n in {*old, *new}}
+    return [f"{n} {said[n]}" for n in sorted(said) if old.get(n) != new.get(n)]
+
+
+@functools.cache
+def genjax_sha256() -> str:
+    """A hash over the sources of this genjax that compute something, as they were when this process first asked."""
+    root = Path(__file__).resolve().parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if name.parts[0] not in SILENT_ROOMS:
+            digest.update(f"{name.as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise UsageError(f"{path}: cannot be read ({e.strerror or e}).") from e
+
+
+def _tree(source: bytes) -> ast.Module:
+    """The syntax tree, empty where there is none: what is wrong is said where the file is executed."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module([], [])
+
+
+def _loaded(tree: ast.Module) -> list[str]:
+    """The names in `recipes.load("name")`."""
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.args]
+    names = [c.args[0].value for c in calls if c.func.attr == "load" and isinstance(c.args[0], ast.Constant)]  # type: ignore[union-attr]
+    return [n for n in names if isinstance(n, str) and n.isidentifier()]
+
+
+def _beside(folder: Path, tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Files of the modules that a tree imports from `folder`, each with the package that it is in."""
+    for parts in _imported(tree, package):
+        at = folder
+        for i, part in enumerate(parts):
+            init, module = at / part / "__init__.py", at / f"{part}.py"
+            if init.is_file():
+                yield init, parts[: i + 1]
+            elif module.is_file():
+                yield module, parts[:i]
+                break
+            elif not (at / part).is_dir() or (i == 0 and _is_installed(part)):
+                break
+            at = at / part
+
+
+def _imported(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The dotted names that a tree imports; of `from a import b` also a.b, which may be a module."""
+    for node in ast.walk(tree):
+        found: list[tuple[str, ...]] = []
+        if isinstance(node, ast.Import):
+            found = [tuple(a.name.split(".")) for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            found = [base, *((*base, a.name) for a in node.names)]
+        yield from (f for f in found if f and f[0] != "genjax" and f[0] not in sys.builtin_module_names)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a package of this name is installed: a folder without `__init__.py` does not come before it."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.origin is not None
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules of `Sources` under the private name of their recipe."""
+
+    def __init__(self):
+        self.recipes: dict[str, tuple[Sources, Path]] = {}
+        """Sources and folder by the module name of the recipe."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None):
+        root = next((r for r in self.recipes if fullname.startswith(r + ".")), None)
+        if root is None:
+            return None
+        sources, folder = self.recipes[root]
+        inside = fullname[len(root) + 1 :].replace(".", "/")
+        for name, package in ((f"{inside}/__init__.py", True), (f"{inside}.py", False)):
+            if name in sources.files:
+                return _spec(fullname, Loader(root, sources, folder, name), package)
+        if any(n.startswith(inside + "/") for n in sources.files):  # a folder without __init__.py
+            spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
+            return spec
+        return None
+
+
+def _spec(fullname: str, loader: "Loader", package: bool) -> importlib.machinery.ModuleSpec:
+    spec = importlib.machinery.ModuleSpec(fullname, loader, origin=loader.path, is_package=package)
+    spec.has_location = True
+    return spec
+
+
+class Loader(importlib.abc.InspectLoader):
+    """Executes a file of `Sources` so that its imports find its neighbours first.
+
+    Import statements look `__import__` up in the builtins of the module that they stand in, so each module of a recipe
+    gets builtins of its own.
+    """
+
+    def __init__(self, root: str, sources: Sources, folder: Path, name: str):
+        self.root, self.sources, self.name, self.path = root, sources, name, str(folder / name)
+        own = {n for n in sources.files if not n.startswith(SHIPPED)}
+        self.neighbours = {n.split("/")[0].removesuffix(".py") for n in own}
+
+    def get_source(self, fullname: str) -> str:
+        return importlib.util.decode_source(self.sources.files[self.name])
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": self._import}
+        exec(compile(self.sources.files[self.name], self.path, "exec", dont_inherit=True), module.__dict__)
+
+    def _import(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0):
+        top = name.partition(".")[0]
+        if level or top not in self.neighbours:
+            return builtins.__import__(name, globals, locals, fromlist, level)
+        if name == self.sources.entry.removesuffix(".py"):
+            return sys.modules[self.root]
+        found = builtins.__import__(f"{self.root}.{name}", globals, locals, fromlist or ("_",), 0)
+        return found if fromlist else sys.modules[f"{self.root}.{top}"]
+
+
+FINDER = _Finder()
+
+
+def execute(name: str, sources: Sources, folder: Path) -> ModuleType:
+    """Import a recipe under a module name, from the bytes of its `sources`; they are kept as `module.SOURCES`.
+
+    Args:
+        name: of the module, which then is in `sys.modules`; an earlier one of that name goes, with its neighbours.
+        sources: of the recipe.
+        folder: where its files lie, for `__file__` and tracebacks.
+    """
+    if FINDER not in sys.meta_path:
+        sys.meta_path.append(FINDER)
+    for old in [m for m in sys.modules if m == name or m.startswith(name + ".")]:
+        del sys.modules[old]
+    FINDER.recipes[name] = (sources, folder)
+    module = importlib.util.module_from_spec(_spec(name, Loader(name, sources, folder, sources.entry), False))
+    module.__dict__["SOURCES"] = sources
+    module.__path__ = []  # its neighbours are modules below it
+    sys.modules[name] = module
+    try:
+        assert module.__spec__ is not None
+        assert module.__spec__.loader is not None
+        module.__spec__.loader.exec_module(module)
+    except BaseException:
+        for new in [m for m in sys.modules if m == name or m.startswith(name + ".")]:
+            del sys.modules[new]
+        del FINDER.recipes[name]
+        raise
+    return module
