@@ -89,7 +89,7 @@ def load_sources(code: sources.Sources, where: Path) -> ModuleType:
         known = sys.modules.get(name)
         if known is None or known.__file__ == str(path):
             break
-    if known is not None and known.__file__ == str(path) and known.SOURCES == code:
+    if known is not None and known.__file__ == str(path) and code == known.SOURCES:
         return known
     if PREFIX not in sys.modules:
         sys.modules[PREFIX] = ModuleType(PREFIX)

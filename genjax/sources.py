@@ -79,10 +79,9 @@ def read(path: Path, shipped: Path | None = None) -> Sources:
             if (name := found.relative_to(folder).as_posix()) not in files:
                 files[name] = _bytes(found)
                 waiting.append((found, inside))
-        for name in _loaded(tree) if shipped is not None else ():
-            recipe = shipped / f"{name}.py"
+        for recipe in [shipped / f"{name}.py" for name in _loaded(tree)] if shipped else []:
             if recipe.is_file() and recipe != path:
-                files[f"{SHIPPED}{name}.py"] = _bytes(recipe)
+                files[f"{SHIPPED}{recipe.name}"] = _bytes(recipe)
     return Sources(path.name, files)
 
 
@@ -205,8 +204,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             if name in sources.files:
                 return _spec(fullname, Loader(root, sources, folder, name), package)
         if any(n.startswith(inside + "/") for n in sources.files):  # a folder without __init__.py
-            spec = importlib.machinery.ModuleSpec(fullname, None, is_package=True)
-            return spec
+            return importlib.machinery.ModuleSpec(fullname, None, is_package=True)
         return None
 
 

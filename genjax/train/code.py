@@ -1,0 +1,138 @@
+"""The recipe's code in a run's folder: a copy, its hashes, and whether it may be executed.
+
+A run opens from its own copy (`recipe/`), so that it travels; `config.json` has the hashes of the copy's files and of
+the genjax that trained. Opening executes the copy. That is only done for recipes that ship with genjax, for those that
+this user has trained here, and where the user said `--trust`.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from genjax import recipes, sources, trust
+from genjax.errors import UsageError
+from genjax.sources import Sources
+from genjax.train.exit_guard import say
+from genjax.train.jsonfile import failed_write
+
+COPY = "recipe"
+
+
+def sources_of(file: str, build: Callable[..., Any]) -> Sources:
+    """The sources of the recipe that a `build` is of: the bytes that were executed, else those of its file now."""
+    for part in (build, getattr(build, "func", None)):
+        module = sys.modules.get(getattr(part, "__module__", None) or "")
+        if module is not None and isinstance(getattr(module, "SOURCES", None), Sources):
+            return module.SOURCES
+    return sources.read(Path(file).resolve(), recipes.folder())
+
+
+def described(code: Sources) -> dict[str, Any]:
+    """What `config.json` says of a run's code."""
+    return {"entry": code.entry, "recipe": code.hashes(), "genjax": sources.genjax_sha256()}
+
+
+def changed(stored: Mapping[str, Any], code: Sources) -> list[str]:
+    """What of the recipe is not as it was, a phrase a file; nothing where an older genjax kept no hashes."""
+    known = stored.get("code")
+    return [] if known is None else sources.changes(known["recipe"], code.hashes())
+
+
+def check(path: Path, stored: Mapping[str, Any] | None, code: Sources, knowingly: bool) -> list[str]:
+    """Refuse to continue a run with another recipe than it was trained with, unless that is meant.
+
+    Returns:
+        What has changed, for the manifest.
+
+    Raises:
+        UsageError: naming the files.
+    """
+    found = [] if stored is None else changed(stored, code)
+    if found and not knowingly:
+        raise UsageError(
+            f"{path} was trained by another recipe: {', '.join(found[:5])}{', ...' * (len(found) > 5)}.\n"
+            "A new --run-dir starts afresh; --changed-code continues this run knowingly (its manifest will say so)."
+        )
+    return found
+
+
+def keep(path: Path, code: Sources) -> None:
+    """Put the copy into a run's folder; an earlier, different one is set aside as `recipe-1` and so on.
+
+    Raises:
+        RunFailure: the disk is full or fails.
+    """
+    copy = path / COPY
+    if copy.exists():
+        try:
+            if sources.read_copy(copy, code.entry, code.hashes()) == code:
+                return
+        except UsageError:
+            pass
+    tmp = path / f".{COPY}.tmp"
+    try:
+        shutil.rmtree(tmp, ignore_errors=True)
+        for name, content in code.files.items():
+            (tmp / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp / name).write_bytes(content)
+        if copy.exists():
+            copy.rename(next(p for i in range(1, 10_000) if not (p := path / f"{COPY}-{i}").exists()))
+        tmp.rename(copy)
+    except OSError as e:
+        shutil.rmtree(tmp, ignore_errors=True)
+        raise failed_write(copy, sum(map(len, code.files.values())), e) from e
+
+
+def note_trained(code: Sources, file: str) -> None:
+    """Remember that this user trained the recipe here, so that its runs open."""
+    if recipes.shipped(code) is None and not trust.note_trained(code.sha256, Path(file).resolve()):
+        say(f"genjax: {trust.list_of_trained()} cannot be written: opening this run will ask for --trust.")
+
+
+def recipe_of(path: Path, stored: Mapping[str, Any], trusted: bool = False) -> ModuleType:
+    """The recipe of a run's folder, imported from the copy that the run holds.
+
+    Args:
+        path: the run's folder.
+        stored: its `config.json`.
+        trusted: execute it whatever it is.
+
+    Raises:
+        UsageError: the copy is missing or was changed; or it neither ships with genjax nor was trained here by this
+            user, and is not `trusted`.
+    """
+    if stored.get("code") is None:
+        return _without_copy(path, str(stored["experiment"]), trusted)
+    entry, hashes = stored["code"]["entry"], stored["code"]["recipe"]
+    try:
+        code = sources.read_copy(path / COPY, entry, hashes)
+    except UsageError as e:
+        if entry.removesuffix(".py") in recipes.names():  # one that ships is at hand anyway
+            code = sources.read(recipes.folder() / entry, recipes.folder())
+            if code.hashes() == hashes:
+                return recipes.load_sources(code, recipes.folder())
+        raise UsageError(f"RUN={path}: its copy of the recipe is not whole. {e}") from None
+    if here := recipes.shipped(code):
+        return recipes.load_sources(code, here.parent)
+    if not (trusted or recipes.is_trusted(code)):
+        files = ", ".join(sorted(code.files))
+        raise UsageError(
+            f"RUN={path}: to open it, {COPY}/{entry} would be executed ({files}). "
+            "It neither ships with genjax nor was trained here by you.\n"
+            "Read it; where you trust it, add --trust."
+        )
+    return recipes.load_sources(code, (path / COPY).resolve())
+
+
+def _without_copy(path: Path, experiment: str, trusted: bool) -> ModuleType:
+    """The recipe of a run of an older genjax, which kept no copy."""
+    if experiment not in recipes.names() and not trusted:
+        raise UsageError(
+            f"RUN={path}: to open it, {experiment} would be executed, of which the run holds no copy "
+            "(an older genjax made it).\nRead it; where you trust it, add --trust."
+        )
+    say(f"genjax: {path} holds no copy of its recipe (an older genjax made it): using {experiment} as it is now.")
+    return recipes.load(experiment)
