@@ -1,6 +1,5 @@
-"""What commands that write files share: suffixes, ranges, and writing whole or not at all."""
+"""What commands that write files share: suffixes, ranges, names. `genjax.files` writes them."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,22 +24,6 @@ def check_range(name: str, value: int, least: int) -> None:
 def by(shape: Sequence[int]) -> str:
     """A shape as people write it: 28x28x1."""
     return "x".join(str(s) for s in shape)
-
-
-def writing(out: str, write: Any) -> None:
-    """`write(path)`; a folder that is not there is made, what the system refuses is said in one line."""
-    try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        write(out)
-    except OSError as e:
-        raise UsageError(f"--out={out}: cannot be written ({e.strerror or e}).") from None
-
-
-def replace(path: str, content: bytes) -> None:
-    """Write whole or not at all."""
-    partial = f"{path}.partial"
-    Path(partial).write_bytes(content)
-    os.replace(partial, path)
 
 
 def named(run: Any) -> str:

@@ -12,6 +12,7 @@ from genjax import recipes
 from genjax.cli.flags import flag, parse
 from genjax.errors import RunFailure, UsageError
 from genjax.figures import figure, with_half
+from genjax.files import locked, write_out
 
 BEGIN, END = "<!-- results {} -->", "<!-- end of results -->"
 """Lines around a table of the README; between them `--write` writes."""
@@ -49,7 +50,8 @@ def results(argv: Sequence[str]) -> None:
     if args.write:
         if not (names := [t.name for t in made if BEGIN.format(t.name) in text]):
             raise UsageError(f"{readme}: has no line {BEGIN.format(made[0].name)!r} to write a table under.")
-        readme.write_text(written(text, made), encoding="utf-8")
+        with locked(readme):
+            write_out(readme, written(readme.read_text(encoding="utf-8"), made).encode(), "README")
         print(f"{readme}: wrote {', '.join(names)}.")
         return
     for t in made:

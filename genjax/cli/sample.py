@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from genjax.cli import cache
-from genjax.cli.files import check_range, named, replace, suffix_of, writing
+from genjax.cli.files import check_range, named, suffix_of
 from genjax.cli.flags import flag, parse
 from genjax.errors import UsageError
+from genjax.files import write_out
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ def sample(argv: Sequence[str]) -> None:
     cache.enable()
     image, label = draw(run, args.n, args.seed, args.label)
     if suffix == ".png":
-        writing(args.out, lambda path: viz.save_grid(path, image))
+        write_out(args.out, viz.encode(viz.grid(image)).data)
     else:
         arrays: dict[str, Any] = {"image": image} | ({} if label is None else {"label": label})
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
-        writing(args.out, lambda path: replace(path, buffer.getvalue()))
+        write_out(args.out, buffer.getvalue())
     print(f"{args.n} images of {named(run)} at step {run.step}: {args.out}")
 
 

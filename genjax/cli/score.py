@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genjax.cli import cache
-from genjax.cli.files import by, check_range, named, replace, suffix_of, writing
+from genjax.cli.files import by, check_range, named, suffix_of
 from genjax.cli.flags import flag, parse
 from genjax.errors import UsageError
+from genjax.files import write_out
 
 CHUNK = 64
 """Images scored at once. Fixed, so that what is said of an image does not depend on how many there are."""
@@ -43,7 +44,7 @@ def score(argv: Sequence[str]) -> None:
     cache.enable()
     rows = [row for part in parts for row in score_rows(run, part, args.seed)]
     text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
-    writing(args.out, lambda path: replace(path, text.encode()))
+    write_out(args.out, text.encode())
     bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
     said = f" ({bad} with a score that is not finite)" if bad else ""
     print(f"{len(rows)} images scored by {named(run)} at step {run.step}{said}: {args.out}")

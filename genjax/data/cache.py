@@ -8,7 +8,6 @@ damaged one, which is then made anew; where it cannot be written, everything wor
 import contextlib
 import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from genjax.data.images import Images
+from genjax.files import replacing
 
 FORMAT = "1"
 
@@ -62,12 +62,5 @@ def _read(file: Path) -> Images | None:
 
 def _write(file: Path, images: Images) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, tmp = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            np.savez(f, image=images.image, label=np.zeros(0, np.int32) if images.label is None else images.label)
-        os.replace(tmp, file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(tmp)
-        raise
+    with replacing(file) as f:
+        np.savez(f, image=images.image, label=np.zeros(0, np.int32) if images.label is None else images.label)

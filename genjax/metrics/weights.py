@@ -7,7 +7,6 @@ A file holds every array of a net by its path (`params/stem/kernel`, `state/norm
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from genjax import files
 from genjax.errors import UsageError
 from genjax.types import Params, State
 
@@ -52,14 +52,7 @@ def write(path: str | os.PathLike, params: Params, state: State, about: Mapping[
     content = save(arrays, {"about": json.dumps(dict(about), sort_keys=True)})
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(content)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    files.replace(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

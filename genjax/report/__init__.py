@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genjax.errors import UsageError
+from genjax.files import write_out
 
 __all__ = ["place", "write"]
 
@@ -44,6 +45,7 @@ def write(
 
     Raises:
         UsageError: no runs, a folder that is not a run's, no such member, or an unwritable `out`.
+        RunFailure: the disk is full; a page that was there is as it was.
     """
     if not runs:
         raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
@@ -53,11 +55,5 @@ def write(
     n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
     text = page.page([facts.read(path, n_tiles, member, data_dir) for path in paths])
     target = Path(out) if out is not None else place(paths, member)
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as e:
-        raise UsageError(f"--out={target}: cannot be written ({e.strerror or e}).") from None
+    write_out(target, text.encode())
     return target

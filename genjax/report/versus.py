@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
+from genjax.files import locked
 from genjax.metrics.protocol import Difference, Protocol, Record, check_alike, compare, over_seeds
 from genjax.report.sources import Source, is_record, sources
 from genjax.report.words import rank
@@ -148,8 +149,9 @@ def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
     target = Path(path)
     if not target.parent.is_dir():
         raise UsageError(f"--record={path}: there is no folder {target.parent}.")
-    _check_kept(runs, target, list(made.values()))
-    record.write_json(target, {"runs": list(made.values())})
+    with locked(target):
+        _check_kept(runs, target, list(made.values()))
+        record.write_json(target, {"runs": list(made.values())})
 
 
 def _check_kept(runs: Sequence[str | os.PathLike[str]], target: Path, made: Sequence[Mapping[str, Any]]) -> None:

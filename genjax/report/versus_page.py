@@ -11,6 +11,7 @@ import numpy as np
 
 from genjax import data, train
 from genjax.errors import UsageError
+from genjax.files import write_out
 from genjax.metrics.protocol import Protocol, Record
 from genjax.metrics.sharpness import radial_spectrum
 from genjax.report import charts, html
@@ -55,17 +56,12 @@ def write(sides: Sequence[Side], rows: Sequence[Row], checkpoint: str, out: str 
 
     Raises:
         UsageError: a run cannot be opened, or `out` not be written.
+        RunFailure: the disk is full; a page that was there is as it was.
     """
     first = next(r for row in rows for r in row.records if r is not None)
     drawn, real = _draw(sides, checkpoint, first)
     target = Path(out)
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page(sides, rows, drawn, real), encoding="utf-8")
-        partial.replace(target)
-    except OSError as e:
-        raise UsageError(f"--out={target}: cannot be written ({e.strerror or e}).") from None
+    write_out(target, page(sides, rows, drawn, real).encode())
     return target
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genjax.errors import UsageError
+from genjax.files import locked
 from genjax.metrics.protocol import Record, from_json
 from genjax.train import record, steps
 from genjax.train.evaluate import merged
@@ -41,9 +42,15 @@ def write_eval(run: str | os.PathLike[str], new: Sequence[Record], session: dict
         run: the folder.
         new: they take the place of old ones measured alike.
         session: when, where and how long: apart from the records, which repeat to the bit.
+
+    Raises:
+        UsageError: the old file is damaged, or of another genjax.
+        RunFailure: it cannot be written; the old file is as it was.
     """
-    records = merged(read_eval(run), list(new))
-    write_json(Path(run) / EVAL, {"format": FORMAT, "records": [r.to_json() for r in records], "session": session})
+    path = Path(run) / EVAL
+    with locked(path):
+        records = merged(read_eval(run), list(new))
+        write_json(path, {"format": FORMAT, "records": [r.to_json() for r in records], "session": session})
     return records
 
 

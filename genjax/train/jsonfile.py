@@ -4,17 +4,15 @@ Numbers that JSON has no word for are the strings "NaN", "Infinity" and "-Infini
 JavaScript's `Number` both read.
 """
 
-import contextlib
-import errno
 import json
 import math
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genjax.errors import RunFailure, UsageError
+from genjax.errors import UsageError
+from genjax.files import write_atomically
 
 
 def to_json(value: Any) -> Any:
@@ -49,36 +47,6 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         RunFailure: the disk is full or fails; the old file is as it was.
     """
     write_atomically(path, (json.dumps(to_json(value), indent=2, allow_nan=False) + "\n").encode())
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Replace a file's content whole or not at all; see `write_json`."""
-    path = Path(path)
-    tmp = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        with tmp.open("wb") as f:
-            f.write(content)
-            f.flush()
-            os.fsync(f.fileno())
-        tmp.replace(path)
-        fd = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as e:
-        raise failed_write(path, len(content), e) from e
-    finally:
-        with contextlib.suppress(OSError):
-            tmp.unlink(missing_ok=True)
-
-
-def failed_write(path: Path, n_bytes: int, e: OSError) -> RunFailure:
-    """The failure to raise where writing `path` met `e`: names the path, and room needed and free on a full disk."""
-    if e.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent).free / 1e6
-        return RunFailure(f"no space left for {path}: needs {n_bytes / 1e6:.3f} MB, {free:.3f} MB free.")
-    return RunFailure(f"writing {path} failed: {e.strerror or e}.")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from genjax.errors import RunFailure
-from genjax.train.jsonfile import failed_write, to_json, write_atomically
+from genjax.files import failed_write, write_atomically
+from genjax.train.jsonfile import to_json
 
 NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """What `to_json` writes for numbers that JSON has no word for."""
@@ -65,9 +66,9 @@ class MetricsLog:
             raise failed_write(self.path, 0, e) from e
 
     def amend(self, row: Mapping[str, Any]) -> None:
-        """Put `row` in the place of the last one, which is of the same step."""
-        self.truncate_to(lambda step: step < row["step"])
-        self.append(row)
+        """Put `row` in the place of the last one, which is of the same step; who reads finds the one or the other."""
+        kept = [line for line, old in _lines(self.path) if old["step"] < row["step"]]
+        self._replace([*kept, (json.dumps(to_json(row), allow_nan=False) + "\n").encode()])
 
     def truncate_to(self, keep: Callable[[int], bool]) -> None:
         """Keep the rows whose step satisfies `keep`, byte for byte: what was logged after the restored step goes.
@@ -77,9 +78,12 @@ class MetricsLog:
         rows = list(_lines(self.path))
         kept = [line for line, row in rows if keep(row["step"])]
         if len(kept) < len(rows):
-            write_atomically(self.path, b"".join(kept))
-            os.close(self._fd)
-            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
+            self._replace(kept)
+
+    def _replace(self, lines: Sequence[bytes]) -> None:
+        write_atomically(self.path, b"".join(lines))
+        os.close(self._fd)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
 
     def close(self) -> None:
         """Close the file. Safe to repeat."""

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax import rng, viz
+from genjax.files import failed_write, write_atomically
 from genjax.train.experiment import Experiment
-from genjax.train.jsonfile import failed_write, write_atomically
 from genjax.train.loop import Progress
 from genjax.train.mesh import Layout
 from genjax.train.population import Population, Roots, population

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from genjax import files
+
 PAD = 1
 """Pixels between the images of `grid`; `tiles` relies on it."""
 
@@ -98,9 +100,12 @@ def decode(path: str | os.PathLike) -> UInt8[np.ndarray, "H W C"]:
 
 def save_grid(path: str | os.PathLike, images: Any, ncols: int | None = None) -> None:
     """Writes `grid(images, ncols)` as a PNG file, whole or not at all: beside its place first, then renamed."""
-    target = _path(path)
+    target, png = _path(path), encode(grid(images, ncols)).data
+    if isinstance(target, Path):
+        files.replace(target, png)
+        return
     beside = target.with_name(target.name + ".tmp")
-    beside.write_bytes(encode(grid(images, ncols)).data)
+    beside.write_bytes(png)
     beside.replace(target)
 
 

@@ -1,0 +1,187 @@
+"""Writes files whole or not at all, and lets several processes change one file in turn. Standard library only.
+
+A file that is read, changed and written back is changed within `locked`, and read there: else of two processes the
+second writes over what the first has added.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+from genjax.errors import RunFailure, UsageError
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What a full disk answers."""
+FAILING = NO_ROOM | {errno.EIO, errno.EFBIG}
+"""What a disk answers that is at fault itself; any other answer is about the path."""
+LOCK_SECONDS = 60.0
+"""So long a process waits for another one that changes the same file."""
+_COUNT = count()
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_PREFIX = ".genjax-tmp-"
+_CLEARED: set[Path] = set()
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path` at the end, whole or not at all, durably.
+
+    Temporary file, fsync, rename, fsync of the folder. What killed processes left of such writes there is cleared.
+
+    Raises:
+        OSError: the old file is as it was, and nothing else is left.
+    """
+    path = Path(path)
+    _clear(path.parent)
+    # The name says whose it is, and is short: a file's own name may fill what a file system allows.
+    tmp = path.parent / f"{_PREFIX}{_HOST}-{os.getpid()}-{next(_COUNT)}"
+    try:
+        with tmp.open("wb") as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        tmp.replace(path)
+        fsync_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
+
+
+def replace(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace a file's content; see `replacing`.
+
+    Raises:
+        OSError: the old file is as it was, and nothing else is left.
+    """
+    with replacing(path) as f:
+        f.write(content)
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """`replace` for what a run writes of its own.
+
+    Raises:
+        RunFailure: the disk is full or fails; the old file is as it was.
+    """
+    try:
+        replace(path, content)
+    except OSError as e:
+        raise failed_write(Path(path), len(content), e) from e
+
+
+def write_out(path: str | os.PathLike[str], content: bytes, flag: str = "--out") -> None:
+    """`replace` for a file that somebody asked for by `flag`; its folder is made where there is none.
+
+    Raises:
+        UsageError: there can be no such file.
+        RunFailure: the disk is full or fails.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        replace(path, content)
+    except OSError as e:
+        if e.errno in FAILING:
+            raise failed_write(Path(path), len(content), e) from e
+        raise UsageError(f"{flag}={os.fspath(path)}: cannot be written ({e.strerror or e}).") from None
+
+
+def failed_write(path: Path, n_bytes: int, e: OSError) -> RunFailure:
+    """The failure to raise where writing `path` met `e`: names the path, and room needed and free on a full disk."""
+    if e.errno in NO_ROOM:
+        there = next((p for p in (path.parent, *path.parent.parents) if p.exists()), Path("/"))
+        free = shutil.disk_usage(there).free / 1e6
+        return RunFailure(f"no space left for {path}: needs {n_bytes / 1e6:.3f} MB, {free:.3f} MB free.")
+    return RunFailure(f"writing {path} failed: {e.strerror or e}.")
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds the lock of a file: of all processes that change it within, one at a time is there.
+
+    The lock is the kernel's on a file beside it, which goes with the lock; after a kill an empty one stays, and means
+    nothing.
+
+    Raises:
+        RunFailure: the folder cannot be written, its file system has no locks, or another process holds the lock for
+            longer than a minute.
+    """
+    import fcntl  # not on Windows, where genjax still imports
+
+    path = Path(path)
+    beside = path.parent / f".{path.name[:200]}.lock"
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fd = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as e:
+            raise failed_write(path, 0, e) from e
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(fd, beside):
+                break
+        except BlockingIOError:
+            if time.monotonic() > end:
+                os.close(fd)
+                raise RunFailure(f"{path} is being changed by another process for a minute. Try again later.") from None
+        except OSError as e:
+            os.close(fd)
+            raise RunFailure(
+                f"{path} cannot be changed safely: its file system has no locks ({e.strerror}). "
+                "Work on a copy that is on a local disk."
+            ) from e
+        os.close(fd)
+        time.sleep(0.01)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()  # while it is held: who waits for it then finds that it is gone, and makes a new one
+        os.close(fd)
+
+
+def fsync_folder(path: Path) -> None:
+    """Flush a folder's names to its disk."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _is(fd: int, path: Path) -> bool:
+    """Whether an open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _clear(folder: Path) -> None:
+    """Remove temporary files of processes of this machine that are no more; looked for once by each process."""
+    if folder in _CLEARED:
+        return
+    _CLEARED.add(folder)
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            host, _, rest = entry.name.removeprefix(_PREFIX).partition("-")
+            pid = rest.partition("-")[0]
+            if entry.name.startswith(_PREFIX) and host == _HOST and pid.isdecimal() and not _alive(int(pid)):
+                os.unlink(entry.path)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
