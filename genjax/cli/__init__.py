@@ -23,20 +23,20 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command("train", "[--data digits|fashion_mini]", "train a VAE and a GAN on real images, write a report"),
-    "train": Command("train", "EXPERIMENT [--FIELD VALUE ...]", "train a recipe, or continue its run"),
-    "sample": Command("sample", "RUN --n N --out F.png|F.npz", "draw images from a trained run"),
+    "demo": Command("train", "[--data digits|fashion_mini]", "train a VAE and a GAN on real images, and show both"),
+    "train": Command("train", "EXPERIMENT [--FIELD VALUE ...]", "train a recipe, or continue a run of it"),
+    "sample": Command("sample", "RUN --out F.png|F.npz|FOLDER/", "draw images from a trained run"),
     "score": Command("score", "RUN IMAGES --out F.csv|F.json", "what a trained run says about given images"),
-    "eval": Command("measure", "RUN [--metrics M,...] [--n N]", "measure a run: numbers with protocol and interval"),
-    "compare": Command("compare", "RUN RUN [...]", "runs measured alike, as a table and one self-contained page"),
-    "report": Command("use", "RUN [RUN ...]", "one self-contained HTML page of a run or a comparison"),
+    "eval": Command("measure", "RUN [--metrics M,...] [--n N]", "measure a run: numbers with intervals and protocol"),
+    "compare": Command("compare", "RUN [RUN ...]", "measured runs side by side, as a table and as a page"),
+    "report": Command("use", "RUN [RUN ...]", "one HTML page about a run, or several side by side"),
     "digest": Command("use", "RUN", "SHA-256 of a run's last state: equal digests, equal runs"),
-    "extract": Command("use", "RUN --member I --out DIR", "one member of a run of several as a run of its own"),
+    "extract": Command("use", "RUN --member I --out FOLDER", "make one member of a run of several a run of its own"),
     "plan": Command("plan", "EXPERIMENT [--device D] [--mesh M]", "what a step costs on devices you may not have"),
-    "results": Command("results", "[--write]", "the README's tables of results, held to the committed records"),
-    "features": Command("features", "[import FILE]", "the feature nets of distances; FID's weights from a file"),
-    "list": Command("show", "", "the shipped recipes"),
-    "doctor": Command("show", "[--data-dir DIR]", "devices, versions, data, disk, and what is missing"),
+    "results": Command("results", "[--write]", "the README's tables of results, checked against the committed records"),
+    "features": Command("features", "[import FILE]", "the feature nets that distances are measured with"),
+    "list": Command("show", "", "the recipes that ship with genjax"),
+    "doctor": Command("show", "[--data-dir FOLDER]", "devices, versions, data sets, disk, and what is missing"),
 }
 
 FUNCTIONS = {"list": "list_recipes", "eval": "evaluate"}
@@ -67,6 +67,8 @@ def run(argv: list[str]) -> int:
     Raises:
         UsageError: there is no such command; the nearest are offered.
     """
+    if argv[:1] == ["help"] and len(argv) > 1:
+        argv = [*argv[1:], "--help"]
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
@@ -89,18 +91,22 @@ def say(message: object, code: int) -> int:
 
 
 def help_text() -> str:
-    """What `genjax --help` prints."""
-    rows = [(f"{name} {c.usage}".strip(), c.what) for name, c in COMMANDS.items()]
-    width = max(len(left) for left, _ in rows) + 2
-    lines = [f"  {left:{width}}{what}" for left, what in rows]
+    """What `genjax --help` prints; on a wide terminal with what each command takes."""
+    from genjax.cli import help
+
+    wide = help.width() >= 110
+    lines = [(f"{name} {c.usage}".strip() if wide else name, c.what) for name, c in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: genjax COMMAND [...]      genjax COMMAND --help",
+            "usage: genjax COMMAND [...]",
             "",
-            "Variational autoencoders and generative adversarial networks in JAX and Flax.",
+            help.kept("Variational autoencoders and generative adversarial networks in JAX and Flax."),
             "",
-            *lines,
+            help.rows(lines, 44 if wide else 13),
             "",
-            "EXPERIMENT is a recipe's name (`genjax list`) or the path of one. RUN is a run's folder.",
+            help.kept(
+                "`genjax COMMAND --help` says what a command takes. "
+                "EXPERIMENT is a recipe's name (`genjax list`) or the path of one. RUN is a run's folder."
+            ),
         ]
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genjax.cli import help
 from genjax.cli.flags import flag, parse
 from genjax.errors import UsageError
 
@@ -19,8 +20,9 @@ class Import:
 def features(argv: Sequence[str]) -> None:
     """`genjax features`, or `genjax features import FILE [--allow-unknown]`."""
     if argv and argv[0] in ("-h", "--help"):
-        print("usage: genjax features                list the feature nets\n"
-              "       genjax features import FILE    convert FID's weights; --help says more")  # fmt: skip
+        print("usage: genjax features\n       genjax features import FILE\n")
+        print(help.kept("Distances between sets of images are measured in what a feature net makes of them. Without "
+                        "more words: the nets that are here. With `import FILE`: convert FID's weights."))  # fmt: skip
     elif not argv:
         print("\n".join(lines()))
     elif argv[0] == "import":

@@ -1,7 +1,7 @@
 """From dataclasses to flags and back. The only module that imports tyro.
 
-A command is a frozen dataclass whose fields carry their help in `metadata["help"]` or in a comment on their line.
 Several dataclasses share one flat namespace: `genjax train` parses a recipe's `Config` and `train.Options` together.
+What a person can get wrong is found here, before tyro builds the values.
 """
 
 import contextlib
@@ -9,165 +9,152 @@ import dataclasses
 import inspect
 import io
 import re
-import typing
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from genjax.cli import fields, help
+from genjax.cli.fields import Flag, dashed
+from genjax.cli.fields import flag as flag
 from genjax.errors import UsageError
 from genjax.recipes import nearest
 
 T = TypeVar("T")
 
 
-class Flag(NamedTuple):
-    """A field as the command line sees it."""
-
-    name: str
-    type: Any
-    field: Any
-    comment: str = ""
-
-    @property
-    def positional(self) -> bool:
-        return bool(self.field.metadata.get("positional"))
-
-    @property
-    def required(self) -> bool:
-        return self.field.default is dataclasses.MISSING and self.field.default_factory is dataclasses.MISSING
-
-    @property
-    def shown(self) -> str:
-        return self.name.upper() if self.positional else f"--{_dashed(self.name)}"
-
-
-def flag(default: Any = dataclasses.MISSING, *, help: str, positional: bool = False) -> Any:
-    """A field of a command, required where it has no default."""
-    return dataclasses.field(default=default, metadata={"help": help, "positional": positional})
-
-
 def parse(command: type[T], argv: Sequence[str], prog: str) -> T:
     """The flags of one dataclass.
 
     Raises:
-        UsageError: a flag is unknown, lacks its value, or is ill-typed.
+        UsageError: a flag is unknown, lacks its value, is ill-typed or out of bounds; or a required one is missing.
         SystemExit: with 0, after `--help` was printed.
     """
     return parse_all([command], argv, prog, command.__doc__ or "")[0]
 
 
-def parse_all(commands: Sequence[type], argv: Sequence[str], prog: str, doc: str) -> list[Any]:
+def parse_all(
+    commands: Sequence[type], argv: Sequence[str], prog: str, doc: str, titles: Sequence[str] = ()
+) -> list[Any]:
     """The flags of several dataclasses in one flat namespace; an instance of each, in order.
 
+    Args:
+        commands: the dataclasses.
+        argv: what the person has typed after `prog`.
+        prog: the command: `genjax train vae_digits`.
+        doc: what help says of it, line by line.
+        titles: headings of the dataclasses' flags in the help.
+
     Raises:
-        UsageError: as `parse`.
+        UsageError, SystemExit: as `parse`.
         TypeError: two dataclasses have a field of one name.
     """
-    fields: dict[str, Flag] = {}
-    owner: dict[str, type] = {}
-    for command in commands:
-        comments = _comments(command)
-        hints = typing.get_type_hints(command)
-        for f in dataclasses.fields(command):
-            if not f.init:
-                continue
-            if f.name in owner:
-                raise TypeError(f"{command.__name__}.{f.name} is a field of {owner[f.name].__name__} too: rename one.")
-            owner[f.name] = command
-            fields[f.name] = Flag(f.name, hints[f.name], f, comments.get(f.name, ""))
-    argv = _normalise(argv, fields, prog)
-    values = _tyro(fields, argv, prog, doc)
-    return [c(**{n: getattr(values, n) for n, o in owner.items() if o is c}) for c in commands]
+    flags = fields.fields_of(commands)
+    if any(word in ("-h", "--help") for word in argv):
+        print(help.text(prog, inspect.cleandoc(doc), list(flags.values()), titles))
+        raise SystemExit(0)
+    values = _tyro(flags, _checked(argv, flags, prog), prog)
+    fields.check(list(flags.values()), values)
+    return [c(**{f.name: getattr(values, f.name) for f in flags.values() if f.group == i})
+            for i, c in enumerate(commands)]  # fmt: skip
 
 
-def _normalise(argv: Sequence[str], fields: dict[str, Flag], prog: str) -> list[str]:
-    """`--z_dim` as `--z-dim`, `--flag True` as `--flag`; an unknown flag is refused with the nearest known."""
-    known = {_dashed(f.name): f.type for f in fields.values() if not f.positional}
-    switches = {n for n, hint in known.items() if hint is bool}
+def _checked(argv: Sequence[str], flags: dict[str, Flag], prog: str) -> list[str]:
+    """`argv` as tyro takes it without a question: `--z_dim 3` as `--z-dim=3`, `--flag True` as `--flag`.
+
+    Raises:
+        UsageError: one sentence on the first thing that is wrong.
+    """
+    known = {dashed(f.name): f for f in flags.values() if not f.positional}
+    see = f"`{prog} --help` lists the flags."
     out: list[str] = []
+    free: list[str] = []
+    given: set[str] = set()
     rest = list(argv)
     while rest:
         token = rest.pop(0)
-        if not re.match(r"--[A-Za-z]", token) or token == "--help":
-            out.append(token)
+        if token == "--":
+            free, rest = [*free, *rest], []
+            continue
+        if not re.match(r"--[A-Za-z]", token):
+            if re.match(r"-[A-Za-z]", token):
+                raise UsageError(f"{token}: there is no such flag; flags begin with two dashes. {see}")
+            free.append(token)
             continue
         name, eq, value = token.partition("=")
-        name = _dashed(name[2:])
-        positive = name.removeprefix("no-") if name not in known else name
-        if positive not in known or (positive != name and positive not in switches):
-            near = nearest(f"--{name}", [f"--{n}" for n in known])
-            raise UsageError(f"--{name}: there is no such flag.{near} `{prog} --help` lists them.")
-        if name in switches and (eq or (rest and rest[0].lower() in ("true", "false"))):
-            value = value if eq else rest.pop(0)
-            if value.lower() not in ("true", "false"):
-                raise UsageError(f"--{name}={value}: a switch takes True or False, or no value at all.")
-            out.append(f"--{name}" if value.lower() == "true" else f"--no-{name}")
+        name = dashed(name[2:])
+        f = known.get(name)
+        if f is None:
+            opposite = known.get(name.removeprefix("no-"))
+            if not name.startswith("no-") or opposite is None or opposite.kind is not bool or eq:
+                near = nearest(f"--{name}", [f"--{n}" for n in known])
+                raise UsageError(f"--{name}: there is no such flag.{near} `{prog} --help` lists them.")
+            out.append(f"--{name}")
+        elif f.kind is bool:
+            if eq or (rest and rest[0].lower() in ("true", "false")):
+                value = value if eq else rest.pop(0)
+                if value.lower() not in ("true", "false"):
+                    raise UsageError(f"--{name}={value}: a switch takes True or False, or no value at all.")
+            out.append(f"--no-{name}" if value.lower() == "false" else f"--{name}")
+        elif f.several:
+            many = [value] if eq else []
+            while not eq and rest and not re.match(r"--[A-Za-z]", rest[0]):
+                many.append(rest.pop(0))
+            out += [f"--{name}", *many]
         else:
-            out.append(f"--{name}{eq}{value}")
-    return out
+            if not eq:
+                if not rest or re.match(r"--[A-Za-z]", rest[0]):
+                    raise UsageError(f"--{name}: its value is missing. {see}")
+                value = rest.pop(0)
+            _check_type(f, value, see)
+            out.append(f"--{name}={value}")
+        given.add(name.removeprefix("no-") if f is None else name)
+    places = [f for f in flags.values() if f.positional]
+    if len(free) > len(places) and not any(f.several for f in places):
+        extra = free[len(places) :]
+        raise UsageError(f"{' '.join(extra)}: there is no place for {'this' if len(extra) == 1 else 'these'}. {see}")
+    missing = [f for f in places[len(free) :] if not f.several]
+    missing += [f for f in known.values() if f.required and dashed(f.name) not in given]
+    if missing:
+        raise UsageError(f"missing: {', '.join(f.shown for f in missing)}. {see}")
+    return [*out, *(["--", *free] if free else [])]
 
 
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _help(f: Flag) -> str:
-    """A field's help, then its bounds."""
-    meta = f.field.metadata
-    allowed = [f"{_BOUNDS.get(name, name)} {limit:g}" for name, limit in meta.get("bounds", {}).items()]
-    allowed += [f"one of {', '.join(map(str, meta['choices']))}"] if meta.get("choices") else []
-    return ", ".join(x for x in (meta.get("help") or f.comment, *allowed) if x)
-
-
-_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-
-
-def _comments(command: type) -> dict[str, str]:
-    """The comments on the lines of a dataclass's fields, which are their help."""
+def _check_type(f: Flag, value: str, see: str) -> None:
+    """Refuse text that is no value of the flag's type."""
+    if f.choices and value not in map(str, f.choices) and f.type not in (str, str | None):
+        raise UsageError(f"{f.shown}={value}: must be one of {', '.join(map(str, f.choices))}. {see}")
+    if f.kind not in (int, float) or (value == "None" and f.type is not f.kind):
+        return
     try:
-        lines = inspect.getsource(command).splitlines()
-    except (OSError, TypeError):
-        return {}
-    found = (re.match(r"\s+(\w+)\s*:[^#]*#\s*(.+)$", line) for line in lines)
-    return {m[1]: m[2].strip() for m in found if m and not m[2].startswith("noqa")}
+        f.kind(value)
+    except ValueError:
+        raise UsageError(f"{f.shown}={value}: it takes {_KINDS[f.kind]}. {see}") from None
 
 
-def _tyro(fields: dict[str, Flag], argv: list[str], prog: str, doc: str) -> Any:
-    """One flat dataclass through tyro, whose boxes of advice become one sentence."""
+_KINDS = {int: "a whole number", float: "a number"}
+
+
+def _tyro(flags: dict[str, Flag], argv: list[str], prog: str) -> Any:
+    """One flat dataclass through tyro, whose box of complaints becomes one sentence."""
     import tyro
 
     made = []
-    for f in sorted(fields.values(), key=lambda f: f.required, reverse=True):
+    for f in sorted(flags.values(), key=lambda f: f.required, reverse=True):
         kind = tyro.conf.Positional[f.type] if f.positional else f.type
         kept = dataclasses.field(default=f.field.default, default_factory=f.field.default_factory)
-        made.append((f.name, Annotated[kind, tyro.conf.arg(help=_help(f))], kept))
+        made.append((f.name, Annotated[kind, tyro.conf.arg(help="")], kept))
     flat = dataclasses.make_dataclass("Flags", made, frozen=True)
-    flat.__doc__ = doc
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaints):
             return tyro.cli(flat, args=argv, prog=prog)
-    except SystemExit as e:
-        if e.code in (0, None):
-            raise
-    raise UsageError(_sentence(complaints.getvalue(), fields, prog))
+    except SystemExit:
+        raise UsageError(f"{_sentence(complaints.getvalue())}. `{prog} --help` lists the flags.") from None
 
 
-def _sentence(box: str, fields: dict[str, Flag], prog: str) -> str:
-    """What tyro complains about, without its frame, flag help and advice."""
+def _sentence(box: str) -> str:
+    """What tyro complains about, without its frame and advice; of types that are not checked here."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
     framed = [line.strip("│ ") for line in lines if line.startswith("│")]
     lines = framed or [line.strip() for line in lines[2:]]  # without UTF-8: a title and a rule, no frame
     rule = next((i for i, line in enumerate(lines) if re.fullmatch(r"[─-]{4,}", line)), len(lines))
-    head = " ".join(filter(None, lines[:rule]))
-    ill_typed = re.match(r"Error parsing (--\S+): (.*)", head)
-    if ill_typed:
-        head = f"{ill_typed[1]}: {ill_typed[2]}"
-        kind = next((f.type for f in fields.values() if f.shown == ill_typed[1]), None)
-        if kind in _KINDS:
-            head += f"; it takes {_KINDS[kind]}"
-    elif head.startswith("Missing from"):
-        head = "missing: " + ", ".join(f.shown for f in fields.values() if f.required)
-    return f"{head.rstrip('.')}. `{prog} --help` lists the flags."
-
-
-_KINDS = {int: "a whole number", float: "a number", str: "text", bool: "True or False"}
+    return " ".join(filter(None, lines[:rule])).replace("Error parsing ", "").rstrip(".")

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from genjax import recipes
+from genjax.cli import help
 from genjax.cli.flags import flag, parse_all
 from genjax.cli.show import table
 from genjax.errors import UsageError
@@ -41,14 +42,17 @@ def plan(argv: Sequence[str]) -> None:
     """`genjax plan EXPERIMENT [--FIELD VALUE ...]`: flags are the recipe's `Config` and `PlanFlags`, flat."""
     if not argv or argv[0].startswith("-"):
         if argv and argv[0] in ("-h", "--help"):
-            print("usage: genjax plan EXPERIMENT [--FIELD VALUE ...] [--device h100] [--mesh data=8,fsdp=4]")
-            print(f"\nEXPERIMENT is a path, or one of: {', '.join(recipes.names())}.")
-            print("`genjax plan EXPERIMENT --help` lists its flags.")
+            print("usage: genjax plan EXPERIMENT [--FIELD VALUE ...] [--device h100] [--mesh data=8,fsdp=4]\n")
+            print(help.kept("What a training step of a recipe costs on devices that need not be here: operations, "
+                            "memory, communication, time. Nothing is trained.") + "\n")  # fmt: skip
+            print(help.recipes_text())
+            print("\n`genjax plan EXPERIMENT --help` lists its flags.")
             return
         raise UsageError("plan: name an experiment first: genjax plan EXPERIMENT [--device h100] [--mesh data=8].")
     recipes.find(argv[0])  # an unknown name answers before jax is imported
     recipe = recipes.load(argv[0])
-    cfg, flags = parse_all([recipe.Config, PlanFlags], argv[1:], f"genjax plan {argv[0]}", recipe.__doc__ or "")
+    prog, titles = f"genjax plan {argv[0]}", [f"the recipe's own ({argv[0]})", "the plan"]
+    cfg, flags = parse_all([recipe.Config, PlanFlags], argv[1:], prog, recipe.__doc__ or "", titles)
     made = made_plan(recipe, cfg, flags)
     print(json.dumps(as_json(argv[0], cfg, made)) if flags.json else text(argv[0], made))
 

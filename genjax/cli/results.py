@@ -57,7 +57,10 @@ def results(argv: Sequence[str]) -> None:
     for t in made:
         print("\n".join([f"{t.name}:", *t.lines(), ""]))
     if wrong := [w for t in made for w in disagreements(text, t)]:
-        raise RunFailure("\n".join([f"{readme.name} and the records disagree:", *wrong, "`genjax results --write`."]))
+        hint = "`genjax results --write` writes what the records say."
+        raise RunFailure("\n".join([f"{readme.name} and the records disagree:", *wrong, hint]))
+    if shown := [t.name for t in made if BEGIN.format(t.name) in text]:
+        print(f"{readme.name} agrees with the records: {', '.join(shown)}.")
 
 
 def tables(folder: Path) -> list[Table]:

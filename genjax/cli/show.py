@@ -12,7 +12,6 @@ from pathlib import Path
 from genjax import __version__, recipes
 from genjax.cli.cache import cache_folder
 from genjax.cli.flags import flag, parse
-from genjax.errors import UsageError
 
 VERSIONS = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "tensorflow-datasets",
@@ -21,15 +20,20 @@ VERSIONS = (
 """Distributions whose versions `doctor` prints."""
 
 
+@dataclass(frozen=True)
+class List:
+    """The recipes that ship with genjax, with the first line of each."""
+
+
 def list_recipes(argv: Sequence[str]) -> None:
     """`genjax list`: name and first line of every shipped recipe, read without running any."""
-    _no_flags(argv, "genjax list")
+    parse(List, argv, "genjax list")
     rows = [(name, recipes.docstring(recipes.find(name)).split("\n")[0]) for name in recipes.names()]
     if not rows:
         print(f"There are no recipes in {recipes.folder()}.")
         return
     print(table(rows))
-    print("\ngenjax train NAME          train one;  genjax train NAME --help lists its flags")
+    print("\n`genjax train NAME` trains one; `genjax train NAME --help` shows what it is and lists its flags.")
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -88,8 +92,9 @@ def _devices() -> list[str]:
     except RuntimeError as e:
         return [f"jax finds no device: {str(e).splitlines()[0]}"]
     kinds = sorted({(d.platform, d.device_kind) for d in devices})
-    lines = [f"{sum(d.device_kind == kind for d in devices)} x {kind} ({name})" for name, kind in kinds]
-    lines.append(f"{os.cpu_count()} CPU cores")
+    count = {kind: sum(d.device_kind == kind for d in devices) for _, kind in kinds}
+    lines = [f"{count[kind]} x {kind} ({name})" for name, kind in kinds if name != "cpu"]
+    lines.append(f"{os.cpu_count()} CPU cores" + ("" if lines else ", no accelerator (platform cpu)"))
     if devices[0].platform == "cpu":
         if Path("/dev/nvidia0").exists():
             lines.append("an NVIDIA GPU is in this machine but jax does not use it: pip install -e '.[cuda12]'")
@@ -130,11 +135,3 @@ def _missing() -> list[str]:
     }
     lines = [f"{name}, for {why}" for name, why in wanted.items() if importlib.util.find_spec(name) is None]
     return lines + [f"{name}, which genjax needs; pip install -e ." for name in VERSIONS if _version(name) is None]
-
-
-def _no_flags(argv: Sequence[str], prog: str) -> None:
-    if argv and argv[0] in ("-h", "--help"):
-        print(f"usage: {prog}")
-        raise SystemExit(0)
-    if argv:
-        raise UsageError(f"{' '.join(argv)}: `{prog}` takes no arguments.")

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from genjax import memory, recipes
-from genjax.cli import cache
+from genjax.cli import cache, help
 from genjax.cli.flags import flag, parse, parse_all
 from genjax.errors import UsageError
 
@@ -42,8 +42,11 @@ def train(argv: Sequence[str]) -> int:
 
     recipe = recipes.load(argv[0])
     prog = f"genjax train {argv[0]}"
-    flags = [Several, recipe.Config, Options]
-    several, cfg, options = parse_all(flags, _one_sweep(argv[1:]), prog, recipe.__doc__ or "")
+    flags, titles = (
+        [recipe.Config, Several, Options],
+        [f"the recipe's own ({argv[0]})", "several runs at once", "the run"],
+    )
+    cfg, several, options = parse_all(flags, _one_sweep(argv[1:]), prog, recipe.__doc__ or "", titles)
     members = members_of(cfg, several.seeds, several.sweep)
     with distributed.session(options.coordinator, options.num_processes, options.process_id):
         mesh.use_cores(options.mesh)
@@ -106,13 +109,19 @@ def demo(argv: Sequence[str]) -> int:
 
 
 def _help() -> str:
-    return "\n".join(
+    return "\n\n".join(
         [
-            "usage: genjax train EXPERIMENT [--FIELD VALUE ...] [--run-dir DIR]",
-            "",
-            "EXPERIMENT is a path, or one of: " + ", ".join(recipes.names()) + ".",
-            "`genjax train EXPERIMENT --help` lists its flags.",
-            "On the folder of an unfinished run of the same config it continues that run.",
-            "--seeds N and --sweep FIELD=VALUE,VALUE train several members as one program, in one folder.",
+            "usage: genjax train EXPERIMENT [--FIELD VALUE ...] [--run-dir FOLDER]",
+            help.kept("Train a recipe: one that ships with genjax, or a file of your own (./my_vae.py)."),
+            help.recipes_text(),
+            help.kept(
+                "`genjax train EXPERIMENT --help` shows what a recipe is and lists its flags with their defaults. "
+                "Without --run-dir the run gets a new folder under runs/. On the folder of an unfinished run of the "
+                "same configuration, training goes on where it stopped."
+            ),
+            help.kept(
+                "--seeds N trains N seeds, --sweep FIELD=VALUE,VALUE one run for each value, all as one program "
+                "and in one folder."
+            ),
         ]
     )
