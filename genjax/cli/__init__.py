@@ -1,16 +1,23 @@
 """The command line: which command runs, and how its failures become exit codes. Imports neither jax nor tyro.
 
-Exit codes: 0 done; 2 bad usage, configuration or input; 1 a failure of the run itself; 130 and 143 after Ctrl-C and
-SIGTERM. Anything unexpected keeps its traceback, because it is a bug.
+Exit codes: 0 done; 2 bad usage, configuration or input; 1 a failure of the run itself; 128 + n where signal n stopped
+a training run, which was saved (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP). Anything unexpected keeps its traceback, because
+it is a bug.
+
+What is said never decides a run (`genjax.channels`): where standard output or error is closed, full or has lost its
+reader, a command goes on. A command whose product is files (`train`, `sample`, `score`, `eval`, `compare`, `report`,
+`extract`, `demo`) ends with 0 when they are complete. One whose product is what it prints (`list`, `digest`, `results`,
+`plan`, `doctor`, `features`, and every `--help`) ends with 0 only when all of it was written: with 141, quietly, where
+the reader had left (`| head`), as a command that SIGPIPE ends; else with 1 and a line on standard error.
 """
 
+import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from genjax import __version__, recipes
+from genjax import __version__, channels, recipes
 from genjax.errors import RunFailure, UsageError
 
 
@@ -42,23 +49,49 @@ COMMANDS = {
 FUNCTIONS = {"list": "list_recipes", "eval": "evaluate"}
 """Functions of commands whose names Python has given away."""
 
+PRINTING = ("digest", "plan", "results", "features", "list", "doctor")
+"""Commands whose product is what they print, not files."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    with channels.never_failing() as faults:
+        try:
+            code = answer(argv)
+        except SystemExit as e:  # after a --help
+            if faults.stdout is None:
+                raise
+            code = e.code if isinstance(e.code, int) else 0
+        channels.flush()
+        if faults.stdout is None or code:
+            return code
+        return unsaid(faults.stdout, prints(argv))
+
+
+def answer(argv: list[str]) -> int:
+    """The exit code of one command, its failures told in a few lines."""
     try:
-        code = run(argv)
-        sys.stdout.flush()
-        return code
+        return run(argv)
     except UsageError as e:
         return say(e, 2)
     except RunFailure as e:
         return say(e, 1)
     except KeyboardInterrupt:
         return say("interrupted.", 130)
-    except BrokenPipeError:  # `genjax list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def prints(argv: Sequence[str]) -> bool:
+    """Whether what a command prints is its product."""
+    return not argv or argv[0] not in COMMANDS or argv[0] in PRINTING or "-h" in argv or "--help" in argv
+
+
+def unsaid(fault: OSError, product: bool) -> int:
+    """The exit code where a command came to its end, but not all that it printed could be written."""
+    if fault.errno == errno.EPIPE:  # `genjax list | head`
+        return 141 if product else 0
+    lost = "not all was printed" if product else "the work is complete, only what was to be printed is lost"
+    return say(f"standard output cannot be written ({fault.strerror}): {lost}.", int(product))
 
 
 def run(argv: list[str]) -> int:
@@ -85,8 +118,8 @@ def run(argv: list[str]) -> int:
 
 def say(message: object, code: int) -> int:
     """Print an error in a few lines on stderr; gives `code` back."""
-    sys.stdout.flush()
-    print(f"genjax: {message}", file=sys.stderr)
+    channels.flush()
+    channels.say(f"genjax: {message}")
     return code
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genjax import figures
+from genjax import channels, figures
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse
 from genjax.cli.show import table
@@ -64,7 +64,7 @@ def evaluate(argv: Sequence[str]) -> None:
 
     def told(name: str, took: float) -> None:
         seconds[name] = round(seconds.get(name, 0.0) + took, 3)
-        print(f"{name}: {took:.1f} s", file=sys.stderr, flush=True)
+        channels.say(f"{name}: {took:.1f} s")
 
     records: list[Any] = []
     with warnings.catch_warnings(record=True) as caught:
@@ -79,7 +79,7 @@ def evaluate(argv: Sequence[str]) -> None:
                 run = train.open_run(args.run, best[0], args.member)
                 records += measure(run, real, space, request, "best", best[1], told)
     for text in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
-        print(f"genjax: {text}", file=sys.stderr)
+        channels.say(f"genjax: {text}")
     here = record.manifest([*sys.argv[:1], *argv])
     device = {k: here[k] for k in ("device_kind", "cpu_count", "jax", "jaxlib", "numpy", "python")}
     session = {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": seconds, **device}

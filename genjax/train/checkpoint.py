@@ -19,9 +19,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
+from genjax.channels import say
 from genjax.errors import RunFailure, UsageError
 from genjax.train import distributed, seal, steps
-from genjax.train.exit_guard import EXIT_STARTS_NO_THREAD, IN_FLIGHT, say
+from genjax.train.exit_guard import EXIT_STARTS_NO_THREAD, IN_FLIGHT
 from genjax.train.leaves import check, describe, digest, is_placed, named_leaves, placed, tree_digest
 from genjax.train.quiet import Quiet
 from genjax.train.shelf import Shelf

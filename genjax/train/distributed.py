@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import re
-import sys
 import threading
 import time
 import traceback
@@ -21,8 +20,8 @@ from typing import Any
 
 import jax
 
+from genjax.channels import flush, say
 from genjax.errors import RunFailure, UsageError
-from genjax.train.exit_guard import say
 
 BEAT_SECONDS = 2.0
 """A guard's interval."""
@@ -235,7 +234,7 @@ class _Guard:
             say(f"genjax: process {self._group.rank}: {_line(e)}")
             time.sleep(DEAD_SECONDS + 4 * BEAT_SECONDS)
         if not isinstance(e, UsageError | RunFailure | KeyboardInterrupt):
-            traceback.print_exception(e)  # unexpected: a bug
+            say("".join(traceback.format_exception(e)).rstrip())  # unexpected: a bug
         code = 2 if isinstance(e, UsageError) else 130 if isinstance(e, KeyboardInterrupt) else 1
         self._end(str(e) or type(e).__name__, code)
 
@@ -292,5 +291,5 @@ def _line(e: BaseException) -> str:
 
 def _exit(code: int) -> None:
     """End now: other threads may be waiting, without end, for a process that will not come."""
-    sys.stdout.flush()
+    flush()
     os._exit(code)

@@ -6,6 +6,7 @@ import sys
 import threading
 from typing import Protocol
 
+from genjax.channels import flush, say
 from genjax.errors import RunFailure
 
 
@@ -21,11 +22,6 @@ IN_FLIGHT: set[Closable] = set()
 """Objects whose `close` must be called before the process may end with exit code 0."""
 
 
-def say(message: str) -> None:
-    """Print a line to standard error."""
-    print(message, file=sys.stderr, flush=True)
-
-
 def finish_all() -> None:
     """Close everything in flight. A failure is printed and ends the process with exit code 1."""
     failed = False
@@ -36,7 +32,7 @@ def finish_all() -> None:
             say(f"genjax: {e}")
             failed = True
     if failed:
-        sys.stdout.flush()
+        flush()
         os._exit(1)  # too late for an exception to be an exit code
 
 

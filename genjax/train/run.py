@@ -12,6 +12,7 @@ from typing import Any, Literal
 import jax
 
 from genjax import data, recipes
+from genjax.channels import say
 from genjax.errors import RunFailure, UsageError
 from genjax.train import distributed, mesh, record
 from genjax.train.checkpoint import Checkpoints
@@ -19,7 +20,6 @@ from genjax.train.config import Options, kinds
 from genjax.train.dataset import dataset_of
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
-from genjax.train.exit_guard import say
 from genjax.train.experiment import Experiment
 from genjax.train.health import Journal, Monitor, replayer
 from genjax.train.loop import Every, Progress, fit
