@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.errors import UsageError
+from genjax.train.state import refuse_used
 
 SHOWN = 5
 """Mismatching leaves that a message names before it counts the rest."""
@@ -21,12 +22,14 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     no leaves. `jax.ShapeDtypeStruct` counts as a leaf.
 
     Raises:
+        UsageError: the tree was donated to training (`state.refuse_used`).
         ValueError: two leaves have one name (a "/" in a key of the tree).
 
     Example:
         >>> list(named_leaves({"b": [1, 2], "a": {"w": 3.0}}))
         ['a/w', 'b/0', 'b/1']
     """
+    refuse_used(tree)
     paths = jax.tree_util.tree_leaves_with_path(tree)
     pairs = [(jax.tree_util.keystr(p, simple=True, separator="/"), x) for p, x in paths]
     named = dict(pairs)

@@ -1,6 +1,8 @@
 """The training loop: chunks of steps as one compiled program."""
 
+import contextlib
 import math
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,12 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from genjax.channels import say
 from genjax.train.chunk import advance
 from genjax.train.mesh import Layout
 from genjax.train.population import Population, Roots, advance_all
-from genjax.train.state import TrainState
+from genjax.train.signals import Signals
+from genjax.train.state import TrainState, is_used, refuse_used
 from genjax.train.step import Step
-from genjax.train.watch import Watch
+from genjax.train.watch import Diverged, Watch
 from genjax.types import Key
 
 CAPACITY = 1024
@@ -54,6 +58,8 @@ class Fitted(NamedTuple):
     pending: list[Row]
     seconds: float
     failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    interrupted: bool = False
+    """Whether Ctrl-C (the stop button of a notebook) came: a loop of several `fit` asks this to end as well."""
 
 
 def make_chunk(step: Step | Population, source, capacity: int, layout: Layout | None = None, state: Any = None):
@@ -90,9 +96,14 @@ def fit(
 ) -> Fitted:
     """Trains from `state.step` to `steps`.
 
+    Ctrl-C, or the stop button of a notebook, ends the training between two chunks of about a second: what there is by
+    then comes back, and another `fit` from it goes on to the same bits. A second one raises KeyboardInterrupt at once.
+    That exception, and any that a callback raises, has what there was as its attribute `fitted` (in a notebook
+    `sys.last_value.fitted`). Where something else handles SIGINT (a run does), it is left to that.
+
     Args:
         step: from `make_step`; or a `Population`, with `Shares` as its source and `Roots` as its key.
-        state: where to begin; donated: use the one that comes back.
+        state: where to begin; donated, which uses it up: go on with the one that comes back.
         source: gives the batches of a step as a function of (key, step).
         key: the run's root key.
         steps: the step at which to stop; nothing happens where `state` is already there.
@@ -108,57 +119,120 @@ def fit(
         monitor: a `health.Monitor`, which looks at every step's metrics and at states between chunks.
 
     Raises:
+        UsageError: `state` was donated before.
         RunFailure: a loss or a parameter is not finite and no guard skipped it, or a guard skipped `PATIENCE`
             steps in a row. It names the metric or the leaf, and the step. A population goes on without the members
             that failed, until all have.
     """
+    refuse_used(state)
     done = int(state.step)
     capacity = min(CAPACITY, source.capacity or CAPACITY)
     chunk = make_chunk(step, source, capacity, layout, state)
     root = key if layout is None else layout.place(key, layout.everywhere)
     watch = Watch(step, failed)
     log = _Log(watch, log_every, source.batch_size, on_row, list(pending), seconds)
-    flight, per_step, n = None, math.inf, 1
+    interrupts = _interrupts()
+    flights: list[_Flight] = []
+    per_step, n = math.inf, 1
 
-    def land():
-        nonlocal flight, per_step
-        if flight is not None:
-            first, count, buffer, sent = flight
-            flight = None
-            values: dict[str, np.ndarray] = {k: np.asarray(v)[:count] for k, v in buffer.items()}  # waits here
+    def land(leave: int = 0):
+        """Takes in the metrics of the chunks sent, the last `leave` excepted."""
+        nonlocal per_step
+        while len(flights) > leave:
+            values = flights[0].values()  # waits here
             now = time.perf_counter()
-            per_step = (now - max(sent, log.landed)) / count
-            if monitor is not None:
-                monitor.steps(first, values)
-            log.add(first, values, now)
+            per_step = (now - max(flights[0].sent, log.landed)) / flights[0].count
+            try:
+                with interrupts.held():
+                    first = flights.pop(0).first
+                    log.add(first, values, now)
+            finally:  # also of the chunk in which a run fails
+                if monitor is not None:
+                    monitor.steps(first, values)
+                log.tell()
 
-    while done < steps:
-        if per_step < math.inf:
-            n = max(1, min(4 * n, round(TARGET_SECONDS / max(per_step, 1e-9))))
-        n, stopped = agree(n, stop())
-        if stopped:
-            break
-        edge = min([steps, *((done // e.steps + 1) * e.steps for e in every)])
-        n = min(n, capacity, edge - done)
-        data = source.window(key, done, n, step.n_batches)
-        sent = time.perf_counter()
-        state, buffer = chunk(state, data, root, np.int32(n))
-        land()  # the metrics of the chunk before, while this one runs
-        flight = (done, n, buffer, sent)
-        done += n
-        if monitor is not None:
-            monitor.state(done, state)
-        if done == edge:
+    def given_away() -> bool:
+        return is_used(state)
+
+    def fitted() -> Fitted:
+        return Fitted(state, log.rows, log.pending, log.seconds, watch.failed, interrupts.received is not None)
+
+    def rescued(e: BaseException) -> Fitted | None:
+        """What can be given back with an exception: nothing where the state is used up or not finite."""
+        if given_away():
+            return None
+        if isinstance(e, Exception) and jax.process_count() == 1:  # whoever interrupts twice does not wait
+            for flight in flights:
+                log.add(flight.first, flight.values(), time.perf_counter())
+            watch.state(state, done)
+        return fitted()
+
+    try:
+        with interrupts:
+            while done < steps:
+                if per_step < math.inf:
+                    n = max(1, min(4 * n, round(TARGET_SECONDS / max(per_step, 1e-9))))
+                n, stopped = agree(n, stop() or interrupts.received or 0)
+                if stopped:
+                    break
+                edge = min([steps, *((done // e.steps + 1) * e.steps for e in every)])
+                n = min(n, capacity, edge - done)
+                data = source.window(key, done, n, step.n_batches)
+                sent = time.perf_counter()
+                with interrupts.held(given_away):  # until the state that takes its place is here
+                    state, buffer = chunk(state, data, root, np.int32(n))
+                    flights.append(_Flight(done, n, buffer, sent))
+                    done += n
+                land(leave=1)  # the metrics of the chunk before, while this one runs
+                if monitor is not None:
+                    monitor.state(done, state)
+                if done == edge:
+                    land()
+                    watch.state(state, done)
+                    if done == steps:
+                        log.finish(done)  # a checkpoint of the last step has its row on the disk before it
+                    for e in (e for e in every if done % e.steps == 0):
+                        e.do(Progress(done, state, list(log.pending), log.seconds, dict(watch.failed)))
+                    log.landed = time.perf_counter()
             land()
             watch.state(state, done)
-            if done == steps:
-                log.finish(done)  # a checkpoint of the last step has its row on the disk before it
-            for e in (e for e in every if done % e.steps == 0):
-                e.do(Progress(done, state, list(log.pending), log.seconds, dict(watch.failed)))
-            log.landed = time.perf_counter()
-    land()
-    watch.state(state, done)
-    return Fitted(state, log.rows, log.pending, log.seconds, watch.failed)
+    except BaseException as e:
+        if not isinstance(e, Diverged):
+            _give_back(e, done, steps, rescued)
+        raise
+    if interrupts.received is not None:
+        say(f"fit: interrupted at step {done:,} of {steps:,}. What it has so far comes back; `fit` from it goes on.")
+    return fitted()
+
+
+class _Flight(NamedTuple):
+    """A chunk that was sent to the device."""
+
+    first: int
+    count: int
+    buffer: dict[str, jax.Array]
+    sent: float
+
+    def values(self) -> dict[str, np.ndarray]:
+        """The metrics of its steps; waits for them."""
+        return {k: np.asarray(v)[: self.count] for k, v in self.buffer.items()}
+
+
+def _interrupts() -> Signals:
+    """Takes Ctrl-C where nobody else does."""
+    free = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return Signals(numbers=(signal.SIGINT,) if free else ())
+
+
+def _give_back(e: BaseException, done: int, steps: int, rescued: Callable[[BaseException], Fitted | None]) -> None:
+    """Hangs what there is of a training run on the exception that ends it, and a note that says so."""
+    with contextlib.suppress(Exception):  # another fault on the way: there is nothing to give
+        if (fitted := rescued(e)) is not None:
+            e.fitted = fitted  # type: ignore[attr-defined]
+            e.add_note(
+                f"`fit` was at step {done:,} of {steps:,}. Its state and rows so far are this exception's attribute "
+                "`fitted`: import sys; fitted = sys.last_value.fitted"
+            )
 
 
 class _Log:
@@ -167,6 +241,7 @@ class _Log:
     def __init__(self, watch: Watch, every: int, examples: int, on_row, pending: list[Row], seconds: float):
         self.watch, self.every, self.examples, self.on_row, self.pending = watch, every, examples, on_row, pending
         self.rows: list[Row] = []
+        self.untold: list[Row] = []
         self.seconds, self.landed = seconds, time.perf_counter()
         self.since, self.count = 0.0, 0
 
@@ -191,8 +266,14 @@ class _Log:
             row["failed"] = [float(i in self.watch.failed) for i in range(self.watch.n or 0)]
         self.pending, self.since, self.count = [], 0.0, 0
         self.rows.append(row)
-        if self.on_row is not None:
-            self.on_row(row)
+        self.untold.append(row)
+
+    def tell(self):
+        """Hands the new rows to `on_row`, once all that is known is kept: it may raise."""
+        while self.untold:
+            row = self.untold.pop(0)
+            if self.on_row is not None:
+                self.on_row(row)
 
     def finish(self, step: int):
         """The row of a last, shorter interval; its values stay pending, for a run that is continued."""
@@ -200,3 +281,4 @@ class _Log:
             kept = self.pending
             self.emit(step)
             self.pending = kept
+            self.tell()

@@ -17,7 +17,7 @@ from jaxtyping import Int
 
 from genjax import data as data_
 from genjax.train.chunk import advance
-from genjax.train.state import TrainState
+from genjax.train.state import TrainState, refuse_used
 from genjax.train.step import Move, Step, jit_once
 from genjax.types import Array
 
@@ -196,4 +196,5 @@ def advance_all(step: Population, source: Shares, capacity: int) -> Callable[...
 
 def member_of(state: TrainState, i: int) -> TrainState:
     """Member i's state as a run of its own has it."""
+    refuse_used(state)
     return TrainState(state.step, *jax.tree.map(lambda v: v[i], (state.players, state.opt)))

@@ -1,28 +1,38 @@
-"""SIGTERM and Ctrl-C as a flag that the training loop looks at between chunks."""
+"""Ctrl-C and the signals that ask a process to end, as a flag that the training loop looks at between chunks."""
 
 import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+def _those(*names: str) -> tuple[signal.Signals, ...]:
+    """The signals of these names that the system has."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+OPTIONAL = _those("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")
+"""A terminal that closes; what schedulers send before the time is over (Slurm, Grid Engine, LSF); the soft limit of CPU
+time; Ctrl-Break on Windows. Left alone where the process was started with them ignored, as by `nohup`."""
+HANDLED = (signal.SIGINT, signal.SIGTERM, *OPTIONAL)
 ALARM = getattr(signal, "SIGALRM", None)  # not on Windows
 
 
 class Signals:
-    """While open, the first SIGTERM or SIGINT sets `received` instead of ending the process.
+    """While open, the first signal of `HANDLED` sets `received` instead of ending the process.
 
     The loop then saves and leaves with `exit_code`. A Ctrl-C after the first signal stops at once
-    (`KeyboardInterrupt`); a repeated SIGTERM, as schedulers send it, changes nothing. SIGINT is taken even where a
+    (`KeyboardInterrupt`); any other one, as schedulers repeat theirs, changes nothing. SIGINT is taken even where a
     shell had it ignored for a background job. An interrupt that strikes where Python drops every exception (a
     destructor, the garbage collector's callbacks, frequent while JAX compiles) is raised again after it. Handlers are
     put back on leaving. Python delivers signals to the main thread only: opened on another thread, this does nothing.
 
     Args:
         on_message: called once, from the handler, with a sentence on what happens now.
+        numbers: the signals to take.
 
     Example:
         >>> with Signals() as signals:
@@ -31,24 +41,28 @@ class Signals:
         ('SIGTERM', 143)
     """
 
-    def __init__(self, on_message: Callable[[str], Any] | None = None):
+    def __init__(self, on_message: Callable[[str], Any] | None = None, numbers: Sequence[signal.Signals] = HANDLED):
         self.received: signal.Signals | None = None
         """The first signal that came, or None."""
-        self._on_message = on_message
+        self._on_message, self._numbers = on_message, numbers
         self._previous: dict[signal.Signals, Any] = {}
         self._at_once = False
+        self._hold: Callable[[], bool] | None = None
+        self._late = False
         self._hook = sys.unraisablehook
 
     @property
     def exit_code(self) -> int | None:
-        """128 + the signal's number (130 for SIGINT, 143 for SIGTERM), or None without a signal."""
+        """128 + the signal's number (130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP), or None without a signal."""
         return None if self.received is None else 128 + self.received
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():
-            for s in HANDLED:
-                self._previous[s] = signal.signal(s, self._handle)
-            self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
+            for s in self._numbers:
+                if not (s in OPTIONAL and signal.getsignal(s) is signal.SIG_IGN):
+                    self._previous[s] = signal.signal(s, self._handle)
+            if self._previous:
+                self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
@@ -65,6 +79,26 @@ class Signals:
             # What the interrupt struck (an event loop, a save) may report it as a failure of its own.
             raise KeyboardInterrupt from e
 
+    @contextlib.contextmanager
+    def held(self, needed: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Meanwhile the second Ctrl-C waits (the third does not): for what must be done whole or not at all.
+
+        Args:
+            needed: asked as it comes whether it has to wait.
+        """
+        self._hold = needed
+        try:
+            yield
+        finally:
+            self._hold = None
+            if self._late:
+                self._strike()
+
+    def _strike(self) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._at_once, self._late = True, False
+        raise KeyboardInterrupt
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
             self.received = signal.Signals(number)
@@ -73,9 +107,10 @@ class Signals:
                 with contextlib.suppress(RuntimeError):
                     self._on_message(f"{self.received.name}: saving, then stopping. Ctrl-C (again) stops at once.")
         elif number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._at_once = True
-            raise KeyboardInterrupt
+            if self._hold is not None and not self._late and self._hold():
+                self._late = True
+            else:
+                self._strike()
 
     def _dropped(self, what: Any) -> None:
         if ALARM is not None and self._at_once and what.exc_type is KeyboardInterrupt:

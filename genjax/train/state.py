@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from genjax.errors import UsageError
 from genjax.types import Params, State
 
 
@@ -78,5 +79,27 @@ class Ema:
 
 def evaluation(state: TrainState) -> tuple[Params, State]:
     """Parameters and net states to evaluate and sample with, over players: the moving average where there is one."""
+    refuse_used(state)
     best = {name: player.ema or player for name, player in state.players.items()}
     return {n: p.params for n, p in best.items()}, {n: p.state for n, p in best.items()}
+
+
+def is_used(tree: Any) -> bool:
+    """Whether an array of a tree has been given away to a compiled program."""
+    return any(
+        isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and leaf.is_deleted()
+        for leaf in jax.tree.leaves(tree)
+    )
+
+
+def refuse_used(tree: Any) -> None:
+    """Refuse a state that training has used up.
+
+    Raises:
+        UsageError: an array of it was donated: its memory holds the state that came after it.
+    """
+    if is_used(tree):
+        raise UsageError(
+            "this state was donated to `train.fit` (or to a compiled step) and is used up: its memory went to the "
+            "state that came back. Go on with that one: `fitted.state` of `fitted = train.fit(...)`."
+        )

@@ -17,7 +17,7 @@ import optax
 from jax import lax
 
 from genjax import rng
-from genjax.train.state import Average, Ema, Player, TrainState
+from genjax.train.state import Average, Ema, Player, TrainState, refuse_used
 from genjax.types import Batch, Context, Key, Metrics, Objective, Params, UsageError
 
 
@@ -128,6 +128,7 @@ class Step:
             )
 
     def __call__(self, state: TrainState, batches: Batch, key: Key) -> tuple[TrainState, Metrics]:
+        refuse_used(state)
         with self.scope():
             return self._all_moves(state, batches, key)
 
