@@ -209,7 +209,7 @@ def used_up():
     "use",
     [
         lambda state, tmp: fit(STEP, state, ArraySource(), ROOT, steps=4),
-        lambda state, tmp: STEP(state, ArraySource().batches(None, ROOT, 0, 0, 1), ROOT),
+        lambda state, tmp: STEP(state, ArraySource().batches(ArraySource().x, ROOT, 0, 0, 1), ROOT),
         lambda state, tmp: evaluation(state),
         lambda state, tmp: member_of(state, 0),
         lambda state, tmp: Checkpoints(tmp / "checkpoints").save(1, state),
