@@ -14,9 +14,9 @@ from typing import Any
 
 from genjax import recipes, sources, trust
 from genjax.errors import UsageError
+from genjax.files import failed_write
 from genjax.sources import Sources
 from genjax.train.exit_guard import say
-from genjax.train.jsonfile import failed_write
 
 COPY = "recipe"
 
