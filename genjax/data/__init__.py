@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from genjax.data.augment import flip, shift
     from genjax.data.catalogue import Prepared, data_dir_of, names, prepared
     from genjax.data.door import load
-    from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, take
+    from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, spec_of, take
     from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
@@ -23,7 +23,7 @@ _HOME = {
     "augment": ("flip", "shift"),
     "catalogue": ("Prepared", "data_dir_of", "names", "prepared"),
     "door": ("load",),
-    "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take"),
+    "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "spec_of", "take"),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
     "split": ("hold_out", "part"),
     "stacks": ("stacked",),
@@ -36,7 +36,7 @@ __all__ = [  # noqa: RUF022  (by module)
     "flip", "shift",
     "Prepared", "data_dir_of", "names", "prepared",
     "load",
-    "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "take",
+    "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "spec_of", "take",
     "Source", "make_source", "once", "resident", "streamed",
     "hold_out", "part",
     "stacked",

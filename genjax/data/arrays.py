@@ -21,7 +21,7 @@ def load_array(what: Any, image_size: int | None = None, name: str = "array") ->
     image, label = what if isinstance(what, tuple) and len(what) == 2 else (what, None)
     image = pixels(image, name)
     train = Images(resize_all(image, image_size), labels(label, len(image), name))
-    return dataset(name, train, None, n_classes_of(train.label))
+    return dataset(name, train, None, classes_of(train.label))
 
 
 def load_npz(path: Path, image_size: int | None = None) -> Dataset:
@@ -45,7 +45,7 @@ def load_npz(path: Path, image_size: int | None = None) -> Dataset:
     if test is not None and (train.label is None) != (test.label is None):
         has, lacks = ("test", "train") if train.label is None else ("train", "test")
         raise UsageError(f"{path}: the {has} part has labels, the {lacks} part has none. Give both or neither.")
-    return dataset(path.stem, train, test, n_classes_of(train.label, None if test is None else test.label))
+    return dataset(path.stem, train, test, classes_of(train.label, None if test is None else test.label))
 
 
 def pixels(image: Any, name: str) -> UInt8[np.ndarray, "n h w c"]:
@@ -104,9 +104,9 @@ def labels(label: Any, n: int, name: str) -> Int32[np.ndarray, " n"] | None:
     return a.astype(np.int32)
 
 
-def n_classes_of(*label: np.ndarray | None) -> int:
-    """Largest label plus one, 0 without labels."""
-    return max((int(a.max()) + 1 for a in label if a is not None), default=0)
+def classes_of(*label: np.ndarray | None) -> list[str]:
+    """Names of the classes 0 ... largest label."""
+    return [str(i) for i in range(max((int(a.max()) + 1 for a in label if a is not None), default=0))]
 
 
 def _array(value: Any, name: str, kind: str) -> Shaped[np.ndarray, "..."]:

@@ -82,7 +82,7 @@ def _resized(d: Dataset, image_size: int | None) -> Dataset:
         return d
     train, test = (_resized_part(part, image_size) for part in (d.train, d.test))
     assert train is not None
-    return dataset(d.spec.name, train, test, d.spec.n_classes)
+    return dataset(d.spec.name, train, test, d.spec.classes)
 
 
 def _resized_part(part: Images | Records | None, image_size: int) -> Images | None:

@@ -7,6 +7,11 @@ import numpy as np
 from genjax.data.images import Dataset, Images, dataset
 
 DIGITS_TRAIN = 1500
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+"""Zalando's names of the classes of Fashion-MNIST."""
 
 
 def load_embedded(name: str) -> Dataset:
@@ -29,4 +34,4 @@ def load_embedded(name: str) -> Dataset:
         train, test = (Images(image[s], label[s]) for s in (slice(DIGITS_TRAIN), slice(DIGITS_TRAIN, None)))
     else:
         train, test = (Images(a[f"{s}_image"], a[f"{s}_label"].astype(np.int32)) for s in ("train", "test"))
-    return dataset(name, train, test, n_classes=10)
+    return dataset(name, train, test, DIGITS if name == "digits" else CLOTHES)

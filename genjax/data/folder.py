@@ -49,7 +49,6 @@ def load_folder(path: Path, image_size: int | None = None, stream_above: int = s
     headers = _in_threads(_header, files)
     channels = 1 if all(h.gray for h in headers) else 3
     h, w = (image_size, image_size) if image_size else _common_size(path, files, headers)
-    n_classes = len(classes)
 
     def read(indices: np.ndarray) -> Images:
         chosen = [files[i] for i in indices]
@@ -61,7 +60,7 @@ def load_folder(path: Path, image_size: int | None = None, stream_above: int = s
 
     records = Records(len(files), (h, w, channels), read, label)
     large = len(files) * h * w * channels > stream_above
-    return dataset(path.resolve().name, records if large else read(np.arange(len(files))), None, n_classes)
+    return dataset(path.resolve().name, records if large else read(np.arange(len(files))), None, classes)
 
 
 def find_images(path: Path) -> tuple[list[Path], np.ndarray | None, list[str]]:

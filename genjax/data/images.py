@@ -1,9 +1,9 @@
 """What a data set is once loaded: `Images` or `Records`, `Spec`, `Dataset`. NumPy only."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32, UInt8
@@ -52,6 +52,8 @@ class Spec:
         fingerprint: SHA-256 of the training part, see `fingerprint`.
         fingerprint_test: of the test part; empty where there is none.
         fingerprint_validation: of the part held out; empty where none was.
+        classes: the name of each class; () where there are none, or none are known (runs of older versions).
+        white: the stored value that is white: above 255 where the images had more than 8 bits.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Spec:
     fingerprint: str
     fingerprint_test: str = ""
     fingerprint_validation: str = ""
+    classes: tuple[str, ...] = ()
+    white: int = 255
 
 
 @dataclass(frozen=True)
@@ -111,17 +115,49 @@ def fingerprint(part: Images | Records) -> str:
     return ("sampled-" if isinstance(part, Records) else "") + digest.hexdigest()
 
 
-def dataset(name: str, train: Images | Records, test: Images | Records | None, n_classes: int) -> Dataset:
+def spec_of(stored: Mapping[str, Any]) -> Spec:
+    """The `Spec` that `dataclasses.asdict` and JSON have made plain; of an older version, without the newer fields.
+
+    Raises:
+        UsageError: a field is missing or is not what it should be.
+
+    Example:
+        >>> about = {"name": "a", "shape": [8, 8, 1], "n_classes": 1, "n_train": 9, "fingerprint": ""}
+        >>> spec_of(about | {"classes": ["x"]}).classes, spec_of(about).classes
+        (('x',), ())
+    """
+    try:
+        height, width, channels = map(int, stored["shape"])
+        return Spec(
+            name=str(stored["name"]), shape=(height, width, channels),
+            n_classes=int(stored["n_classes"]), n_train=int(stored["n_train"]), fingerprint=str(stored["fingerprint"]),
+            fingerprint_test=str(stored.get("fingerprint_test", "")),
+            fingerprint_validation=str(stored.get("fingerprint_validation", "")),
+            classes=tuple(map(str, stored.get("classes") or ())), white=int(stored.get("white") or 255),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise UsageError(f"what is stored of the run's data is damaged ({type(e).__name__}: {e}).") from None
+
+
+def dataset(
+    name: str, train: Images | Records, test: Images | Records | None, classes: Sequence[str],
+    validation: Images | Records | None = None, white: int = 255,
+) -> Dataset:  # fmt: skip
     """Parts put together into a `Dataset`, with its `Spec`.
 
     Raises:
-        UsageError: where the test part has another image shape than the training part.
+        UsageError: where another part has another image shape than the training part.
     """
     shape = _shape(train)
-    if test is not None and _shape(test) != shape:
-        raise UsageError(f"{name}: test images are {_shape(test)}, training images {shape} (H, W, C); they must agree.")
-    of_test = "" if test is None else fingerprint(test)
-    return Dataset(train, test, Spec(name, shape, n_classes, size(train), fingerprint(train), of_test))
+    for what, part in (("test", test), ("validation", validation)):
+        if part is not None and _shape(part) != shape:
+            raise UsageError(
+                f"{name}: {what} images are {_shape(part)}, training images {shape} (H, W, C); they must agree."
+            )
+    train_, test_, validation_ = ("" if part is None else fingerprint(part) for part in (train, test, validation))
+    classes = tuple(classes)
+    spec = Spec(name, shape, len(classes), size(train), train_, test_, validation_, classes, white)
+    return Dataset(train, test, spec, validation)
 
 
 def _shape(part: Images | Records) -> tuple[int, int, int]:

@@ -1,12 +1,10 @@
 """A validation part, held out of the training part."""
 
-import dataclasses
-
 import jax
 import numpy as np
 
 from genjax import rng
-from genjax.data.images import Dataset, Images, Records, dataset, fingerprint, size, take
+from genjax.data.images import Dataset, Images, Records, dataset, size, take
 from genjax.errors import UsageError
 
 
@@ -32,10 +30,8 @@ def hold_out(whole: Dataset, n: int) -> Dataset:
         )
     order = rng.order(rng.named(jax.random.key(0), "validation"), np.arange(total, dtype=np.uint32), total)
     held, left = np.sort(order[:n]), np.sort(order[n:])
-    parted = dataset(whole.spec.name, part(whole.train, left), whole.test, whole.spec.n_classes)
-    validation = part(whole.train, held)
-    spec = dataclasses.replace(parted.spec, fingerprint_validation=fingerprint(validation))
-    return dataclasses.replace(parted, validation=validation, spec=spec)
+    left, held = part(whole.train, left), part(whole.train, held)
+    return dataset(whole.spec.name, left, whole.test, whole.spec.classes, held, whole.spec.white)
 
 
 def part(images: Images | Records, indices: np.ndarray) -> Images | Records:

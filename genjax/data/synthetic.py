@@ -71,4 +71,4 @@ def load_synthetic(name: str) -> Dataset:
     """
     mixture = MIXTURES[name]()
     train, test = mixture.draw(N_TRAIN, SEED), mixture.draw(N_TEST, SEED + 1)
-    return dataset(name, train, test, n_classes=len(mixture.centers))
+    return dataset(name, train, test, classes=[str(i) for i in range(len(mixture.centers))])

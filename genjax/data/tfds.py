@@ -73,7 +73,7 @@ def load_prepared(name: str, found: Prepared, image_size: int | None, stream_abo
     test_split = next((s for s in ("test", "validation") if found.splits.get(s, 0) > 0), None)
     train = reader.part("train", stream_above)
     test = reader.part(test_split, stream_above) if test_split else None
-    return dataset(name, train, test, reader.n_classes)
+    return dataset(name, train, test, reader.classes)
 
 
 class _Reader:
@@ -88,7 +88,7 @@ class _Reader:
         features = self.builder.info.features
         self.image_key = _only(name, features, tfds.features.Image, "image", found)
         self.label_key = _label_key(features, tfds.features.ClassLabel)
-        self.n_classes = features[self.label_key].num_classes if self.label_key else 0
+        self.classes = features[self.label_key].names if self.label_key else []
         image = features[self.image_key]
         if np.dtype(image.np_dtype) != np.uint8:
             raise UsageError(f"data={name!r}: images are {np.dtype(image.np_dtype)}; wanted uint8.")

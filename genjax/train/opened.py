@@ -62,9 +62,7 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
         cfg = members.configs[i]
     elif member is not None:
         raise UsageError(f"--member={member}: {path} is a single run; leave --member out.")
-    about: dict[str, Any] = stored["data"]
-    height, width, channels = about.pop("shape")
-    spec = data.Spec(shape=(height, width, channels), **about)
+    spec = data.spec_of(stored["data"])
     experiment = built(recipe.build, cfg, spec)
     like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
     if members is not None:
