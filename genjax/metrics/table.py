@@ -14,7 +14,7 @@ import numpy as np
 from genjax import data
 from genjax.errors import UsageError
 from genjax.metrics.conditional import frechet_per_class
-from genjax.metrics.frechet import frechet_distance, moments
+from genjax.metrics.frechet import Fitted, frechet_distance, frechet_of_subsets
 from genjax.metrics.kernel import kernel_distance
 from genjax.metrics.manifold import prdc
 from genjax.metrics.measured import N_IMPORTANCE, Measured, bits_of_bound, bound, gap, latents, likelihood
@@ -39,6 +39,7 @@ class Metric(NamedTuple):
         better: of each name without its `_{}`: `lower` or `higher`.
         prepare: applied to the real rows once.
         n_resamples: halves that the interval over samples comes from; 0 for none.
+        of_subsets: `of_subsets(real, fake) -> f(rows)`, the numbers of those rows of fake, where subsets share work.
         settings: its own numbers, which are part of the protocol.
         by_default: measured where nobody chose.
         needs: a column of the model's score without which the metric does not apply; empty for none.
@@ -54,6 +55,7 @@ class Metric(NamedTuple):
     better: Mapping[str, str] = {}
     prepare: Callable[[Any], Any] = lambda real: real
     n_resamples: int = 20
+    of_subsets: Callable[..., Callable[[np.ndarray], Numbers]] | None = None
     settings: Mapping[str, float | int | str] = {}
     by_default: bool = True
     needs: str = ""
@@ -71,6 +73,11 @@ def _sharper(real: tuple[float, float], fake, key) -> Numbers:
     """Over those of real images: 1 is as sharp as they are, below is blur, above is noise; of constant ones NaN."""
     each = [f / r if r > 0 else float("nan") for f, r in zip(_sharpness(fake), real, strict=True)]
     return dict(zip(("high_frequency_ratio", "laplacian_ratio"), each, strict=True))
+
+
+def _fd_of_subsets(real: Fitted, fake: np.ndarray) -> Callable[[np.ndarray], Numbers]:
+    distance = frechet_of_subsets(real, fake)
+    return lambda rows: {"fd_{}": distance(rows)}
 
 
 def _prdc(real, fake, key) -> Numbers:
@@ -128,7 +135,10 @@ METRICS: dict[str, Metric] = {
     "nll": nll(N_IMPORTANCE),
     "latents": Metric(latents, "model", by_default=False, needs="sigma"),
     "gap": Metric(gap, "model", {"gap_auc": "lower"}, by_default=False, needs="logit", lacks=_not_held_out),
-    "fd": Metric(lambda r, f, key: {"fd_{}": frechet_distance(r, f)}, "features", {"fd": "lower"}, moments),
+    "fd": Metric(
+        lambda r, f, key: {"fd_{}": frechet_distance(r, f)}, "features", {"fd": "lower"}, partial(Fitted, "real"),
+        of_subsets=_fd_of_subsets,
+    ),
     "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}, n_resamples=8),
     "prdc": Metric(
         _prdc, "features", dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),

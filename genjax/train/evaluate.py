@@ -207,8 +207,9 @@ def _of_samples(metric: Metric, samples: Samples, real: Real, of: Protocol, subj
     if metric.n_resamples:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of halves that are too small, where the whole is not
+            of_half = metric.of_subsets and metric.of_subsets(against, fake)
             halves = half_samples(
-                lambda i: {k: v.value for k, v in measure(jax.tree.map(lambda a: a[i], fake)).items()},
+                of_half or (lambda i: {k: v.value for k, v in measure(jax.tree.map(lambda a: a[i], fake)).items()}),
                 real.n, rng.named(key, "halves"), metric.n_resamples,
             )  # fmt: skip
     if trained_on:

@@ -9,6 +9,8 @@ import scipy.linalg
 
 from genjax import metrics, rng
 from genjax.errors import UsageError
+from genjax.metrics import frechet
+from genjax.metrics.frechet import Fitted, frechet_of_subsets
 
 RNG = np.random.default_rng(0)
 
@@ -77,6 +79,59 @@ def test_fewer_samples_than_dimensions_warn_and_give_a_finite_number(n):
     assert found > 0
 
 
+@pytest.mark.parametrize(
+    ("n", "m", "d"),
+    [(30, 20, 200), (20, 30, 25), (25, 300, 40), (300, 25, 40), (300, 200, 40), (2, 2, 9), (41, 40, 40)],
+)
+def test_every_way_of_computing_it_agrees(n, m, d):
+    """Eigenvectors of covariances, cross-Gram matrices of samples, and one of each; against a matrix root as well."""
+    x, y = RNG.standard_normal((n, d)), 1.3 * RNG.standard_normal((m, d)) @ spd(d) + 0.2
+    plans = [(a, b) for a in (False, True) for b in (False, True)]
+    found = [frechet._distance(Fitted("x", x), Fitted("y", y), plan) for plan in plans]
+    np.testing.assert_allclose(found, found[0], rtol=1e-9)
+    s, t = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    # Of two products with the same eigenvalues but for zeros the smaller one, and contrasts in the place of deviations
+    # from the mean: so the matrix whose root scipy takes is not singular.
+    gram = (scipy.linalg.helmert(n) @ x) @ (scipy.linalg.helmert(m) @ y).T / np.sqrt((n - 1) * (m - 1))
+    root = scipy.linalg.sqrtm((gram @ gram.T if n <= m else gram.T @ gram) if min(n, m) <= d else s @ t).real
+    expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(s + t) - 2 * np.trace(root)
+    assert found[0] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(30, 40, 200), (300, 40, 60), (300, 200, 20)])
+def test_subsets_are_what_their_samples_give(n, m, d):
+    x, y = RNG.standard_normal((n, d)) + 5, RNG.standard_normal((m, d))
+    distance = frechet_of_subsets(Fitted("x", x), y)
+    for _ in range(3):
+        rows = np.sort(RNG.permutation(m)[: m // 2])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert distance(rows) == pytest.approx(metrics.frechet_distance(x, y[rows]), rel=1e-11)
+
+
+def test_few_samples_of_many_dimensions_make_no_matrix_of_dimensions(monkeypatch):
+    """100 images of 32x32x3: no covariance, no eigenvectors; the product of both sets is made once for all halves."""
+    x, y = RNG.standard_normal((2, 100, 3072)).astype(np.float32)
+    made, real = [], Fitted("x", x)
+    monkeypatch.setattr(np.linalg, "eigh", lambda a: pytest.fail("eigenvectors of covariances"))
+    monkeypatch.setattr(Fitted, "deviations", lambda self, of=Fitted.deviations: made.append(1) or of(self))
+    distance = frechet_of_subsets(real, y)
+    found = [distance(np.sort(RNG.permutation(100)[:50])) for _ in range(20)]
+    assert len(made) == 2
+    assert np.isfinite(found).all()
+    assert "moments" not in real.__dict__
+
+
+def test_costs_are_of_the_shapes_alone():
+    """So that a number never depends on what was computed before it."""
+    x, y = RNG.standard_normal((50, 30)), RNG.standard_normal((40, 30))
+    first, kept = metrics.frechet_distance(x, y), Fitted("x", x)
+    assert np.isfinite(kept.factor).all()
+    assert metrics.frechet_distance(kept, y) == first
+    assert frechet.operations(100, 100, 3072) < 1e9 < frechet.operations(10_000, 10_000, 3072)
+    assert frechet._plan(Fitted("x", x), 10_000, 30) == (False, False)
+
+
 def test_enough_samples_do_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -107,10 +162,7 @@ def test_infinity_is_the_intercept_of_the_line():
     key = jax.random.key(3)
     order = lambda i: jax.random.permutation(rng.at_step(rng.named(key, "subsets"), i), 600)  # noqa: E731
     sizes = np.linspace(60, 600, 15).astype(int)
-    found = [
-        metrics.frechet_distance(x[:50], x[np.asarray(order(i))[:n]])
-        for i, n in enumerate(sizes)
-    ]
+    found = [metrics.frechet_distance(x[:50], x[np.asarray(order(i))[:n]]) for i, n in enumerate(sizes)]
     expected = np.linalg.lstsq(np.stack([np.ones(15), 1 / sizes], 1), np.array(found), rcond=None)[0][0]
     assert metrics.frechet_infinity(x[:50], x, key) == pytest.approx(expected, rel=1e-9)
 
