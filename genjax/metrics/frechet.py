@@ -44,7 +44,8 @@ class Fitted:
         self._samples: np.ndarray | None = None
         if isinstance(given, tuple):
             self.moments = _checked(name, given)
-            self.mean, self.n = self.moments.mean, self.moments.n
+            self.mean: np.ndarray = self.moments.mean
+            self.n: int | None = self.moments.n
         else:
             self._samples = checked(name, given)
             self.n, self.mean = len(self._samples), _mean(self._samples)
@@ -53,12 +54,11 @@ class Fitted:
     @functools.cached_property
     def moments(self) -> Moments:
         """Mean and covariance."""
-        assert self._samples is not None and self.n is not None
-        cov = np.zeros((self.d, self.d))
-        for rows in blocks(self.n):
-            a = self._samples[rows] - self.mean
+        x, cov = self._rows(), np.zeros((self.d, self.d))
+        for rows in blocks(len(x)):
+            a = x[rows] - self.mean
             cov += a.T @ a
-        return Moments(self.mean, cov / (self.n - 1), self.n)
+        return Moments(self.mean, cov / (len(x) - 1), len(x))
 
     def trace(self, by_samples: bool) -> float:
         """Of the covariance; of the samples without it."""
@@ -68,8 +68,8 @@ class Fitted:
 
     def squares(self, rows: np.ndarray, mean: np.ndarray) -> float:
         """Trace of the covariance of those samples, whose mean it is."""
-        assert self._samples is not None
-        parts = [np.square(self._samples[rows[part]] - mean).sum() for part in blocks(len(rows))]
+        x = self._rows()
+        parts = [np.square(x[rows[part]] - mean).sum() for part in blocks(len(rows))]
         return float(np.sum(parts)) / (len(rows) - 1)
 
     @functools.cached_property
@@ -79,13 +79,12 @@ class Fitted:
 
     def deviations(self) -> np.ndarray:
         """(d, n) F with F F' = cov, of the samples."""
-        assert self._samples is not None and self.n is not None
-        return (self._samples - self.mean).T / np.sqrt(self.n - 1)
+        x = self._rows()
+        return (x - self.mean).T / np.sqrt(len(x) - 1)
 
     def taken(self, rows: np.ndarray) -> "Fitted":
         """Of those samples alone."""
-        assert self._samples is not None
-        return Fitted(self.name, self._samples[rows])
+        return Fitted(self.name, self._rows()[rows])
 
     @property
     def given_samples(self) -> bool:
@@ -94,8 +93,11 @@ class Fitted:
 
     def mean_of(self, rows: np.ndarray) -> np.ndarray:
         """(d,) mean of those samples."""
+        return _mean(self._rows()[rows])
+
+    def _rows(self) -> np.ndarray:
         assert self._samples is not None
-        return _mean(self._samples[rows])
+        return self._samples
 
 
 Gaussian: TypeAlias = Samples | Moments | tuple[np.ndarray, np.ndarray] | Fitted
@@ -299,7 +301,8 @@ def _nuclear(a: np.ndarray) -> float:
     if not a.size:
         return 0.0
     if min(a.shape) < 0.8 * max(a.shape):
-        a = np.linalg.qr(a if a.shape[0] > a.shape[1] else a.T, mode="r")  # blocks of products, where an SVD has few
+        tall = a if a.shape[0] > a.shape[1] else a.T
+        a = np.asarray(np.linalg.qr(tall, mode="r"))  # made of products of blocks, as an SVD is not
     return float(np.linalg.svd(a, compute_uv=False).sum())
 
 

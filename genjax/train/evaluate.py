@@ -207,11 +207,11 @@ def _of_samples(metric: Metric, samples: Samples, real: Real, of: Protocol, subj
     if metric.n_resamples:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of halves that are too small, where the whole is not
-            of_half = metric.of_subsets and metric.of_subsets(against, fake)
-            halves = half_samples(
-                of_half or (lambda i: {k: v.value for k, v in measure(jax.tree.map(lambda a: a[i], fake)).items()}),
-                real.n, rng.named(key, "halves"), metric.n_resamples,
-            )  # fmt: skip
+            if metric.of_subsets is not None:
+                of_half = metric.of_subsets(against, fake)
+            else:
+                of_half = lambda i: {k: v.value for k, v in measure(jax.tree.map(lambda a: a[i], fake)).items()}  # noqa: E731
+            halves = half_samples(of_half, real.n, rng.named(key, "halves"), metric.n_resamples)
     if trained_on:
         size, sha256 = data.size(real.training), real.kept("fingerprint", lambda: data.fingerprint(real.training))
         of = dataclasses.replace(of, split="train", reference_sha256=sha256, n_reference=size)
