@@ -30,7 +30,8 @@ def spectral_norm(
         net: any net, a discriminator as a rule.
         n_iterations: power iterations a training call, at least 1.
         names: last parts of the paths of the arrays to normalise: kernels, and tables of label embeddings.
-        eps: added to the norms u and v are divided by.
+        eps: added to the norms u and v are divided by. A kernel whose sigma is at most this stays as it is, and its u
+            too: zeros stretch nothing, and from a u of zeros no iteration would ever come back.
 
     Source:
         Miyato et al. 2018, Spectral Normalization for Generative Adversarial Networks, algorithm 1.
@@ -57,6 +58,7 @@ def spectral_norm(
         flat, new_u = _flat(params), {}
         for path, u in state["u"].items():
             sigma, new_u[path] = largest_singular_value(flat[path], u, n_iterations if train else 0, eps)
+            sigma = jnp.where(sigma > eps, sigma, 1.0)
             flat[path] = flat[path] / sigma.astype(flat[path].dtype)
         out, inner = net.apply(unflatten_dict(flat, sep="/"), state["net"], *inputs, train=train, key=key, y=y)
         return out, {"net": inner, "u": new_u}
@@ -80,7 +82,7 @@ def largest_singular_value(
     fixed = lax.stop_gradient(matrix)
     v = _unit(fixed @ u, eps)
     for _ in range(n_iterations):
-        u = _unit(v @ fixed, eps)
+        u = jnp.where(jnp.any(v != 0), _unit(v @ fixed, eps), u)
         v = _unit(fixed @ u, eps)
     return v @ matrix @ u, u
 

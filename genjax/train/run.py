@@ -14,7 +14,7 @@ import jax
 from genjax import data, recipes
 from genjax.channels import say
 from genjax.errors import RunFailure, UsageError
-from genjax.train import distributed, mesh, record
+from genjax.train import distributed, mesh, optimizer, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
 from genjax.train.dataset import dataset_of
@@ -67,6 +67,7 @@ def run(
     cfg = cfg if members is None else members.configs[0]
     experiment = built(build, cfg, dataset.spec)
     experiment.step.check(cfg.batch_size)
+    optimizer.check(experiment.step, experiment.model)
     layout = mesh.layout(options.mesh)
     if layout is not None:
         if members is not None:

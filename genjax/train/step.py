@@ -17,6 +17,7 @@ import optax
 from jax import lax
 
 from genjax import rng
+from genjax.train import optimizer
 from genjax.train.state import Average, Ema, Player, TrainState, refuse_used
 from genjax.types import Batch, Context, Key, Metrics, Objective, Params, UsageError
 
@@ -28,7 +29,8 @@ class Move:
     Args:
         players: whose parameters move, a name or a tuple of names.
         loss: the objective; it sees the parameters of all players.
-        tx: optax transformation; its state belongs to the move's name, and moves of one name share it.
+        tx: optax transformation; its state belongs to the move's name, and moves of one name share it. One that asks
+            for the loss (a plateau, Polyak's step, a line search) gets it; see `genjax.train.optimizer`.
         name: default: the players joined by "+".
         every: run on the steps divisible by this (lazy regularisation); its metrics are NaN on the others.
         repeat: times a step, each on a minibatch of its own (critic steps).
@@ -112,7 +114,10 @@ class Step:
         players: dict[str, Player] = {
             p: Player(params[p], net[p], copy(Average(params[p], net[p])) if p in self.ema else None) for p in params
         }
-        opt = {m.name: once(m.tx.init)({p: params[p] for p in m.players}) for m in reversed(self.moves)}
+        opt = {
+            m.name: once(functools.partial(optimizer.init, m.tx))({p: params[p] for p in m.players})
+            for m in reversed(self.moves)
+        }
         return TrainState(jnp.zeros((), jnp.int32), players, opt)
 
     def key_of(self, key: Key, label: str, step, repeat) -> Key:
@@ -198,6 +203,7 @@ class Step:
         """One optimizer update of one move."""
         params, net, opt_state = carry
         use = self.key_of(key, label, step, repeat)
+        moved = {p: params[p] for p in move.players}
 
         def gradient(net, batch, drawn, key):
             ctx = Context(net, key, step, drawn)
@@ -205,16 +211,27 @@ class Step:
             def objective(moved: Params):
                 return move.loss({**params, **moved}, batch, ctx)
 
-            moved = {p: params[p] for p in move.players}
             (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(moved)
             kept = {**net, **{p: s for p, s in aux.state.items() if p in move.updates}}
             return kept, ({"loss": loss, **aux.metrics}, grads)
 
+        def value(moved: Params, net, batch, drawn, key):
+            """The loss alone, and the states after it."""
+            loss, aux = move.loss({**params, **moved}, batch, Context(net, key, step, drawn))
+            return {**net, **{p: s for p, s in aux.state.items() if p in move.updates}}, loss
+
+        def value_fn(moved: Params):
+            """The loss of other parameters: of this minibatch, with its draws and the states before it."""
+            return self._over_parts(functools.partial(value, moved), net, batch, draws, use)[1]
+
+        new_net, (row, grads) = self._over_parts(gradient, net, batch, draws, use)
+        return _apply(move, params, net, opt_state, new_net, row, grads, value_fn)
+
+    def _over_parts(self, of, net, batch: Batch, draws, key: Key):
+        """`of(net, batch, draws, key) -> (net, means)` of a batch, or of its parts in turn."""
         if self.accumulate == 1:
-            new_net, (row, grads) = gradient(net, batch, draws, use)
-        else:
-            new_net, (row, grads) = self._accumulated(gradient, net, batch, draws, use)
-        return _apply(move, params, net, opt_state, new_net, row, grads)
+            return of(net, batch, draws, key)
+        return self._accumulated(of, net, batch, draws, key)
 
     def _accumulated(self, gradient, net, batch: Batch, draws, key: Key):
         """Sums of (count x mean, count) over the parts of a batch: masks of unequal counts stay exact.
@@ -265,8 +282,9 @@ def _at(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda v: v[i], tree)
 
 
-def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads):
+def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads, value_fn):
     """Norm, guard, clip, optax update."""
+    slope = grads
     moved = {p: params[p] for p in move.players}
     if move.guarded or move.norms or move.clip is not None:
         norm = optax.tree.norm(grads)
@@ -275,7 +293,9 @@ def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads):
     if move.clip is not None:
         scale = jnp.minimum(1.0, move.clip / jnp.maximum(norm, 1e-12))
         grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
-    updates, new_opt = move.tx.update(grads, opt_state, moved)
+    updates, new_opt = optimizer.update(
+        move.tx, move.name, grads, opt_state, moved, row["loss"], slope, value_fn
+    )
     new_params: Any = optax.apply_updates(moved, updates)
     if move.norms:
         row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}

@@ -1,0 +1,142 @@
+"""Optax transformations inside a step: what their updates are given, and how keys in their states are kept."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from genjax.errors import UsageError
+from genjax.train.leaves import describe, named_leaves
+
+ASKED = ("value", "grad", "value_fn", "obj_fn", "loss", "grad_fn")
+"""What optax's transformations ask for: the loss and its gradient, as numbers and as functions of parameters."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class KeptKey:
+    """A PRNG key of an optimizer's own (`optax.add_noise` has one) as the numbers that it is made of.
+
+    A state holds numbers alone, so that it can be saved, compared and digested.
+    """
+
+    data: Any
+    impl: str = field(metadata={"static": True})
+
+
+def init(tx: optax.GradientTransformation, params: Any) -> Any:
+    """`tx.init(params)` with its keys kept as numbers."""
+    return _kept(tx.init(params))
+
+
+def update(
+    tx: optax.GradientTransformation, name: str, grads: Any, state: Any, params: Any, value: Any, slope: Any,
+    value_fn: Callable[[Any], Any],
+) -> tuple[Any, Any]:  # fmt: skip
+    """`(updates, state)` of `tx.update`, which is given more where it takes more than gradients.
+
+    Args:
+        tx: the transformation.
+        name: the move's, for messages.
+        grads: what it transforms: the gradient, clipped where the move clips.
+        state: from `init`.
+        params: what moves.
+        value: the loss at `params`.
+        slope: its gradient there.
+        value_fn: `value_fn(params)`: the loss elsewhere, of the same minibatch and draws.
+
+    Raises:
+        UsageError: the transformation refuses the update.
+    """
+    try:
+        updates, new = tx.update(grads, _given(state), params, **_asked(tx, value, slope, value_fn))
+        if wrong := _other_shapes(updates, params):
+            raise ValueError(f"its update of {wrong} has another shape than the parameter.")
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as e:
+        reason = str(e).strip().splitlines() or [type(e).__name__]
+        raise UsageError(
+            f"move {name!r}: its optimizer cannot be used here: {reason[0]}\n"
+            f"It gets the mean gradient of a minibatch and, where it asks, {', '.join(ASKED)}. Try another one."
+        ) from e
+    return updates, _kept(new)
+
+
+def _asked(tx: optax.GradientTransformation, value: Any, slope: Any, value_fn: Callable[[Any], Any]) -> dict[str, Any]:
+    """What a transformation takes beside gradient, state and parameters."""
+    if not isinstance(tx, optax.GradientTransformationExtraArgs):
+        return {}
+
+    def loss_at(params, obj_fn=None, loss=None, grad_fn=None):  # line searches refuse what their function does not take
+        del obj_fn, loss, grad_fn
+        return value_fn(params)
+
+    every = (value, slope, loss_at, loss_at, value, lambda params, i: jax.grad(value_fn)(params))
+    takes = inspect.signature(tx.update).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    return {name: given for name, given in zip(ASKED, every, strict=True) if anything or name in takes}
+
+
+def check(step: Any, model: Any) -> None:
+    """Refuse, before anything is computed or written, a state that could not be saved or an optimizer that cannot move.
+
+    Args:
+        step: from `make_step`.
+        model: with `init(key)`.
+
+    Raises:
+        UsageError: naming the leaf or the move, and what to do.
+    """
+    state = jax.eval_shape(lambda key: step.init(model, key), jax.random.key(0))
+    try:
+        for name, leaf in named_leaves(state).items():
+            describe(name, leaf)
+    except (TypeError, ValueError) as e:
+        raise UsageError(
+            f"this run could not save its state: {e}\nNothing was trained. Mend the model or the optimizer."
+        ) from None
+    for move in step.moves:
+        params = {p: state.players[p].params for p in move.players}
+
+        def one(params, opt, move=move):
+            return update(move.tx, move.name, params, opt, params, jnp.float32(0.0), params, _length)
+
+        jax.eval_shape(one, params, state.opt[move.name])
+
+
+def _other_shapes(updates: Any, params: Any) -> str:
+    """The first leaf whose update has another shape, as of optimizers that want a gradient per example; or nothing."""
+    if jax.tree.structure(updates) != jax.tree.structure(params):
+        return ""  # None for a leaf that stays as it is
+    have, want = (named_leaves(tree) for tree in (updates, params))
+    return next((name for name in want if jnp.shape(have[name]) != jnp.shape(want[name])), "")
+
+
+def _length(params: Any) -> Any:
+    """Stands for a loss where only shapes count."""
+    return optax.tree.norm(params)
+
+
+def _kept(state: Any) -> Any:
+    """A state's keys as numbers."""
+
+    def kept(x):
+        return KeptKey(jax.random.key_data(x), str(jax.random.key_impl(x))) if _is_key(x) else x
+
+    return jax.tree.map(kept, state)
+
+
+def _given(state: Any) -> Any:
+    """A state as its transformation made it."""
+
+    def back(x):
+        return jax.random.wrap_key_data(x.data, impl=x.impl) if isinstance(x, KeptKey) else x
+
+    return jax.tree.map(back, state, is_leaf=lambda x: isinstance(x, KeptKey))
+
+
+def _is_key(x: Any) -> bool:
+    return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
