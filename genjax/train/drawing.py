@@ -1,11 +1,12 @@
 """Images drawn from a model: the same for `genjax sample` and for what measures them."""
 
-import math
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
 from genjax import rng, viz
 from genjax.models import VAE
@@ -15,6 +16,60 @@ from genjax.types import Key, Params, State
 
 CHUNK = 64
 """Images drawn at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
+
+
+def latents(model: Any, n: int, seed: int = 0, temperature: float | int = 1.0) -> Float32[np.ndarray, "n z"]:
+    """n latents of a model: the first n of a seed, however many are asked for.
+
+    Args:
+        model: a VAE or a GAN.
+        n: how many.
+        seed: same seed, same latents.
+        temperature: their standard deviation; 1 is the prior.
+    """
+    key, at = rng.named(jax.random.key(seed), "sample"), range(0, n, CHUNK)
+    drawn = [np.asarray(_normal(rng.at_step(key, first), model.z_dim)) for first in at]
+    return np.float32(temperature) * np.concatenate(drawn)[:n]
+
+
+def generated(
+    experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
+) -> UInt8[np.ndarray, "n h w c"]:
+    """The images of latents, rounded to 0 ... 255; of a conditional model with their labels (n,)."""
+    parts = []
+    for first in range(0, len(z), CHUNK):
+        y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
+        made = _image_of(experiment)(params, state, _filled(z[first : first + CHUNK]), y)
+        parts.append(viz.to_uint8(made)[: len(z) - first])
+    return np.concatenate(parts)
+
+
+def generated_points(
+    experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
+) -> Float32[np.ndarray, "n h w c"]:
+    """The points of latents, in the data's own range; a VAE's are draws from p(x | z), with noise of a fixed key."""
+    model, key = experiment.model, rng.named(jax.random.key(0), "points")
+
+    @jax.jit
+    def point(params, state, z, y, key):
+        if not isinstance(model, VAE):
+            return model.generate(params, state, z, y)
+        return model.decode(params["vae"], state["vae"], z, labels_for(CHUNK, model.n_classes, y))[0].sample(key)
+
+    parts = []
+    for first in range(0, len(z), CHUNK):
+        y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
+        made = point(params, state, _filled(z[first : first + CHUNK]), y, rng.at_step(key, first))
+        parts.append(np.asarray(made)[: len(z) - first])
+    return np.concatenate(parts)
+
+
+def labels_of(n: int, n_classes: int, label: int | None = None) -> Int32[np.ndarray, " n"] | None:
+    """The labels of n images: all of one class, or the classes in turn; None for an unconditional model."""
+    if not n_classes:
+        return None
+    in_turn = np.arange(n, dtype=np.int32) % n_classes
+    return in_turn if label is None else np.full_like(in_turn, label)
 
 
 def draw(
@@ -32,27 +87,29 @@ def draw(
         label: the class of all; without it a conditional model draws its classes in turn.
         temperature: standard deviation of the latents; 1 is the prior.
     """
-    model, n_classes = experiment.model, experiment.model.n_classes
-    key = rng.named(jax.random.key(seed), "sample")
+    labels = labels_of(n, experiment.model.n_classes, label)
+    z = latents(experiment.model, n, seed, temperature)
+    return generated(experiment, params, state, z, labels), labels
 
-    @jax.jit
-    def chunk(params, state, key, y):
-        if temperature == 1:
-            drawn = model.sample(params, state, key, CHUNK, y)
-        else:
-            drawn = model.generate(params, state, temperature * jax.random.normal(key, (CHUNK, model.z_dim)), y)
-        return experiment.transform.inverse(drawn)
 
-    padded = math.ceil(n / CHUNK) * CHUNK
-    labels = None
-    if n_classes:
-        in_turn = np.arange(padded, dtype=np.int32) % n_classes
-        labels = in_turn if label is None else np.full_like(in_turn, label)
-    images = []
-    for first in range(0, padded, CHUNK):
-        y = None if labels is None else labels[first : first + CHUNK]
-        images.append(viz.to_uint8(chunk(params, state, rng.at_step(key, first), y)))
-    return np.concatenate(images)[:n], None if labels is None else labels[:n]
+@functools.lru_cache(16)
+def _image_of(experiment: Experiment) -> Callable[..., Any]:
+    """The compiled program from latents to pixels: one for all who draw from an experiment."""
+
+    def image(params, state, z, y):
+        return experiment.transform.inverse(experiment.model.generate(params, state, z, y))
+
+    return jax.jit(image)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _normal(key: Key, z_dim: int) -> Any:
+    return jax.random.normal(key, (CHUNK, z_dim))
+
+
+def _filled(x: np.ndarray) -> np.ndarray:
+    """A part of a chunk as a whole one, so that there is one program for all."""
+    return np.concatenate([x, np.zeros((CHUNK - len(x), *x.shape[1:]), x.dtype)]) if len(x) < CHUNK else x
 
 
 def draw_points(

@@ -8,6 +8,7 @@ same arrays give the same bytes. `Png` and `Svg` display themselves in a noteboo
 
 from genjax.viz.charts import Band, Svg, bands, curves, histogram, shades, spectra
 from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, sheet, show, tiles, to_uint8
+from genjax.viz.pdf import pdf
 
 __all__ = [
     "Band",
@@ -20,6 +21,7 @@ __all__ = [
     "grid",
     "histogram",
     "neighbours",
+    "pdf",
     "save_grid",
     "shades",
     "sheet",

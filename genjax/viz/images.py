@@ -3,6 +3,7 @@
 import io
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from genjax import files
 
@@ -84,10 +86,13 @@ def tiles(picture: UInt8[np.ndarray, "H W C"], shape: tuple[int, int, int]) -> t
     return cells.reshape(nrows * ncols, h + PAD, w + PAD, c)[:, :h, :w], ncols
 
 
-def encode(picture: UInt8[np.ndarray, "H W C"]) -> Png:
-    """An array of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels as PNG."""
-    out = io.BytesIO()
-    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(out, "PNG", optimize=True)
+def encode(picture: UInt8[np.ndarray, "H W C"], about: Mapping[str, str] | None = None) -> Png:
+    """An array of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels as PNG, with text about it inside."""
+    out, info = io.BytesIO(), PngInfo()
+    for name, text in (about or {}).items():
+        info.add_text(name, text)
+    pixels = picture[:, :, 0] if picture.shape[2] == 1 else picture
+    Image.fromarray(pixels).save(out, "PNG", optimize=True, pnginfo=info)
     return Png(out.getvalue(), picture.shape[1], picture.shape[0])
 
 

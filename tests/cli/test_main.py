@@ -36,7 +36,7 @@ sys.exit(70 if "jax" in sys.modules else code)
         (["train", "vae_digit"], 2, "genjax list"),
         (["train", "no/such/file.py"], 2, "no such file"),
         (["sample", "RUN", "--out", "x.png", "--sede", "3"], 2, "Did you mean --seed"),
-        (["sample", "RUN", "--out", "x.jpg"], 2, ".png or .npz"),
+        (["sample", "RUN", "--out", "x.jpg"], 2, ".png, .pdf or .npz"),
         (["sample", "RUN", "--out", "x.png", "--n", "0"], 2, "at least 1"),
         (["score", "RUN"], 2, "missing: IMAGES, --out"),
         (["report"], 2, "at least one run"),

@@ -1,4 +1,4 @@
-"""sample, score and digest on a run made by hand."""
+"""score and digest on a run made by hand."""
 
 import csv
 import json
@@ -10,17 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import cli, data, rng, train, viz
-from genjax.cli import sample
+from genjax import cli, data, rng, train
+from genjax.cli import score
 from genjax.train.state import Player, TrainState
-
-
-class Model(SimpleNamespace):
-    """Draws uniform noise; a conditional one draws its label's brightness."""
-
-    def sample(self, params, state, key, n, y=None):
-        u = jax.random.uniform(key, (n, 4, 4, 1))
-        return u if y is None else jnp.broadcast_to(y[:, None, None, None] / 10.0, u.shape)
 
 
 def score_of(params, state, batch, key):
@@ -29,7 +21,7 @@ def score_of(params, state, batch, key):
 
 
 def make_run(n_classes=0):
-    experiment = train.Experiment(Model(n_classes=n_classes), None, data.to_unit(), score_of)
+    experiment = train.Experiment(SimpleNamespace(n_classes=n_classes), None, data.to_unit(), score_of)
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
     about = {"path": "R", "name": "noise", "config": None, "spec": spec, "step": 7, "member": None}
@@ -40,7 +32,7 @@ def make_run(n_classes=0):
 def run(monkeypatch):
     made = make_run()
     monkeypatch.setattr(train, "open_run", lambda path, member=None: made, raising=False)
-    monkeypatch.setattr(sample.cache, "enable", lambda on=True: None)
+    monkeypatch.setattr(score.cache, "enable", lambda on=True: None)
     return made
 
 
@@ -56,64 +48,6 @@ def pictures(tmp_path):
 def read(path):
     with path.open(newline="") as f:
         return list(csv.DictReader(f))
-
-
-def test_sample_npz_is_a_function_of_the_seed_and_a_prefix_of_more(tmp_path, run):
-    def draw(n, seed):
-        out = tmp_path / f"{n}-{seed}.npz"
-        assert cli.main(["sample", "R", "--n", str(n), "--seed", str(seed), "--out", str(out)]) == 0
-        return np.load(out)["image"]
-
-    some, more, other = draw(5, 0), draw(70, 0), draw(5, 1)
-    assert some.shape == (5, 4, 4, 1)
-    assert some.dtype == np.uint8
-    np.testing.assert_array_equal(some, more[:5])
-    assert (some != other).any()
-    assert len({m.tobytes() for m in more}) == 70
-
-
-def test_sample_png_is_a_grid(tmp_path, capsys):
-    out = tmp_path / "deep" / "s.png"
-    assert cli.main(["sample", "R", "--n", "9", "--out", str(out)]) == 0
-    images, ncols = viz.tiles(viz.decode(out), (4, 4, 1))
-    assert ncols == 3
-    np.testing.assert_array_equal(images[:9], sample.draw(make_run(), 9)[0])
-    assert "step 7" in capsys.readouterr().out
-
-
-def test_sample_labels(tmp_path, monkeypatch):
-    conditional = make_run(n_classes=10)
-    monkeypatch.setattr(train, "open_run", lambda path, member=None: conditional, raising=False)
-    out = tmp_path / "s.npz"
-    assert cli.main(["sample", "R", "--n", "3", "--label", "7", "--out", str(out)]) == 0
-    with np.load(out) as arrays:
-        assert arrays["label"].tolist() == [7, 7, 7]
-        assert set(arrays["image"].ravel().tolist()) == {178}
-    assert cli.main(["sample", "R", "--n", "12", "--out", str(out)]) == 0
-    with np.load(out) as arrays:
-        assert arrays["label"].tolist() == [*range(10), 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("argv", "says"),
-    [
-        (["--out", "s.png", "--label", "3"], "not class-conditional"),
-        (["--out", "s.png", "--n", "0"], "at least 1"),
-        (["--out", "s.jpg"], ".png or .npz"),
-        (["--out", "s.png", "--n", "x"], "--n"),
-    ],
-)
-def test_sample_refuses(argv, says, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["sample", "R", *argv]) == 2
-    assert says in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_label_out_of_range(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "open_run", lambda path, member=None: make_run(n_classes=10), raising=False)
-    assert cli.main(["sample", "R", "--label", "10", "--out", str(tmp_path / "s.png")]) == 2
-    assert "classes 0 to 9" in capsys.readouterr().err
 
 
 def test_score_folder_to_csv(tmp_path, pictures):

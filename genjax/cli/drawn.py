@@ -1,0 +1,114 @@
+"""Files of samples: a grid, a folder of single images, an archive with the latents, and latents read from one."""
+
+import io
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genjax import __version__
+from genjax.errors import UsageError
+from genjax.files import FAILING, failed_write
+
+
+class Drawn(NamedTuple):
+    """Images and what they were drawn from."""
+
+    image: Any
+    """uint8 (n, h, w, c); points of the plane float32"""
+    label: Any
+    """(n,), None for an unconditional run"""
+    z: Any
+    """float32 (n, z)"""
+
+
+def read_latents(path: str, run: Any) -> tuple[Any, Any]:
+    """Latents (n, z) of a file, and labels (n,) where it has them and the run wants some.
+
+    Raises:
+        UsageError: it is no such file, or its latents do not fit the run.
+    """
+    import numpy as np
+
+    if not Path(path).is_file():
+        raise UsageError(f"--latents={path}: there is no such file.")
+    try:
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            z, label = (loaded, None) if isinstance(loaded, np.ndarray) else (loaded["z"], loaded.get("label"))
+    except KeyError:
+        raise UsageError(f"--latents={path}: has no z. `genjax sample --out F.npz` writes files that have.") from None
+    except OSError as e:
+        raise UsageError(f"--latents={path}: cannot be read ({e.strerror or e}).") from None
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as e:
+        raise UsageError(f"--latents={path}: not a file of latents ({e}).") from None
+    z_dim, n_classes = run.experiment.model.z_dim, run.experiment.model.n_classes
+    if z.ndim != 2 or z.shape[1] != z_dim or not len(z) or z.dtype.kind not in "fiu":
+        found = f"{z.dtype} {z.shape}"
+        raise UsageError(f"--latents={path}: z must be numbers (n, {z_dim}) for {run.name}, not {found}.")
+    if not np.isfinite(z).all():
+        raise UsageError(f"--latents={path}: z holds values that are not finite.")
+    if label is not None and n_classes:
+        if label.shape != (len(z),) or label.dtype.kind not in "iu" or label.min() < 0 or label.max() >= n_classes:
+            raise UsageError(f"--latents={path}: label must be {len(z)} classes of {run.name}, 0 to {n_classes - 1}.")
+        return z.astype(np.float32), label.astype(np.int32)
+    return z.astype(np.float32), None
+
+
+def npz(drawn: Drawn, of: dict[str, Any]) -> bytes:
+    """An archive of images, latents and labels, and of what else `of` says of them."""
+    import numpy as np
+
+    arrays: dict[str, Any] = {"image": drawn.image, "z": drawn.z, **{k: np.asarray(v) for k, v in of.items()}}
+    arrays |= {} if drawn.label is None else {"label": drawn.label}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def grid(images: Any, kind: str, ncols: int | None, scale: int, about: str) -> bytes:
+    """Images side by side as a PNG or a PDF file, every pixel `scale` by `scale`; `about` is in its metadata."""
+    from genjax import viz
+
+    picture = viz.grid(images, ncols).repeat(scale, axis=0).repeat(scale, axis=1)
+    return viz.pdf(picture, about) if kind == ".pdf" else viz.encode(picture, _text(about)).data
+
+
+def _text(about: str) -> dict[str, str]:
+    return {"Software": f"genjax {__version__}", "Description": about.encode("latin-1", "replace").decode("latin-1")}
+
+
+def write_folder(out: str, drawn: Drawn, scale: int, about: str) -> None:
+    """A PNG of each image, all of them or none: in a folder beside the place first, which then takes it.
+
+    Raises:
+        UsageError: there can be no such folder.
+        RunFailure: the disk is full or fails.
+    """
+    target = Path(out)
+    made: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".genjax-samples-", dir=target.parent))
+        made.chmod(0o777 & ~_umask())
+        for i, image in enumerate(drawn.image):
+            where = made if drawn.label is None else made / str(drawn.label[i])
+            where.mkdir(exist_ok=True)
+            (where / f"{i:06d}.png").write_bytes(grid(image[None], ".png", 1, scale, f"{about}, image {i}"))
+        made.replace(target)
+    except OSError as e:
+        if e.errno in FAILING:
+            raise failed_write(target, 0, e) from e
+        raise UsageError(f"--out={out}: cannot be written ({e.strerror or e}).") from None
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
