@@ -75,7 +75,7 @@ def test_sample_score_report(run, tmp_path, capsys):
     assert cli.main(["sample", str(run), "--n", "3", "--out", str(tmp_path / "s.npz")]) == 0
     with np.load(tmp_path / "s.npz") as arrays:
         assert arrays["image"].shape == (3, 8, 8, 1)
-        assert list(arrays) == ["image"]
+        assert set(arrays) == {"image", "z", "run", "step", "digest", "seed", "temperature"}
     assert cli.main(["score", str(run), str(tmp_path / "s.npz"), "--out", str(tmp_path / "s.csv")]) == 0
     with (tmp_path / "s.csv").open(newline="") as f:
         rows = list(csv.DictReader(f))
