@@ -27,7 +27,6 @@ LOCK_SECONDS = 60.0
 _COUNT = count()
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _PREFIX = ".genjax-tmp-"
-_CLEARED: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -40,9 +39,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         OSError: the old file is as it was, and nothing else is left.
     """
     path = Path(path)
-    _clear(path.parent)
-    # The name says whose it is, and is short: a file's own name may fill what a file system allows.
-    tmp = path.parent / f"{_PREFIX}{_HOST}-{os.getpid()}-{next(_COUNT)}"
+    tmp = _temporary(path)
     try:
         with tmp.open("wb") as f:
             yield f
@@ -51,8 +48,28 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         tmp.replace(path)
         fsync_folder(path.parent)
     finally:
-        with contextlib.suppress(OSError):
-            tmp.unlink(missing_ok=True)
+        _remove(tmp)
+
+
+@contextlib.contextmanager
+def building(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new folder to fill that becomes `path` at the end, whole or not at all; `path` is new, or an empty folder.
+
+    What is written into it is the caller's to flush.
+
+    Raises:
+        OSError: `path` is as it was, and nothing else is left.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = _temporary(path)
+    try:
+        tmp.mkdir()
+        yield tmp
+        tmp.replace(path)
+        fsync_folder(path.parent)
+    finally:
+        _remove(tmp)
 
 
 def replace(path: str | os.PathLike[str], content: bytes) -> None:
@@ -116,7 +133,7 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
     import fcntl  # not on Windows, where genjax still imports
 
     path = Path(path)
-    beside = path.parent / f".{path.name[:200]}.lock"
+    beside = path.parent / os.fsdecode(b".%s.lock" % os.fsencode(path.name)[:200])
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -164,17 +181,29 @@ def _is(fd: int, path: Path) -> bool:
         return False
 
 
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that says whose it is. It is short: a file's own name may fill what a file system allows."""
+    _clear(path.parent)
+    return path.parent / f"{_PREFIX}{_HOST}-{os.getpid()}-{next(_COUNT)}"
+
+
 def _clear(folder: Path) -> None:
-    """Remove temporary files of processes of this machine that are no more; looked for once by each process."""
-    if folder in _CLEARED:
-        return
-    _CLEARED.add(folder)
+    """Remove temporary files and folders of processes of this machine that are no more."""
     with contextlib.suppress(OSError):
-        for entry in os.scandir(folder):
+        for entry in list(os.scandir(folder)):
             host, _, rest = entry.name.removeprefix(_PREFIX).partition("-")
             pid = rest.partition("-")[0]
             if entry.name.startswith(_PREFIX) and host == _HOST and pid.isdecimal() and not _alive(int(pid)):
-                os.unlink(entry.path)
+                _remove(Path(entry.path))
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary file or folder, as far as that goes."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _alive(pid: int) -> bool:

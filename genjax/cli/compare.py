@@ -10,7 +10,7 @@ from genjax.cli import cache
 from genjax.cli.flags import flag, parse
 from genjax.cli.measure import CHECKPOINTS, said
 from genjax.cli.show import table
-from genjax.errors import UsageError
+from genjax.errors import RunFailure, UsageError
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,20 @@ def compare(argv: Sequence[str]) -> None:
     cache.enable()
     beside = next((run for run in map(Path, args.run) if run.is_dir()), Path("compare.html"))
     out = args.out or str(beside.resolve().parent / "compare.html")
-    versus_page.write(sides, rows, args.checkpoint, out)
+    print(table(_compared(sides, rows)), flush=True)  # before anything that a full disk could end
+    failed = []
+    try:
+        versus_page.write(sides, rows, args.checkpoint, out)
+        print(out)
+    except RunFailure as e:
+        failed.append(str(e))
     if args.record is not None:
-        versus.write_record(args.run, args.record)
-    print(table(_compared(sides, rows)))
-    print(out)
+        try:
+            versus.write_record(args.run, args.record)
+        except RunFailure as e:
+            failed.append(str(e))
+    if failed:
+        raise RunFailure("\n".join(failed))
 
 
 def _compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ from genjax import channels, figures
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse
 from genjax.cli.show import table
-from genjax.errors import UsageError
+from genjax.errors import RunFailure, UsageError
 
 CHECKPOINTS = ("both", "last", "best")
 
@@ -50,6 +50,7 @@ def evaluate(argv: Sequence[str]) -> None:
     from genjax.train.real import real_of
 
     last = train.open_run(args.run, member=args.member)
+    evalfile.read_eval(args.run)  # a damaged one is refused before anything is measured
     best = evalfile.best_of(args.run)
     if best is None and args.checkpoint == "best":
         raise UsageError(
@@ -83,11 +84,14 @@ def evaluate(argv: Sequence[str]) -> None:
     here = record.manifest([*sys.argv[:1], *argv])
     device = {k: here[k] for k in ("device_kind", "cpu_count", "jax", "jaxlib", "numpy", "python")}
     session = {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": seconds, **device}
+    unwritten = None
     try:
         evalfile.write_eval(args.run, records, session)
-    except OSError as e:
-        raise UsageError(f"RUN={args.run}: eval.json cannot be written ({e.strerror}).") from None
+    except (RunFailure, UsageError) as e:  # hours of measuring are not to be lost with the file
+        unwritten = e
     print(records_table(records))
+    if unwritten is not None:
+        raise RunFailure(f"the numbers above are not in {evalfile.EVAL}. {unwritten}")
     print(f"{len(records)} records: {os.path.join(args.run, evalfile.EVAL)}")
     from genjax.report import place, write  # here: matplotlib takes long to import
 

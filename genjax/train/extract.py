@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax.errors import UsageError
+from genjax.errors import RunFailure, UsageError
+from genjax.files import building, failed_write
 from genjax.train import record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.health import share_of
@@ -35,12 +36,14 @@ def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
 
     `config.json` is that of the single run, so that `genjax train` continues it with the member's seed and values.
     Its newest checkpoint, log and pictures are the member's share; `manifest.json` says where it comes from.
+    The folder appears when all of it is written: one that is killed leaves nothing that looks like a run.
 
     Raises:
         UsageError: `run` is no population, or has no such member or no checkpoint, or this member has failed; `out` is
             not empty.
+        RunFailure: the disk is full or fails; `out` is as it was.
     """
-    run, out = Path(run), Path(out)
+    run, out = Path(run), Path(out).expanduser().absolute()
     opened = open_run(run, member=member)
     if opened.members is None or opened.member is None:
         raise UsageError(f"RUN={run} is a single run already: there is nothing to extract.")
@@ -52,27 +55,35 @@ def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
     wanted |= {"config": dataclasses.asdict(config), "options": {**stored["options"], "run_dir": str(out)}}
     extra = {k: v for k, v in opened.extra.items() if k not in ("failed", "health")}
     extra["pending"] = record.to_json([_share(numbers(row), i, opened.members.n) for row in extra["pending"]])
-    with record.RunFolder(out) as folder:
-        folder.claim(wanted)
-        manifest = record.read_json(run / record.MANIFEST) or {}
-        source = {"run": str(run.resolve()), "member": i, "of": opened.members.n, "step": opened.step}
-        words = [*shlex.split(again), "--run-dir", str(out)]
-        record.write_json(folder.path / record.MANIFEST, {**manifest, "command": words, "extracted": source})
-        with record.MetricsLog(folder.path / record.METRICS) as log:
-            for row in record.read_rows(run / record.METRICS):
-                if row["step"] <= opened.step:
-                    log.append(_share(row, i, opened.members.n))
-            log.sync()
-        if (run / VALIDATION).exists():
-            with record.MetricsLog(folder.path / VALIDATION) as log:
-                for row in record.read_rows(run / VALIDATION):
+    place = out
+    try:
+        with building(out) as place, record.RunFolder(place) as folder:
+            folder.claim(wanted)
+            manifest = record.read_json(run / record.MANIFEST) or {}
+            source = {"run": str(run.resolve()), "member": i, "of": opened.members.n, "step": opened.step}
+            words = [*shlex.split(again), "--run-dir", str(out)]
+            record.write_json(folder.path / record.MANIFEST, {**manifest, "command": words, "extracted": source})
+            with record.MetricsLog(folder.path / record.METRICS) as log:
+                for row in record.read_rows(run / record.METRICS):
                     if row["step"] <= opened.step:
                         log.append(_share(row, i, opened.members.n))
                 log.sync()
-        if (where := run / "samples" / member_folder(i)).is_dir():
-            shutil.copytree(where, folder.path / "samples")
-        with Checkpoints(folder.path / "checkpoints") as checkpoints:
-            checkpoints.save(opened.step, opened.state, extra)
+            if (run / VALIDATION).exists():
+                with record.MetricsLog(folder.path / VALIDATION) as log:
+                    for row in record.read_rows(run / VALIDATION):
+                        if row["step"] <= opened.step:
+                            log.append(_share(row, i, opened.members.n))
+                    log.sync()
+            if (where := run / "samples" / member_folder(i)).is_dir():
+                (folder.path / "samples").mkdir()
+                for picture in sorted(where.glob("*.png")):
+                    shutil.copyfile(picture, folder.path / "samples" / picture.name)
+            with Checkpoints(folder.path / "checkpoints") as checkpoints:
+                checkpoints.save(opened.step, opened.state, extra)
+    except RunFailure as e:
+        raise RunFailure(f"{out} was not written: {str(e).replace(str(place), str(out))}") from e
+    except OSError as e:
+        raise failed_write(out, 0, e) from e
     return Extracted(opened.step, f"{opened.name}, {name}", again)
 
 

@@ -14,7 +14,7 @@ import jax
 from genjax import data, recipes
 from genjax.channels import say
 from genjax.errors import RunFailure, UsageError
-from genjax.train import distributed, mesh, optimizer, record
+from genjax.train import distributed, mesh, optimizer, record, tensorboard
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
 from genjax.train.dataset import dataset_of
@@ -51,7 +51,8 @@ def run(
         members: a population to train as one program, instead of `cfg` alone.
 
     Returns:
-        0 when the run is at its last step; 130 or 143 when a signal stopped it, with its state saved.
+        0 when the run is at its last step; 1 when it is, but its TensorBoard files are not whole; 130 or 143 when a
+        signal stopped it, with its state saved.
 
     Raises:
         UsageError: the configuration, the data or the folder will not do; nothing was written.
@@ -81,7 +82,7 @@ def run(
         source = shares(dataset.train, cfg.batch_size, experiment.transform, members.n)
     checks = validation(experiment, dataset, layout) if options.eval_every else None
     options, best = _best(options, checks)
-    writer = _tensorboard(options)
+    tensorboard.check(options.tensorboard)
     group = distributed.group()
     here = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed, members))
     folder = record.RunFolder(group.share(lambda: str(here.path)))
@@ -106,7 +107,7 @@ def run(
             Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=say_once)
         )
         this = _Run(
-            name, cfg, options, folder, experiment, source, checkpoints, signals, best, writer, layout, group, members,
+            name, cfg, options, folder, experiment, source, checkpoints, signals, best, layout, group, members,
             dataset, checks,
         )  # fmt: skip
         try:
@@ -133,7 +134,6 @@ class _Run:
     checkpoints: Checkpoints
     signals: Signals
     best: tuple[Literal["min", "max"], str] | None
-    writer: Callable[[Path, int], Any] | None
     layout: mesh.Layout | None
     group: distributed.Group
     members: Members | None = None
@@ -144,6 +144,7 @@ class _Run:
     """The signal that any process received and all have agreed to stop for."""
     row: dict[str, Any] = dataclasses.field(default_factory=dict)
     ledger: Ledger | None = None
+    board: tensorboard.Board | None = None
 
     def go(self, new: bool) -> int:
         """From the newest sealed step to the last one, or to a signal; the exit code."""
@@ -170,15 +171,15 @@ class _Run:
                 self.row = (record.read_rows(log.path) or [{}])[-1]
             self.ledger = stack.enter_context(Ledger(self.checks, self.folder.path, at, log is not None))
             display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet))
-            board = self.writer(self.folder.path / "tensorboard", at) if self.writer and log is not None else None
-            if board is not None:
-                stack.callback(board.close)
+            if self.options.tensorboard and log is not None:
+                self.board = tensorboard.Board(self.folder.path / "tensorboard", at, display.say)
+                stack.callback(self.board.close)
             monitor = self._monitor(key, extra.get("health"))
             journal = Journal(monitor, log, display.say)
-            last = self._train(state, key, pending, extra["seconds"], failed, journal, display, board)
+            last = self._train(state, key, pending, extra["seconds"], failed, journal, display)
         return self._leave(last)
 
-    def _train(self, state, key, pending, seconds, failed, journal: Journal, display: Display, board) -> Progress:
+    def _train(self, state, key, pending, seconds, failed, journal: Journal, display: Display) -> Progress:
         """Trains and saves. What belongs to a step, rows and grid, is on the disk before its checkpoint is begun."""
         grid = grids(self.experiment, key, self.folder.path, self.layout, self.group.leader, journal.images)
         steps, sample_every, log = self.cfg.steps, self.options.sample_every, journal.log
@@ -192,9 +193,8 @@ class _Run:
             self.row = row
             journal.row(row)
             display.update(over_members(row))
-            if board is not None:
-                for k, v in flat(row).items():
-                    board.add_scalar(k, v, row["step"])
+            if self.board is not None:
+                self.board.row(row["step"], flat(row))
 
         def save(progress: Progress):
             if progress.step == steps and steps % sample_every:
@@ -272,6 +272,9 @@ class _Run:
         if last.failed:
             say_once(f"{len(last.failed)} of {self.experiment.step.n} members have failed: {said(last.failed)}")
         say_once(f"done: step {last.step}, {last.seconds:.0f} s of training. A page to look at: genjax report {where}")
+        if self.board is not None and self.board.failed:
+            say_once(f"TensorBoard's files lack rows that {record.METRICS} has: {self.board.failed}.")
+            return 1
         return 0
 
     def _metric(self, step: int) -> float | None:
@@ -363,13 +366,3 @@ def _best(options: Options, checks: Validation | None) -> tuple[Options, tuple[L
         names = ", ".join(checks.names)
         raise UsageError(f"keep_best={text!r}: with --eval-every the best is chosen on validation, by one of {names}.")
     return dataclasses.replace(options, keep_best=text), ("min" if how == "min" else "max", metric)
-
-
-def _tensorboard(options: Options) -> Callable[[Path, int], Any] | None:
-    if not options.tensorboard:
-        return None
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError:
-        raise UsageError("--tensorboard needs tensorboardX: pip install tensorboardX (the extra `logs`).") from None
-    return lambda folder, at: SummaryWriter(str(folder), purge_step=at + 1)
