@@ -122,6 +122,11 @@ def shipped(code: sources.Sources) -> Path | None:
     return path if sources.read(path, folder()) == code else None
 
 
+def shipped_hashes(name: str) -> dict[str, str]:
+    """The hashes of a shipped recipe's files."""
+    return sources.read(folder() / f"{name}.py", folder()).hashes()
+
+
 def is_trusted(code: sources.Sources) -> bool:
     """Whether opening a run may execute this: it ships with genjax, or this user has trained it here."""
     return shipped(code) is not None or trust.was_trained_here(code.sha256)

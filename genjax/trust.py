@@ -1,12 +1,23 @@
-"""Recipes that this user has trained here: opening their runs may execute them. Standard library only.
+"""How a run may be opened: whose recipes may be executed, and where its data lie. Standard library only.
 
-A list of hashes in the user's state folder (`$XDG_STATE_HOME/genjax`, else `~/.local/state/genjax`), a line for each
-recipe, written when its training begins. It is about contents, not about places: a run copied from elsewhere opens
-where its recipe is one of those, whatever its folder is called.
+Opening a run executes its recipe. That is done for recipes that ship with genjax and those that this user has trained
+here. The latter are a list of hashes in the user's state folder (`$XDG_STATE_HOME/genjax`, else
+`~/.local/state/genjax`), a line for each recipe, written when its training begins. The list is about contents, not
+places: a run copied from elsewhere opens where its recipe is one of those, whatever its folder is called.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to open a run that came from elsewhere, or whose data moved."""
+
+    data: str | None = None  # where the run's data lie now, if not where they were: a folder, a file or a name
+    data_dir: str | None = None  # TFDS folder; without it the one that the run was trained from
+    trust: bool = False  # execute the run's copy of its recipe although you did not train it here
 
 
 def list_of_trained() -> Path:

@@ -1,5 +1,6 @@
 """One process-wide setting of jax for all tests: CPU, 8 fake devices, strict keys and ranks, one compile cache."""
 
+import atexit
 import hashlib
 import os
 import shutil
@@ -17,6 +18,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax" / "tests"
 os.environ.setdefault("GENJAX_CACHE", str(CACHE))  # decoded data sets
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="genjax-tests-state-")  # recipes trained by tests
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -7,10 +7,11 @@ from typing import Any
 
 from genjax import figures
 from genjax.cli import cache
-from genjax.cli.flags import flag, parse
+from genjax.cli.flags import flag, parse_all
 from genjax.cli.measure import CHECKPOINTS, said
 from genjax.cli.show import table
 from genjax.errors import RunFailure, UsageError
+from genjax.trust import Access
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Compare:
 
 def compare(argv: Sequence[str]) -> None:
     """`genjax compare RUN RUN ... [--out F.html] [--record F.json]`."""
-    args = parse(Compare, argv, "genjax compare")
+    args, access = parse_all([Compare, Access], argv, "genjax compare", Compare.__doc__ or "")
     if not args.run:
         raise UsageError("compare: name the runs: genjax compare RUN RUN ...")
     if args.checkpoint not in CHECKPOINTS[1:]:
@@ -45,10 +46,11 @@ def compare(argv: Sequence[str]) -> None:
     cache.enable()
     beside = next((run for run in map(Path, args.run) if run.is_dir()), Path("compare.html"))
     out = args.out or str(beside.resolve().parent / "compare.html")
-    print(table(_compared(sides, rows)), flush=True)  # before anything that a full disk could end
+    print(table(_compared(sides, rows)))
+    print("".join(f"{note}\n" for note in versus.notes(sides)), end="", flush=True)  # before what a full disk could end
     failed = []
     try:
-        versus_page.write(sides, rows, args.checkpoint, out)
+        versus_page.write(sides, rows, args.checkpoint, out, access)
         print(out)
     except RunFailure as e:
         failed.append(str(e))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from genjax.errors import UsageError
+from genjax.trust import Access
 
 
 def suffix_of(out: str, allowed: Sequence[str]) -> str:
@@ -19,6 +20,14 @@ def check_range(name: str, value: int, least: int) -> None:
     """Refuse a whole number that is below `least` or beyond what the device counts in."""
     if not least <= value < 2**31:  # 32 bits on the device
         raise UsageError(f"--{name}={value}: must be at least {least}{', and below 2**31' * (value > least)}.")
+
+
+def check_data(run: Any, access: Access) -> None:
+    """Refuse `--data` that is not what the run was trained on; nothing is read where it was not given."""
+    if access.data is not None:
+        from genjax.train.dataset import dataset_of_run
+
+        dataset_of_run(run, access)
 
 
 def by(shape: Sequence[int]) -> str:

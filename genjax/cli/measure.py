@@ -12,9 +12,10 @@ from typing import Any
 
 from genjax import channels, figures
 from genjax.cli import cache
-from genjax.cli.flags import flag, parse
+from genjax.cli.flags import flag, parse_all
 from genjax.cli.show import table
 from genjax.errors import RunFailure, UsageError
+from genjax.trust import Access
 
 CHECKPOINTS = ("both", "last", "best")
 
@@ -33,13 +34,12 @@ class Eval:
     weights: str = flag("average", help="average (where the run keeps a moving average) or trained")
     temperature: float = flag(1.0, help="standard deviation of the latents")
     n_importance: int = flag(5000, help="importance samples of each image's likelihood, for --metrics nll")
-    data_dir: str | None = flag(None, help="TFDS folder; without it the one that the run was trained from")
     member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
 
 
 def evaluate(argv: Sequence[str]) -> None:
     """`genjax eval RUN [--metrics M,...] [--n N] [--seed S] ...`; a report page that the run has is made anew."""
-    args = parse(Eval, argv, "genjax eval")
+    args, access = parse_all([Eval, Access], argv, "genjax eval", Eval.__doc__ or "")
     _check(args)
     from genjax import train
     from genjax.metrics.spaces import space_of
@@ -49,7 +49,7 @@ def evaluate(argv: Sequence[str]) -> None:
     from genjax.train.evaluate import evaluate as measure
     from genjax.train.real import real_of
 
-    last = train.open_run(args.run, member=args.member)
+    last = train.open_run(args.run, member=args.member, trust=access.trust)
     evalfile.read_eval(args.run)  # a damaged one is refused before anything is measured
     best = evalfile.best_of(args.run)
     if best is None and args.checkpoint == "best":
@@ -57,7 +57,7 @@ def evaluate(argv: Sequence[str]) -> None:
             f"--checkpoint=best: {args.run} has no checkpoint chosen on validation. "
             "Train with --validation N --eval-every STEPS."
         )
-    real = real_of(dataset_of_run(last, args.data_dir), args.split, args.n)
+    real = real_of(dataset_of_run(last, access), args.split, args.n)
     space = space_of(args.features, real.name, last.spec.shape)
     cache.enable()
     request = Request(args.metrics, args.seed, args.weights, args.temperature, args.n_importance)
@@ -77,7 +77,7 @@ def evaluate(argv: Sequence[str]) -> None:
                 chosen = [_as_best(r, best[1]) for r in records]
                 records = chosen if args.checkpoint == "best" else [*records, *chosen]
             else:
-                run = train.open_run(args.run, best[0], args.member)
+                run = train.open_run(args.run, best[0], args.member, access.trust)
                 records += measure(run, real, space, request, "best", best[1], told)
     for text in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
         channels.say(f"genjax: {text}")
@@ -97,7 +97,7 @@ def evaluate(argv: Sequence[str]) -> None:
 
     for member in dict.fromkeys((None, args.member)):
         if place([args.run], member).exists():
-            print(f"made anew: {write([args.run], member=member, data_dir=args.data_dir)}")
+            print(f"made anew: {write([args.run], member=member, access=access)}")
 
 
 def _check(args: Eval) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 from genjax.cli import cache
 from genjax.cli.drawn import Drawn, grid, npz, read_latents, write_folder
-from genjax.cli.files import named
-from genjax.cli.flags import flag, parse
+from genjax.cli.files import check_data, named
+from genjax.cli.flags import flag, parse_all
 from genjax.errors import UsageError
 from genjax.files import write_out
+from genjax.trust import Access
 
 DEFAULT_N = 64
 PICTURES = (".png", ".pdf")
@@ -48,11 +49,12 @@ class Sample:
 
 def sample(argv: Sequence[str]) -> None:
     """`genjax sample RUN --out F.png|F.pdf|F.npz|FOLDER/ [--n N] [--seed S] [--label L] ...`"""
-    args = parse(Sample, argv, "genjax sample")
+    args, access = parse_all([Sample, Access], argv, "genjax sample", Sample.__doc__ or "")
     kind = _kind(args)
     from genjax import train
 
-    run = train.open_run(args.run, member=args.member)
+    run = train.open_run(args.run, member=args.member, trust=access.trust)
+    check_data(run, access)
     points = run.spec.shape[:2] == (1, 1)
     if points and kind != ".npz":
         raise UsageError(f"--out={args.out}: {run.name} draws points in the plane, which are no pictures. Write .npz.")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genjax.cli import cache
-from genjax.cli.files import by, check_range, named, suffix_of
-from genjax.cli.flags import flag, parse
+from genjax.cli.files import by, check_data, check_range, named, suffix_of
+from genjax.cli.flags import flag, parse_all
 from genjax.errors import UsageError
 from genjax.files import write_out
+from genjax.trust import Access
 
 CHUNK = 64
 """Images scored at once. Fixed, so that what is said of an image does not depend on how many there are."""
@@ -26,7 +27,6 @@ class Score:
     run: str = flag(help="a run's folder", positional=True)
     images: str = flag(help="an image, a folder, an .npz, or the name of a data set", positional=True)
     out: str = flag(help="file to write, .csv or .json")
-    data_dir: str | None = flag(None, help="TFDS folder, where IMAGES is the name of a TFDS set")
     image_size: int | None = flag(None, help="resize and crop the images of a folder to this size first")
     seed: int = flag(0, help="for the random part of a score (a VAE's latent sample)")
     member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
@@ -34,13 +34,14 @@ class Score:
 
 def score(argv: Sequence[str]) -> None:
     """`genjax score RUN IMAGES --out F.csv|F.json`."""
-    args = parse(Score, argv, "genjax score")
+    args, access = parse_all([Score, Access], argv, "genjax score", Score.__doc__ or "")
     suffix = suffix_of(args.out, (".csv", ".json"))
     check_range("seed", args.seed, 0)
     from genjax import train
 
-    run = train.open_run(args.run, member=args.member)
-    parts = _load(run, args.images, args.data_dir, args.image_size)
+    run = train.open_run(args.run, member=args.member, trust=access.trust)
+    check_data(run, access)
+    parts = _load(run, args.images, access.data_dir, args.image_size)
     cache.enable()
     rows = [row for part in parts for row in score_rows(run, part, args.seed)]
     text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"

@@ -1,5 +1,6 @@
 """Commands that train: `train` and `demo`."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,10 @@ class Demo:
 
 
 def demo(argv: Sequence[str]) -> int:
-    """`genjax demo`: both runs (continued or skipped where they are there already), then the report."""
+    """`genjax demo`: both runs (continued or skipped where they are there already), then the report.
+
+    Runs there of other code or another data set are set aside, so that the page shows what is here now.
+    """
     args = parse(Demo, argv, "genjax demo")
     memory.keep()
     from genjax import report
@@ -98,6 +102,7 @@ def demo(argv: Sequence[str]) -> int:
         recipe = recipes.load(name)
         run = folder / name
         print(f"{recipes.docstring(recipes.find(name)).splitlines()[0]}")
+        set_aside_another(run, recipe, recipe.Config(**changes))
         code = start(recipe, recipe.Config(**changes), Options(run_dir=str(run), log_every=50, sample_every=100))
         if code:
             return code
@@ -106,6 +111,24 @@ def demo(argv: Sequence[str]) -> int:
     report.write(runs, page)
     print(f"\nOpen {page.resolve().as_uri()}")
     return 0
+
+
+def set_aside_another(run: Path, recipe: ModuleType, cfg: Any) -> None:
+    """Rename the demo's folder of a run that other code or another configuration made: `vae_digits-1` and so on."""
+    from genjax import sources
+    from genjax.train import record
+
+    stored = record.read_config(run)
+    if stored is None:
+        return
+    known = stored.get("code") or {"recipe": {}, "genjax": ""}
+    why = sources.changes(known["recipe"], recipe.SOURCES.hashes())
+    why += ["genjax has changed"] if known["genjax"] != sources.genjax_sha256() else []
+    why += ["its settings differ"] if stored["config"] != record.to_json(dataclasses.asdict(cfg)) else []
+    if why:
+        aside = next(p for i in range(1, 10_000) if not (p := run.with_name(f"{run.name}-{i}")).exists())
+        run.rename(aside)
+        print(f"{run} was made otherwise ({', '.join(why)}): set aside as {aside.name}, trained anew.")
 
 
 def _help() -> str:

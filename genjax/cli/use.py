@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genjax.cli import cache
-from genjax.cli.flags import flag, parse
+from genjax.cli.flags import flag, parse, parse_all
 from genjax.errors import UsageError
+from genjax.trust import Access
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,17 @@ class Report:
     run: tuple[str, ...] = flag(help="folders of one or more runs", positional=True)
     out: str | None = flag(None, help="file to write; without it report.html in the run, or beside several runs")
     member: int | None = flag(None, help="a page of this member alone, of a run of several (--seeds, --sweep)")
-    data_dir: str | None = flag(None, help="TFDS folder; without it the one that each run was trained from")
 
 
 def report(argv: Sequence[str]) -> None:
     """`genjax report RUN [RUN ...] [--out F.html]`."""
-    args = parse(Report, argv, "genjax report")
+    args, access = parse_all([Report, Access], argv, "genjax report", Report.__doc__ or "")
     if not args.run:
         raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
     from genjax.report import write
 
     cache.enable()
-    print(write(args.run, args.out, args.member, args.data_dir))
+    print(write(args.run, args.out, args.member, access))
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Extract:
 
 def extract(argv: Sequence[str]) -> None:
     """`genjax extract RUN --member I --out DIR`."""
-    args = parse(Extract, argv, "genjax extract")
+    args, access = parse_all([Extract, Access], argv, "genjax extract", Extract.__doc__ or "")
     from genjax import train
 
-    made = train.extract(args.run, args.member, args.out)
+    made = train.extract(args.run, args.member, args.out, access)
     print(f"{made.what} at step {made.step}: {args.out}")
     print(f"To continue it: {made.command} --run-dir {shlex.quote(args.out)}")

@@ -76,6 +76,9 @@ class Subject:
         member: of a population; None for a run of its own.
         version: of genjax.
         commit: of the checkout, with `+` where files were changed; empty outside one.
+        recipe_sha256: of the recipe's files; empty where an older genjax did not say.
+        trained_by: SHA-256 of the sources of the genjax that trained.
+        measured_by: of the one that measured.
     """
 
     recipe: str
@@ -89,6 +92,14 @@ class Subject:
     member: int | None = None
     version: str = ""
     commit: str = ""
+    recipe_sha256: str = ""
+    trained_by: str = ""
+    measured_by: str = ""
+
+    @property
+    def code(self) -> tuple[str, str, str]:
+        """The code that the number depends on; of an older record the commit is all that is known."""
+        return self.recipe_sha256, self.trained_by, self.measured_by or self.commit
 
 
 @dataclass(frozen=True)
@@ -221,7 +232,8 @@ def over_seeds(records: Sequence[Record]) -> Record:
     if len(records) == 1:
         return records[0]
     first, subjects = records[0], [r.subject for r in records]
-    for field in ("recipe", "config_sha256", "chosen_by", *(["step"] if first.protocol.checkpoint == "last" else [])):
+    step = ["step"] if first.protocol.checkpoint == "last" else []
+    for field in ("recipe", "config_sha256", "code", "chosen_by", *step):
         found = list(dict.fromkeys(getattr(s, field) for s in subjects))
         if len(found) > 1:
             raise UsageError(f"seeds of one configuration, please; {field} is {found[0]}, {found[1]}.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genjax.errors import UsageError
 from genjax.files import write_out
+from genjax.trust import Access
 
 __all__ = ["place", "write"]
 
@@ -31,7 +32,7 @@ def write(
     runs: Sequence[str | os.PathLike],
     out: str | os.PathLike | None = None,
     member: int | None = None,
-    data_dir: str | None = None,
+    access: Access = Access(),
 ) -> Path:
     """Writes the page and says where it is.
 
@@ -41,7 +42,7 @@ def write(
         runs: folders of one or more runs.
         out: file to write; by default `place(runs, member)`.
         member: of runs of several members, this one alone.
-        data_dir: TFDS folder; by default the one that each run was trained from.
+        access: how the runs are opened, and where their data lie now.
 
     Raises:
         UsageError: no runs, a folder that is not a run's, no such member, or an unwritable `out`.
@@ -53,7 +54,7 @@ def write(
 
     paths = [os.fspath(run) for run in runs]
     n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
-    text = page.page([facts.read(path, n_tiles, member, data_dir) for path in paths])
+    text = page.page([facts.read(path, n_tiles, member, access) for path in paths])
     target = Path(out) if out is not None else place(paths, member)
     write_out(target, text.encode())
     return target

@@ -10,20 +10,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax import data, models, recipes, train, viz
+from genjax import data, models, train, viz
 from genjax.errors import RunFailure, UsageError
 from genjax.metrics.protocol import Record
 from genjax.report import neighbours, pictures
 from genjax.report.members import Member, members, sample_folder, stack
 from genjax.report.pictures import Pictures
+from genjax.train import code
 from genjax.train.checkpoint import digest as leaves_digest
 from genjax.train.checkpoint import read_leaves, tree_digest
-from genjax.train.dataset import dataset_of
+from genjax.train.dataset import dataset_of_run
 from genjax.train.evalfile import best_of, read_eval
 from genjax.train.health import Said, read_findings
 from genjax.train.members import flags_of
 from genjax.train.record import MANIFEST, METRICS, read_config, read_json
 from genjax.train.validation import VALIDATION
+from genjax.trust import Access
 
 N_FRAMES, FRAME_BYTES = 24, 900_000
 """Sample grids over training in a page: at most so many, and so many bytes; evenly spaced, first and last kept."""
@@ -70,6 +72,10 @@ class Facts(NamedTuple):
     """What `genjax eval` measured."""
     validation: dict[str, np.ndarray] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """Evaluations on held-out images during training, as `rows` are."""
+    code: dict[str, Any] | None = None
+    """What `config.json` says of the recipe's code."""
+    trusted: bool = False
+    """Whether the user trusts it whatever it is."""
     best: tuple[int, str] | None = None
     """Step of the checkpoint that is best on validation, and what it is the best of."""
 
@@ -90,10 +96,10 @@ class Facts(NamedTuple):
         return self.step is not None and self.planned is not None and self.step >= self.planned
 
 
-def read(path: str, n_tiles: int, member: int | None = None, data_dir: str | None = None) -> Facts:
+def read(path: str, n_tiles: int, member: int | None = None, access: Access = Access()) -> Facts:
     """The facts of the run in folder `path`, or of one member; of each sample grid the first `n_tiles` images.
 
-    `data_dir` is where its TFDS set lies now; None for where it lay when the run was trained.
+    `access` says how the run is opened, and where its data lie now.
 
     Raises:
         UsageError: there is no such folder, or it is not a run's, or it has no such member.
@@ -124,10 +130,10 @@ def read(path: str, n_tiles: int, member: int | None = None, data_dir: str | Non
                 step, leaves, _ = read_leaves(folder / "checkpoints")
                 digest = leaves_digest(leaves)
             else:
-                run = train.open_run(path, member=member)
+                run = train.open_run(path, member=member, trust=access.trust)
                 step, family = run.step, _family(run, family)
                 digest = tree_digest(run.state)
-                drawn = _drawn(run, _dataset(run, record, problems, data_dir))
+                drawn = _drawn(run, _dataset(run, problems, access))
         except (UsageError, RunFailure) as e:
             problems.append(f"The model could not be drawn from: {e}")
     else:
@@ -141,27 +147,29 @@ def read(path: str, n_tiles: int, member: int | None = None, data_dir: str | Non
                  drawn, tuple(problems), who if whole else (), record.get("population") or {}, member,
                  read_findings(folder / METRICS, member), records,
                  train.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
-                 best_of(path))
+                 record.get("code"), access.trust, best_of(path))
 
 
 def commands(facts: Facts) -> dict[str, str]:
     """Shell commands by what they do: the run anew, its continuation, and looking at it."""
     defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(train.Options)}
-    with contextlib.suppress(UsageError):  # a recipe that is gone: all fields are said
-        defaults |= {f.name: f.default for f in dataclasses.fields(recipes.load(facts.recipe).Config)}
+    word = code.word_of(Path(facts.path), {"experiment": facts.recipe, "code": facts.code})
+    with contextlib.suppress(UsageError):  # a recipe that is not to be executed: all fields are said
+        recipe = code.recipe_of(Path(facts.path), {"experiment": facts.recipe, "code": facts.code}, facts.trusted)
+        defaults |= {f.name: f.default for f in dataclasses.fields(recipe.Config)}
     free = {"run_dir", "quiet", "compile_cache", "tensorboard"}
     several = flags_of(facts.population) if facts.members else []
     defaults |= {k: facts.config.get(k) for k in facts.population.get("sweep", {}) if facts.members}
     wanted = facts.config | {k: v for k, v in facts.options.items() if k not in free}
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in wanted.items() if k not in defaults or defaults[k] != v]
     flags += several
-    again = ["genjax", "train", facts.recipe, *flags]
+    again = ["genjax", "train", word, *flags]
     run = facts.path
     said = {"Reproduce in a new folder": again}
     if facts.finished and facts.member is None:
         longer = [f for f in flags if not f.startswith("--steps=")]
         more = [f"--steps={2 * (facts.planned or 0)}", f"--run-dir={run}"]
-        said["Train longer"] = ["genjax", "train", facts.recipe, *longer, *more]
+        said["Train longer"] = ["genjax", "train", word, *longer, *more]
     elif facts.member is None:
         said["Continue"] = [*again, f"--run-dir={run}"]
     if facts.step is not None:
@@ -225,23 +233,13 @@ def _records(path: str, member: int | None, whole: bool, problems: list[str]) ->
         return ()
 
 
-def _dataset(
-    run: Any, record: Mapping[str, Any], problems: list[str], data_dir: str | None
-) -> data.Dataset | None:
+def _dataset(run: Any, problems: list[str], access: Access) -> data.Dataset | None:
     """The run's data set; None, with the reason among the problems, where it is not to be had or is another one now."""
-    options = record.get("options", {})
     try:
-        dataset = dataset_of(run.config, data_dir or options.get("data_dir"))
+        return dataset_of_run(run, access)
     except (UsageError, OSError) as e:
-        problems.append(f"The data set could not be loaded, so there are no real images here: {e}")
+        problems.append(f"There are no real images here. {e}")
         return None
-    if dataset.spec.fingerprint != run.spec.fingerprint:
-        problems.append(
-            f"The data set {run.config.data} is not the one that the run was trained on (their fingerprints differ), "
-            "so there are no real images here."
-        )
-        return None
-    return dataset
 
 
 def _frames(folders: Sequence[Path], shape, n_tiles: int, problems: list[str]) -> tuple[tuple[Frame, ...], int]:

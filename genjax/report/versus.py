@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,14 +49,14 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
         UsageError: a run was not measured, or not of this checkpoint; or a metric was measured in unlike ways, with the
             fields that differ.
     """
-    groups: dict[tuple[str, str], list[Source]] = {}
+    groups: dict[tuple[Any, ...], list[Source]] = {}
     for source in (s for run in runs for s in sources(run)):
         records = tuple(r for r in source.records if r.protocol.checkpoint == checkpoint)
         if not records:
             where = f"RUN={source.path}: has no records of its {checkpoint} checkpoint"
             raise UsageError(f"{where}. Measure it first: genjax eval {source.path}")
         about = records[0].subject
-        groups.setdefault((about.recipe, about.config_sha256), []).append(source._replace(records=records))
+        groups.setdefault((about.recipe, about.config_sha256, about.code), []).append(source._replace(records=records))
     everyone = [s.records for group in groups.values() for s in group]
     chosen = {metric: _common(metric, everyone) for metric in _metrics(everyone)}
     made = []
@@ -118,7 +119,10 @@ def _common(metric: str, everyone: Sequence[Sequence[Record]]) -> Protocol:
 
 
 def _names(groups: Sequence[Sequence[Source]]) -> list[str]:
-    """A run's own name; of several their recipe's, with the flags that differ where several sides are of one recipe."""
+    """A run's own name; of several their recipe's, with the flags that differ where several sides are of one recipe.
+
+    Sides that differ in their code alone are told apart by it.
+    """
     names = [g[0].name if len(g) == 1 else Path(g[0].records[0].subject.recipe).stem for g in groups]
     flags = [shlex.split(g[0].origin["command"])[3:] for g in groups]
     pairs = [list(zip(f[::2], f[1::2], strict=False)) for f in flags]
@@ -127,7 +131,22 @@ def _names(groups: Sequence[Sequence[Source]]) -> list[str]:
         same = [pairs[j] for j, name in enumerate(names) if name == names[i]]
         return [f"{k.lstrip('-')} {v}" for k, v in pairs[i] if any((k, v) not in other for other in same)]
 
-    return [" · ".join([name, *([", ".join(own(i))] if own(i) else [])]) for i, name in enumerate(names)]
+    told = [" · ".join([name, *([", ".join(own(i))] if own(i) else [])]) for i, name in enumerate(names)]
+    code = [sha256(repr(g[0].records[0].subject.code).encode()).hexdigest()[:6] for g in groups]
+    return [f"{name} · code {code[i]}" if told.count(name) > 1 else name for i, name in enumerate(told)]
+
+
+def notes(of: Sequence[Side]) -> list[str]:
+    """What must be said of the code and the weights that the numbers are from, in sentences."""
+    said, codes = [], {}
+    for side in of:
+        about = next(iter(side.records.values())).subject
+        codes.setdefault((about.recipe, about.config_sha256), set()).add(about.code)
+        if about.trained_by and about.trained_by != about.measured_by:
+            said.append(f"{side.name}: measured by another genjax than trained it (their sources differ).")
+    if any(len(of_one) > 1 for of_one in codes.values()):
+        said.append("Runs of one configuration but of unlike code stand apart: they are not averaged as seeds.")
+    return said
 
 
 def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> None:

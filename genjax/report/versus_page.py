@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genjax import data, train
+from genjax.channels import say
 from genjax.errors import UsageError
 from genjax.files import write_out
 from genjax.metrics.protocol import Protocol, Record
@@ -21,6 +22,7 @@ from genjax.train.drawing import draw
 from genjax.train.evalfile import best_of
 from genjax.train.evaluate import weights_of
 from genjax.train.real import Real, real_of
+from genjax.trust import Access
 
 N_SHOWN, N_SPECTRUM = 49, 512
 """Images of a side's grid; images of a spectrum."""
@@ -51,15 +53,21 @@ class Drawn(NamedTuple):
     """uint8 (n, h, w, c)"""
 
 
-def write(sides: Sequence[Side], rows: Sequence[Row], checkpoint: str, out: str | os.PathLike[str]) -> Path:
-    """Write the page, whole or not at all.
+def write(
+    sides: Sequence[Side],
+    rows: Sequence[Row],
+    checkpoint: str,
+    out: str | os.PathLike[str],
+    access: Access = Access(),
+) -> Path:
+    """Write the page, whole or not at all; of a run that may not be opened it has the numbers alone.
 
     Raises:
-        UsageError: a run cannot be opened, or `out` not be written.
+        UsageError: `out` cannot be written.
         RunFailure: the disk is full; a page that was there is as it was.
     """
     first = next(r for row in rows for r in row.records if r is not None)
-    drawn, real = _draw(sides, checkpoint, first)
+    drawn, real = _draw(sides, checkpoint, first, access)
     target = Path(out)
     write_out(target, page(sides, rows, drawn, real).encode())
     return target
@@ -172,7 +180,7 @@ def _shown(p: Protocol) -> dict[str, object]:
     return {k: v for k, v in shown.items() if v not in ("", {})}
 
 
-def _draw(sides: Sequence[Side], checkpoint: str, record: Record) -> tuple[list[Drawn], Drawn | None]:
+def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access) -> tuple[list[Drawn], Drawn | None]:
     """The first run of each side drawn from as it was measured, and real images; nothing of a record's alone."""
     drawn, real = [], None
     for side in sides:
@@ -180,7 +188,11 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record) -> tuple[list[
         if path is None:
             continue
         best = best_of(path) if checkpoint == "best" else None
-        run = train.open_run(path, None if best is None else best[0])
+        try:
+            run = train.open_run(path, None if best is None else best[0], trust=access.trust)
+        except UsageError as e:
+            say(f"genjax: no pictures of {side.name}. {e}")
+            continue
         if run.spec.shape[:2] == (1, 1):
             return [], None  # of points there is no picture
         params, state = weights_of(run.state, record.protocol.weights)
@@ -188,13 +200,13 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record) -> tuple[list[
         images, _ = draw(run.experiment, params, state, N_SPECTRUM, seed, None, record.protocol.temperature)
         drawn.append(Drawn(side.name, images))
         if real is None:
-            real = _real(run, record.protocol.split)
+            real = _real(run, record.protocol.split, access)
     return drawn, real
 
 
-def _real(run: train.Run, split: str) -> Drawn | None:
+def _real(run: train.Run, split: str, access: Access) -> Drawn | None:
     try:
-        found: Real = real_of(dataset_of_run(run), split)
+        found: Real = real_of(dataset_of_run(run, access), split)
     except UsageError:
         return None  # without its data a run still has its numbers
     images = found.reference.image

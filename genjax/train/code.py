@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import Any
 
 from genjax import recipes, sources, trust
+from genjax.channels import say
 from genjax.errors import UsageError
 from genjax.files import failed_write
 from genjax.sources import Sources
-from genjax.train.exit_guard import say
 
 COPY = "recipe"
 
@@ -30,9 +30,28 @@ def sources_of(file: str, build: Callable[..., Any]) -> Sources:
     return sources.read(Path(file).resolve(), recipes.folder())
 
 
+def word(code: Sources, file: str) -> str:
+    """The recipe as a command line names it: a shipped one by name, another one by path."""
+    return Path(code.entry).stem if recipes.shipped(code) else str(Path(file).resolve())
+
+
+def word_of(path: Path, stored: Mapping[str, Any]) -> str:
+    """The recipe of a run's folder as a command line names it: a shipped one by name, another one by the run's copy."""
+    known, name = stored.get("code"), str(stored.get("experiment", ""))
+    if known is None or (name in recipes.names() and recipes.shipped_hashes(name) == known["recipe"]):
+        return name
+    return str(path / COPY / known["entry"])
+
+
 def described(code: Sources) -> dict[str, Any]:
     """What `config.json` says of a run's code."""
     return {"entry": code.entry, "recipe": code.hashes(), "genjax": sources.genjax_sha256()}
+
+
+def identity(stored: Mapping[str, Any]) -> tuple[str, str]:
+    """The hash of a run's recipe and that of the genjax that trained it; empty where an older genjax did not say."""
+    known = stored.get("code")
+    return ("", "") if known is None else (sources.of_hashes(known["entry"], known["recipe"]), str(known["genjax"]))
 
 
 def changed(stored: Mapping[str, Any], code: Sources) -> list[str]:

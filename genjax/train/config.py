@@ -108,6 +108,7 @@ class Options:
     compile_cache: bool = run_only(True)  # keep compiled programs in the user's cache folder
     quiet: bool = run_only(False)  # print no progress
     health: bool = run_only(True)  # watch for collapse, overfitting, dead units and the like, in 2 % of the time
+    changed_code: bool = run_only(False)  # continue a run although its recipe has changed; the manifest says so
     mesh: str = run_only("")  # devices: data=4,fsdp=2, or auto (all); default: one, or all of several processes
     coordinator: str = run_only("")  # HOST:PORT of process 0 (srun, mpirun, TPU slices: found by itself), or auto
     num_processes: int = run_only(0, ge=0)  # processes of the run, with --coordinator

@@ -1,37 +1,114 @@
-"""The data set that a configuration asks for."""
+"""The data set of a configuration, and that of a run wherever its data lie now.
 
+Data are known by fingerprint. A path only says where to look first: a run remembers the path as it was typed, the
+absolute one, and the way from the run's folder to the data, and tries them in this order.
+"""
+
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from genjax import data
+from genjax.channels import say
 from genjax.errors import UsageError
 from genjax.train import record
+from genjax.trust import Access
+
+PARTS = {"fingerprint": "training", "fingerprint_validation": "held-out", "fingerprint_test": "test"}
+"""The part of the data that each fingerprint of a `Spec` is of."""
 
 
-def dataset_of(cfg: Any, data_dir: str | None = None) -> data.Dataset:
+def dataset_of(cfg: Any, data_dir: str | None = None, what: Any = None) -> data.Dataset:
     """What `data`, `image_size` and `validation` of a recipe's `Config` name; it may lack the last two.
+
+    Args:
+        cfg: the configuration.
+        data_dir: the TFDS folder.
+        what: the data set in the place of `cfg.data`.
 
     Raises:
         UsageError: as `data.load` and `data.hold_out`.
     """
-    whole = data.load(cfg.data, data_dir=data_dir, image_size=getattr(cfg, "image_size", 0) or None)
+    named = cfg.data if what is None else what
+    whole = data.load(named, data_dir=data_dir, image_size=getattr(cfg, "image_size", 0) or None)
     return data.hold_out(whole, getattr(cfg, "validation", 0))
 
 
-def dataset_of_run(run: Any, data_dir: str | None = None) -> data.Dataset:
-    """The data set of an opened run.
+def where(what: Any, data_dir: str | None, run: Path) -> dict[str, str]:
+    """Where the data of a run lie, for its `config.json`: absolutely, and from the run's folder."""
+    found = {} if data_dir is None else {"data_dir": str(Path(data_dir).expanduser().absolute())}
+    if isinstance(what, str | os.PathLike) and (path := Path(what).expanduser()).exists():
+        found |= {"data": str(path.resolve()), "from_run": os.path.relpath(path.resolve(), run.resolve())}
+    return found
+
+
+def dataset_of_run(run: Any, access: Access = Access()) -> data.Dataset:
+    """The data set of an opened run: the one that it was trained on, or a refusal.
+
+    Another test part than in training is said in a line: numbers measured on it are of that part.
 
     Args:
         run: from `open_run`.
-        data_dir: the TFDS folder; without it the one that the run was trained from.
+        access: says where the data lie now; by default they are looked for where they were.
 
     Raises:
-        UsageError: it cannot be read, or is not the one that the run was trained on.
+        UsageError: they are nowhere to be found, or are not those that the run was trained on.
     """
-    stored = (record.read_config(Path(run.path)) or {}).get("options", {})
-    dataset = dataset_of(run.config, data_dir or stored.get("data_dir"))
-    if dataset.spec.fingerprint != run.spec.fingerprint:
-        raise UsageError(
-            f"The data set {run.config.data} is not the one that the run was trained on (their fingerprints differ)."
-        )
-    return dataset
+    stored = record.read_config(Path(run.path)) or {}
+    there, tried = stored.get("where", {}), []
+    folder = access.data_dir or there.get("data_dir") or stored.get("options", {}).get("data_dir")
+    for place in _places(run, there) if access.data is None else [access.data]:
+        try:
+            dataset = dataset_of(run.config, folder, place)
+        except UsageError as e:
+            tried.append(str(e))
+            continue
+        if different := unlike(run.spec, dataset.spec):
+            tried.append(f"data={place}: not what the run was trained on, {different}")
+            continue
+        _say_other_test(run.spec, dataset.spec, place)
+        return dataset
+    lines = [f"RUN={run.path}: its data set {run.spec.name} is not to be had.", *(f"  {line}" for line in tried[:3])]
+    raise UsageError("\n".join([*lines, "Say where it lies now: --data PATH (a TFDS folder: --data-dir DIR)."]))
+
+
+def unlike(trained: data.Spec, found: data.Spec) -> str:
+    """What of the data that a run is trained on differs; empty where nothing does.
+
+    Example:
+        >>> a, b = (data.Spec("x", (1, 1, 1), 0, 5, mark) for mark in "ab")
+        >>> unlike(a, b), unlike(a, a)
+        ('the training part differs (5 examples then, 5 now)', '')
+    """
+    for part, name in list(PARTS.items())[:2]:
+        if getattr(trained, part) and getattr(trained, part) != getattr(found, part):
+            return f"the {name} part differs ({trained.n_train:,} examples then, {found.n_train:,} now)"
+    return ""
+
+
+def as_stored(stored: Mapping[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """`wanted` with the stored spelling of the data where the fingerprints say that they are the same.
+
+    Data are the same wherever they lie and whatever the folder is called; a test part may have come, gone or changed.
+    """
+    old, new = stored.get("data", {}), wanted["data"]
+    if not old.get("fingerprint") or old["fingerprint"] != new["fingerprint"]:
+        return wanted
+    new = {**new, "name": old["name"], **{k: old[k] for k in PARTS if k in old}}
+    new = {k: v for k, v in new.items() if k in old}
+    return {**wanted, "data": new, "config": {**wanted["config"], "data": stored["config"]["data"]}}
+
+
+def _places(run: Any, there: Mapping[str, str]) -> list[str]:
+    """Where a run's data may lie."""
+    places = [run.config.data, there.get("data")]
+    if "from_run" in there:
+        places.append(os.path.normpath(Path(run.path).resolve() / there["from_run"]))
+    return list(dict.fromkeys(p for p in places if p is not None))
+
+
+def _say_other_test(trained: data.Spec, found: data.Spec, place: str) -> None:
+    old, new = trained.fingerprint_test, found.fingerprint_test
+    if old and old != new:
+        say(f"genjax: data={place}: has {'another' if new else 'no'} test part, unlike when the run was trained.")

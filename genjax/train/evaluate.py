@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import genjax
-from genjax import data, rng
+from genjax import data, rng, sources
 from genjax.metrics.measured import N_IMPORTANCE, Estimate, Measured
 from genjax.metrics.protocol import Protocol, Record, Subject
 from genjax.metrics.resampling import HALVES, half_samples, of_mean
@@ -134,16 +134,21 @@ def subject_of(run: Run, request: Request, chosen_by: str = "") -> Subject:
     commit, dirty = checkout()
     ema = request.weights == "average" and any(p.ema is not None for p in run.state.players.values())
     seed = getattr(run.config, "seed", 0)
-    return Subject(run.name, config_sha256(run.name, run.config), seed, run.step, tree_digest(run.state), ema,
+    return Subject(run.name, config_sha256(run), seed, run.step, tree_digest(run.state), ema,
                    request.seed, chosen_by, run.member, genjax.__version__,
-                   f"{commit}{'+' * bool(dirty)}" if commit else "")  # fmt: skip
+                   f"{commit}{'+' * bool(dirty)}" if commit else "",
+                   run.recipe_sha256, run.trained_by, sources.genjax_sha256())  # fmt: skip
 
 
-def config_sha256(name: str, cfg: Any) -> str:
-    """Of a recipe's configuration without its seed and its run-only fields: equal for the seeds of one experiment."""
-    kind = kinds(type(cfg))
-    fields = {k: v for k, v in dataclasses.asdict(cfg).items() if kind[k] != "run_only" and k != "seed"}
-    return hashlib.sha256(json.dumps([name, fields], sort_keys=True).encode()).hexdigest()
+def config_sha256(run: Run) -> str:
+    """Of a recipe's configuration without its seed and its run-only fields: equal for the seeds of one experiment.
+
+    The data count by their fingerprint, wherever they lie.
+    """
+    kind = kinds(type(run.config))
+    fields = {k: v for k, v in dataclasses.asdict(run.config).items() if kind[k] != "run_only" and k != "seed"}
+    fields["data"] = run.spec.fingerprint
+    return hashlib.sha256(json.dumps([run.name, fields], sort_keys=True).encode()).hexdigest()
 
 
 def _seen(of: Protocol, run: Run, real: Real) -> Protocol:

@@ -11,14 +11,16 @@ import numpy as np
 
 from genjax.errors import RunFailure, UsageError
 from genjax.files import building, failed_write
-from genjax.train import record
+from genjax.train import code, record
 from genjax.train.checkpoint import Checkpoints
+from genjax.train.dataset import dataset_of_run
 from genjax.train.health import share_of
 from genjax.train.metrics_log import numbers
 from genjax.train.opened import open_run
 from genjax.train.run import command
 from genjax.train.samples import member_folder
 from genjax.train.validation import VALIDATION
+from genjax.trust import Access
 
 
 class Extracted(NamedTuple):
@@ -31,7 +33,7 @@ class Extracted(NamedTuple):
     """What continues it, without its folder."""
 
 
-def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
+def extract(run: str | Path, member: int | None, out: str | Path, access: Access = Access()) -> Extracted:
     """Writes the folder of a member: the one that training it alone makes, as far as this population has come.
 
     `config.json` is that of the single run, so that `genjax train` continues it with the member's seed and values.
@@ -44,17 +46,20 @@ def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
         RunFailure: the disk is full or fails; `out` is as it was.
     """
     run, out = Path(run), Path(out).expanduser().absolute()
-    opened = open_run(run, member=member)
+    opened = open_run(run, member=member, trust=access.trust)
     if opened.members is None or opened.member is None:
         raise UsageError(f"RUN={run} is a single run already: there is nothing to extract.")
     i, config = opened.member, opened.config
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out={out}: is there already and not an empty folder. Name a new one.")
-    stored, again, name = record.read_config(run) or {}, command(opened.name, config), opened.members.name(i)
-    wanted = {k: stored[k] for k in ("experiment", "config", "options", "data")}
+    stored, name = record.read_config(run) or {}, opened.members.name(i)
+    again = command(code.word_of(out, stored), config)
+    wanted = {k: stored[k] for k in ("experiment", "config", "options", "data", "where", "code") if k in stored}
     wanted |= {"config": dataclasses.asdict(config), "options": {**stored["options"], "run_dir": str(out)}}
     extra = {k: v for k, v in opened.extra.items() if k not in ("failed", "health")}
     extra["pending"] = record.to_json([_share(numbers(row), i, opened.members.n) for row in extra["pending"]])
+    if access.data is not None:
+        dataset_of_run(opened, access)
     place = out
     try:
         with building(out) as place, record.RunFolder(place) as folder:
@@ -74,6 +79,8 @@ def extract(run: str | Path, member: int | None, out: str | Path) -> Extracted:
                         if row["step"] <= opened.step:
                             log.append(_share(row, i, opened.members.n))
                     log.sync()
+            if (run / code.COPY).is_dir():
+                shutil.copytree(run / code.COPY, folder.path / code.COPY, copy_function=shutil.copyfile)
             if (where := run / "samples" / member_folder(i)).is_dir():
                 (folder.path / "samples").mkdir()
                 for picture in sorted(where.glob("*.png")):

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 
 import genjax
+from genjax import sources
 
 LIBRARIES = {"orbax": "orbax-checkpoint", **{name: name for name in ("jax", "jaxlib", "flax", "optax", "numpy")}}
 """Distribution of each library named in a manifest."""
@@ -26,8 +27,8 @@ SETTINGS = (
     "jax_numpy_dtype_promotion",
 )  # fmt: skip
 EXACT = (
-    "genjax", "commit", "dirty", *LIBRARIES, "machine", "cpu", "cpu_count", "device_kind", "device_count",
-    "mesh", "process_count", "xla_flags", "settings", "data_fingerprint",
+    "genjax", "genjax_sha256", "commit", "dirty", *LIBRARIES, "machine", "cpu", "cpu_count", "device_kind",
+    "device_count", "mesh", "process_count", "xla_flags", "settings", "data_fingerprint",
 )  # fmt: skip
 """Fields of a manifest whose change may change bits."""
 
@@ -46,7 +47,8 @@ def manifest(command: Sequence[str], data: Mapping[str, Any] | None = None, mesh
         mesh: how the devices are used, "" for one of them.
 
     Returns:
-        Versions, commit of the checkout (None outside one) and whether it had changes, devices, cores usable,
+        Versions, a hash of genjax's sources, commit of the checkout (None outside one) and whether it had changes,
+        devices, cores usable,
         XLA flags, jax settings, host, data fingerprint, command, start time.
     """
     devices = jax.devices()
@@ -55,6 +57,7 @@ def manifest(command: Sequence[str], data: Mapping[str, Any] | None = None, mesh
         "started": now(),
         "command": list(command),
         "genjax": genjax.__version__,
+        "genjax_sha256": sources.genjax_sha256(),
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
@@ -81,7 +84,8 @@ def environment_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> l
         >>> environment_differences({"cpu_count": 2, "jax": "0.10.2"}, {"cpu_count": 1, "jax": "0.10.2"})
         ['cpu_count: was 2, is 1']
     """
-    return [f"{n}: was {_said(old.get(n))}, is {_said(new.get(n))}" for n in EXACT if old.get(n) != new.get(n)]
+    known = [n for n in EXACT if n != "genjax_sha256" or n in old]  # an older genjax did not write it
+    return [f"{n}: was {_said(old.get(n))}, is {_said(new.get(n))}" for n in known if old.get(n) != new.get(n)]
 
 
 def _said(value: Any) -> str:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from genjax import data, recipes
+from genjax import data, sources
 from genjax.errors import UsageError
-from genjax.train import record
+from genjax.train import code, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment
@@ -34,19 +34,26 @@ class Run(NamedTuple):
     member: int | None = None
     extra: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """What the checkpoint holds besides the state."""
+    recipe_sha256: str = ""
+    """Of the recipe's files; empty where an older genjax kept no copy."""
+    trained_by: str = ""
+    """SHA-256 of the sources of the genjax that trained."""
 
 
-def open_run(path: str | Path, step: int | None = None, member: int | None = None) -> Run:
-    """Opens a run at its newest sealed checkpoint, or at `step`; needs the recipe, but neither data nor lock.
+def open_run(path: str | Path, step: int | None = None, member: int | None = None, trust: bool = False) -> Run:
+    """Opens a run at its newest sealed checkpoint, or at `step`; needs neither its data nor its lock.
+
+    It executes the run's own copy of its recipe, see `genjax.train.code`.
 
     Args:
         path: the run's folder.
         step: this checkpoint and no other.
         member: which member of a population; it comes as the run of its own that it equals.
+        trust: execute the recipe although it neither ships with genjax nor was trained here by this user.
 
     Raises:
-        UsageError: no run is there, it has no checkpoint yet, or its recipe has changed shape; or it is a population
-            and no member of it was named, or one that has failed.
+        UsageError: no run is there, it has no checkpoint yet, or its recipe is not whole or not trusted; or it is a
+            population and no member of it was named, or one that has failed.
     """
     path = Path(path)
     if not path.is_dir():
@@ -54,7 +61,7 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
     stored = record.read_config(path)
     if stored is None:
         raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
-    recipe = recipes.load(stored["experiment"])
+    recipe = code.recipe_of(path, stored, trust)
     cfg = _config(recipe.Config, stored["config"], path)
     members = read_members(cfg, stored.get("population"))
     i = 0 if members is None else members.check(member, path)
@@ -76,12 +83,17 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
         if why := extra.get("failed", {}).get(str(i)):
             raise UsageError(f"--member={i}: {members.name(i)} of {path} has failed: {why}")
         state = member_of(state, i)
-    return Run(path, name, cfg, experiment, state, spec, step, members, member, extra)
+    recipe_sha256, trained_by = code.identity(stored)
+    if trained_by and trained_by != sources.genjax_sha256():
+        say_once(
+            f"genjax: {path} was trained by another genjax (its sources differ): its model may compute otherwise now."
+        )
+    return Run(path, name, cfg, experiment, state, spec, step, members, member, extra, recipe_sha256, trained_by)
 
 
-def load(path: str | Path, member: int | None = None) -> tuple[Any, TrainState, Any]:
+def load(path: str | Path, member: int | None = None, trust: bool = False) -> tuple[Any, TrainState, Any]:
     """`(model, state, config)` of a run, for notebooks; see `open_run`."""
-    opened = open_run(path, member=member)
+    opened = open_run(path, member=member, trust=trust)
     return opened.experiment.model, opened.state, opened.config
 
 

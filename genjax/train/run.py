@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import jax
 
-from genjax import data, recipes
+from genjax import data
 from genjax.channels import say
 from genjax.errors import RunFailure, UsageError
-from genjax.train import distributed, mesh, optimizer, record, tensorboard
+from genjax.train import code, distributed, mesh, optimizer, record, tensorboard
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
-from genjax.train.dataset import dataset_of
+from genjax.train.dataset import as_stored, dataset_of, where
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment
@@ -59,7 +59,7 @@ def run(
         RunFailure: the run failed; the last good checkpoint is named.
     """
     options = options or Options()
-    name = experiment_name(file)
+    name, recipe = Path(file).stem, code.sources_of(file, build)
     dataset = dataset_of(cfg, options.data_dir)
     if getattr(cfg, "conditional", False) and not dataset.spec.n_classes:
         raise UsageError(
@@ -89,29 +89,42 @@ def run(
     wanted: dict[str, Any] = {
         "experiment": name,
         "config": dataclasses.asdict(cfg),
-        "options": dataclasses.asdict(options),
+        "options": {**dataclasses.asdict(options), "changed_code": False},
         "data": dataclasses.asdict(dataset.spec),
+        "where": where(cfg.data, options.data_dir, folder.path),
+        "code": code.described(recipe),
         **({} if members is None else {"population": members.stored()}),
     }
     run_only = {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
-    group.require_same({**wanted["config"], **wanted["data"], **wanted["options"]})
+    group.require_same({**wanted["config"], **wanted["data"], **wanted["options"], "recipe": recipe.sha256})
+
+    def claim() -> tuple[bool, list[str]]:
+        stored = folder.config
+        changed = code.check(folder.path, stored, recipe, options.changed_code)
+        new = folder.claim(wanted if stored is None else as_stored(stored, wanted), run_only)
+        code.keep(folder.path, recipe)
+        code.note_trained(recipe, file)
+        return new, changed
+
     if group.leader:
-        folder.check(wanted, run_only)
+        stored = folder.config
+        folder.check(wanted if stored is None else as_stored(stored, wanted), run_only)
+        code.check(folder.path, stored, recipe, options.changed_code)
     say_once(f"run folder: {folder.path}")
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(say))
         if group.leader:
             stack.enter_context(folder)
-        new = group.share(lambda: folder.claim(wanted, run_only))
+        new, changed = group.share(claim)
         checkpoints = stack.enter_context(
             Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=say_once)
         )
         this = _Run(
-            name, cfg, options, folder, experiment, source, checkpoints, signals, best, layout, group, members,
-            dataset, checks,
+            code.word(recipe, file), cfg, options, folder, experiment, source, checkpoints, signals, best, layout, group,
+            members, dataset, checks,
         )  # fmt: skip
         try:
-            return this.go(new)
+            return this.go(new, changed)
         except RunFailure as e:
             raise RunFailure(f"{e}{this.last_good(e)}") from e
         except jax.errors.JaxRuntimeError as e:
@@ -126,6 +139,7 @@ class _Run:
     """A run whose folder is held."""
 
     name: str
+    """Of the recipe as a command line has it."""
     cfg: Any
     options: Options
     folder: record.RunFolder
@@ -146,8 +160,13 @@ class _Run:
     ledger: Ledger | None = None
     board: tensorboard.Board | None = None
 
-    def go(self, new: bool) -> int:
-        """From the newest sealed step to the last one, or to a signal; the exit code."""
+    def go(self, new: bool, changed: list[str]) -> int:
+        """From the newest sealed step to the last one, or to a signal; the exit code.
+
+        Args:
+            new: whether the folder is.
+            changed: what of the recipe's code is not as it was.
+        """
         key = jax.random.key(self.cfg.seed) if self.members is None else roots_of(self.members)
         step, model = self.experiment.step, self.experiment.model
         init: Any = step.init if self.layout is None else partial(self.layout.init, step)
@@ -157,11 +176,13 @@ class _Run:
         if restored is not None:
             state, extra = restored.tree, restored.extra
         at = int(state.step)
-        if at >= self.cfg.steps:
+        if at >= self.cfg.steps and not changed:
+            if self.group.leader:
+                self._say_environment(record.read_json(self.folder.path / record.MANIFEST))
             say_once(f"finished: the run is at step {at} of {self.cfg.steps}. A larger --steps continues it.")
             return 0
         if self.group.leader:
-            self._manifest(new, at)
+            self._manifest(new, at, changed)
         pending = numbers(extra["pending"])
         failed = {int(i): why for i, why in extra.get("failed", {}).items()}
         with ExitStack() as stack:
@@ -297,30 +318,35 @@ class _Run:
             return f"\nLast good checkpoint: step {good[-1]} in {self.checkpoints.folder}."
         return "\nNo checkpoint was saved yet."
 
-    def _manifest(self, new: bool, at: int):
-        """Writes where the run runs; on continuing elsewhere says what may keep it from being the same to the bit."""
+    def _manifest(self, new: bool, at: int, recipe: list[str]):
+        """Writes where the run runs, and with which code; says what may keep it from being the same to the bit."""
         path = self.folder.path / record.MANIFEST
-        again = command(self.name, self.cfg, self.options, self.members)
-        words = [*shlex.split(again), "--run-dir", str(self.folder.path)]
-        about = record.read_json(self.folder.path / record.CONFIG)["data"]
-        here = record.manifest(words, about, str(self.layout or ""))
         there = None if new else record.read_json(path)
+        here = self._here()
         if there is None:
             record.write_json(path, here)
             return
-        changed = record.environment_differences(there, here)
         if at:
             say_once(f"continuing from step {at}.")
-        if at and changed:
-            say_once("\n  ".join(["bit-exact resumption is not promised, the environment changed:", *changed]))
+        changed = self._say_environment(there) if at else []
+        if recipe:
+            say_once(f"with another recipe than before: {', '.join(recipe)}.")
         sessions = [*there.get("continued", []), {"started": here["started"], "step": at, "changed": changed}]
+        sessions[-1] |= {"recipe": recipe} if recipe else {}
         record.write_json(path, {**there, "continued": sessions})
 
+    def _here(self) -> dict[str, Any]:
+        again = command(self.name, self.cfg, self.options, self.members)
+        words = [*shlex.split(again), "--run-dir", str(self.folder.path)]
+        about = record.read_json(self.folder.path / record.CONFIG)["data"]
+        return record.manifest(words, about, str(self.layout or ""))
 
-def experiment_name(file: str) -> str:
-    """A shipped recipe's name, another one's path."""
-    path = Path(file).resolve()
-    return path.stem if path.parent == recipes.folder().resolve() else str(path)
+    def _say_environment(self, there: Any) -> list[str]:
+        """What of the environment, genjax's own code included, is not what the run began with."""
+        changed = record.environment_differences(there or {}, self._here()) if there else []
+        if changed:
+            say_once("\n  ".join(["bit-exact resumption is not promised, the environment changed:", *changed]))
+        return changed
 
 
 def fresh_folder(name: str, seed: int, members: Members | None = None) -> Path:
