@@ -120,8 +120,8 @@ def run(
             Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=say_once)
         )
         this = _Run(
-            code.word(recipe, file), cfg, options, folder, experiment, source, checkpoints, signals, best, layout, group,
-            members, dataset, checks,
+            code.word(recipe, file), cfg, options, folder, experiment, source, checkpoints, signals, best, layout,
+            group, members, dataset, checks,
         )  # fmt: skip
         try:
             return this.go(new, changed)
