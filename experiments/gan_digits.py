@@ -30,8 +30,11 @@ class Config:
     validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters generator and discriminator
     width: int = train.structure(64, ge=1)  # channels at half the image's size
+    loss: str = train.structure("nonsaturating", losses.LOSSES)  # the adversarial game
+    penalty: str = train.structure("r1", losses.PENALTIES)  # of the discriminator's slope
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate, both players
     gamma: float = train.value(0.3, ge=0)  # weight of R1
+    weight: float = train.value(10.0, ge=0)  # of gradient_penalty and dragan
     ema_half_life: float = train.structure(50_000.0, gt=0)  # of the generator's average, in examples
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
     accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
@@ -52,7 +55,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
         z_dim=cfg.z_dim,
         n_classes=n_classes,
     )
-    obj = objectives.gan(gan, losses.nonsaturating, (losses.r1(cfg.gamma),))
+    obj = objectives.gan(gan, *losses.game(cfg.loss, cfg.penalty, cfg.gamma, cfg.weight))
     adam = optax.adam(cfg.lr, b1=0.0, b2=0.99)
     step = train.make_step(
         train.Move("d", obj.d, adam, norms=True),

@@ -31,8 +31,12 @@ class Config:
     validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters generator and discriminator
     width: int = train.structure(32, ge=1)  # channels at half the image's size
+    loss: str = train.structure("nonsaturating", losses.LOSSES)  # the adversarial game
+    penalty: str = train.structure("none", losses.PENALTIES)  # of the discriminator's slope; takes its batch norm out
     lr: float = train.value(2e-4, gt=0)  # Adam's learning rate, both players
     b1: float = train.value(0.5, ge=0, lt=1)  # Adam's first decay, both players
+    gamma: float = train.value(1.0, ge=0)  # weight of R1 and R2
+    weight: float = train.value(10.0, ge=0)  # of gradient_penalty and dragan
     ema_half_life: float = train.structure(20_000.0, gt=0)  # of the generator's average, in examples
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
     accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, batch norm over a part
@@ -46,14 +50,15 @@ SMOKE = Config(steps=4, batch_size=8, width=8, z_dim=4, data="digits")
 def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     """Model, step and transform for images of `spec`."""
     n_classes = spec.n_classes if cfg.conditional else 0
+    norm = "batch" if cfg.penalty == "none" else "none"  # a penalty is of each image by itself
     compute = partial(nets.compute, precision=cfg.precision)
     gan = models.GAN(
         generator=compute(nets.dcgan_generator(cfg.z_dim, spec.shape, cfg.width, "batch", n_classes)),
-        discriminator=compute(nets.dcgan_discriminator(spec.shape, cfg.width, "batch", n_classes)),
+        discriminator=compute(nets.dcgan_discriminator(spec.shape, cfg.width, norm, n_classes)),
         z_dim=cfg.z_dim,
         n_classes=n_classes,
     )
-    obj = objectives.gan(gan, losses.nonsaturating)
+    obj = objectives.gan(gan, *losses.game(cfg.loss, cfg.penalty, cfg.gamma, cfg.weight))
     adam = optax.adam(cfg.lr, b1=cfg.b1, b2=0.999)
     step = train.make_step(
         train.Move("d", obj.d, adam, norms=True),

@@ -29,8 +29,11 @@ class Config:
     validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters generator and discriminator
     width: int = train.structure(32, ge=1)  # channels at half the image's size
+    loss: str = train.structure("relativistic", losses.LOSSES)  # the adversarial game
+    penalty: str = train.structure("r1_r2", losses.PENALTIES)  # of the discriminator's slope
     lr: float = train.value(5e-4, gt=0)  # Adam's learning rate, both players
     gamma: float = train.value(1.0, ge=0)  # weight of R1 and R2
+    weight: float = train.value(10.0, ge=0)  # of gradient_penalty and dragan
     ema_half_life: float = train.structure(20_000.0, gt=0)  # of the generator's average, in examples
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
     accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, batch norm over a part
@@ -51,7 +54,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
         z_dim=cfg.z_dim,
         n_classes=n_classes,
     )
-    obj = objectives.gan(gan, losses.relativistic, (losses.r1(cfg.gamma), losses.r2(cfg.gamma)))
+    obj = objectives.gan(gan, *losses.game(cfg.loss, cfg.penalty, cfg.gamma, cfg.weight))
     adam = optax.adam(cfg.lr, b1=0.0, b2=0.99)
     step = train.make_step(
         train.Move("d", obj.d, adam, norms=True),

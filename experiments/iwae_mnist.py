@@ -45,6 +45,7 @@ class Config:
     conditional: bool = train.structure(False)  # the label enters encoder and decoder
     k: int = train.structure(1, ge=1)  # importance samples of the bound; 1 is the VAE
     hidden: int = train.structure(200, ge=1)  # units of each of two hidden layers
+    likelihood: str = train.structure("", dist.LIKELIHOODS)  # of a pixel; empty: chosen by the data
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate in the first stage
     passes: int = train.structure(3280, ge=1)  # over the training set, in which the rate falls to a tenth
     precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
@@ -72,7 +73,8 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     n_classes = spec.n_classes if cfg.conditional else 0
     compute = partial(nets.compute, precision=cfg.precision)
     h, w, c = spec.shape
-    likelihood, hidden, tanh = dist.bernoulli(), (cfg.hidden, cfg.hidden), jnp.tanh
+    likelihood = dist.likelihood_of(cfg.likelihood, spec)
+    hidden, tanh = (cfg.hidden, cfg.hidden), jnp.tanh
     vae = models.VAE(
         encoder=compute(nets.mlp_encoder(spec.shape, 2 * cfg.z_dim, hidden, n_classes, tanh)),
         decoder=compute(nets.mlp_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), hidden, n_classes, tanh)),
@@ -83,7 +85,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     )
     adam = optax.adam(schedule(cfg.lr, cfg.passes, spec.n_train, cfg.batch_size), eps=EPS)
     step = train.make_step(train.Move("vae", objectives.iwae(vae, cfg.k), adam, norms=True), accumulate=cfg.accumulate)
-    return train.Experiment(vae, step, data.binarize(), objectives.score_vae(vae))
+    return train.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
 
 
 def main(cfg: Config, options: train.Options | None = None) -> int:

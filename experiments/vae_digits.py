@@ -29,6 +29,7 @@ class Config:
     validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
     conditional: bool = train.structure(False)  # the label enters encoder and decoder
     hidden: int = train.structure(256, ge=1)  # units of the hidden layers
+    likelihood: str = train.structure("", dist.LIKELIHOODS)  # of a pixel; empty: chosen by the data
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate
     beta: float = train.value(1.0, ge=0)  # weight of the rate
     warm_up: int = train.structure(0, ge=0)  # steps over which beta grows from 0
@@ -47,7 +48,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     n_classes = spec.n_classes if cfg.conditional else 0
     compute = partial(nets.compute, precision=cfg.precision)
     h, w, c = spec.shape
-    likelihood = dist.bernoulli()
+    likelihood = dist.likelihood_of(cfg.likelihood, spec)
     vae = models.VAE(
         encoder=compute(nets.mlp_encoder(spec.shape, 2 * cfg.z_dim, (cfg.hidden,), n_classes)),
         decoder=compute(nets.mlp_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), (cfg.hidden,), n_classes)),
@@ -58,7 +59,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     )
     loss = objectives.beta_vae(vae, cfg.beta, cfg.warm_up, cfg.free_bits)
     step = train.make_step(train.Move("vae", loss, optax.adam(cfg.lr), norms=True), accumulate=cfg.accumulate)
-    return train.Experiment(vae, step, data.binarize(), objectives.score_vae(vae))
+    return train.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
 
 
 def main(cfg: Config, options: train.Options | None = None) -> int:

@@ -31,6 +31,7 @@ class Config:
     conditional: bool = train.structure(False)  # the label enters encoder and decoder
     width: int = train.structure(16, ge=1)  # channels of the first stage
     n_blocks: int = train.structure(1, ge=0)  # residual blocks a stage
+    likelihood: str = train.structure("", dist.LIKELIHOODS)  # of a pixel; empty: chosen by the data
     lr: float = train.value(1e-3, gt=0)  # Adam's learning rate
     beta: float = train.value(1.0, ge=0)  # weight of the rate
     warm_up: int = train.structure(1000, ge=0)  # steps over which beta grows from 0
@@ -50,7 +51,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     n_classes = spec.n_classes if cfg.conditional else 0
     compute = partial(nets.compute, precision=cfg.precision, remat=cfg.remat)
     h, w, c = spec.shape
-    likelihood = dist.bernoulli()
+    likelihood = dist.likelihood_of(cfg.likelihood, spec)
     vae = models.VAE(
         encoder=compute(nets.conv_encoder(spec.shape, 2 * cfg.z_dim, cfg.width, cfg.n_blocks, n_classes)),
         decoder=compute(nets.conv_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), cfg.width, cfg.n_blocks, n_classes)),
@@ -61,7 +62,7 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     )
     loss = objectives.beta_vae(vae, cfg.beta, cfg.warm_up, cfg.free_bits)
     step = train.make_step(train.Move("vae", loss, optax.adam(cfg.lr), norms=True), accumulate=cfg.accumulate)
-    return train.Experiment(vae, step, data.binarize(), objectives.score_vae(vae))
+    return train.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
 
 
 def main(cfg: Config, options: train.Options | None = None) -> int:

@@ -9,7 +9,7 @@ Everything that passes through `jax.jit` is a NamedTuple; bundles of functions a
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from jaxtyping import Array, Bool, Float, Int
 from jaxtyping import Key as KeyOf
@@ -25,6 +25,15 @@ Params: TypeAlias = dict[str, Any]
 State: TypeAlias = dict[str, Any]
 """Non-trained arrays of a net (running statistics), a tree like `Params`; `{}` where there are none."""
 Metrics: TypeAlias = dict[str, Scalar]
+Range: TypeAlias = Literal["bits", "unit", "signed", "levels", "pixels"]
+"""What values images take: a transform gives one, a likelihood or a generator is made for some."""
+RANGES: dict[Range, str] = {
+    "bits": "{0, 1}",
+    "unit": "[0, 1]",
+    "signed": "[-1, 1]",
+    "levels": "the integers 0 ... 255",
+    "pixels": "raw uint8 pixels",
+}
 
 
 @dataclass(frozen=True)
@@ -37,11 +46,13 @@ class Net:
             `key` feeds call-time randomness (dropout), `y` is the label of a class-conditional net.
         couples_examples: True where one example's output depends on the others in its batch (batch norm,
             minibatch standard deviation). Per-example gradient penalties refuse such a net.
+        range: of its output, where the net itself sets one (a generator's tanh); None where it does not.
     """
 
     init: Callable[[Key], tuple[Params, State]]
     apply: Callable[..., tuple[Any, State]]
     couples_examples: bool = False
+    range: Range | None = None
 
 
 class Batch(NamedTuple):

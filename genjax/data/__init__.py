@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
     from genjax.data.synthetic import Mixture, grid, ring
-    from genjax.data.transforms import Transform, binarize, compose, dequantize, to_levels, to_plane, to_signed, to_unit
+    from genjax.data.transforms import (
+        Transform,
+        binarize,
+        check_range,
+        compose,
+        dequantize,
+        for_range,
+        to_levels,
+        to_plane,
+        to_signed,
+        to_unit,
+    )
 
 _HOME = {
     "augment": ("flip", "shift"),
@@ -28,7 +39,18 @@ _HOME = {
     "split": ("hold_out", "part"),
     "stacks": ("stacked",),
     "synthetic": ("Mixture", "grid", "ring"),
-    "transforms": ("Transform", "binarize", "compose", "dequantize", "to_levels", "to_plane", "to_signed", "to_unit"),
+    "transforms": (
+        "Transform",
+        "binarize",
+        "check_range",
+        "compose",
+        "dequantize",
+        "for_range",
+        "to_levels",
+        "to_plane",
+        "to_signed",
+        "to_unit",
+    ),
 }
 _MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
 
@@ -41,7 +63,8 @@ __all__ = [  # noqa: RUF022  (by module)
     "hold_out", "part",
     "stacked",
     "Mixture", "grid", "ring",
-    "Transform", "binarize", "compose", "dequantize", "to_levels", "to_plane", "to_signed", "to_unit",
+    "Transform", "binarize", "check_range", "compose", "dequantize", "for_range", "to_levels", "to_plane", "to_signed",
+    "to_unit",
 ]  # fmt: skip
 
 

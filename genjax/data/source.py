@@ -39,6 +39,7 @@ class Source:
             start_step ... start_step + n_steps - 1, of the same shapes whatever n_steps. Called on the host.
         batches: `batches(data, key, step, i, n_batches) -> Batch` of a step, transformed, every array with a leading
             axis n_batches; i is the step's place in its window (step - start_step). Traced or not.
+        transform: what `batches` applies, so that a model's range can be held against it; None where that is not known.
     """
 
     batch_size: int
@@ -46,6 +47,7 @@ class Source:
     capacity: int | None
     window: Callable[[Key, int, int, int], Any]
     batches: Callable[..., Batch]
+    transform: Transform | None = None
 
     def batch(self, key: Key, step: int) -> Batch:
         """The transformed minibatch of a step that takes one, for a look in a notebook."""
@@ -84,7 +86,7 @@ def resident(images: Images, batch_size: int, transform: Transform, mesh: Mesh |
     On a mesh every device holds them all, and gathers its own share of a minibatch.
 
     Raises:
-        UsageError: where batch_size is not in 1 ... n.
+        UsageError: where batch_size is not in 1 ... n; points of the plane, and a transform of pixels.
 
     Example:
         >>> images = Images(np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1))
@@ -94,6 +96,8 @@ def resident(images: Images, batch_size: int, transform: Transform, mesh: Mesh |
     """
     n = size(images)
     _check(batch_size, n)
+    if images.image.dtype != np.uint8:
+        _check_points(images, transform)
     on_device = jax.device_put(tuple(images)) if mesh is None else jax.tree.map(_everywhere(mesh), tuple(images))
 
     def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> tuple:
@@ -110,7 +114,7 @@ def resident(images: Images, batch_size: int, transform: Transform, mesh: Mesh |
             idx = jax.lax.with_sharding_constraint(idx, _examples(mesh, 1))
         return _transformed(transform, key, m, image[idx], None if label is None else label[idx], idx)
 
-    return Source(batch_size, n, None, window, batches)
+    return Source(batch_size, n, None, window, batches, transform)
 
 
 def streamed(
@@ -159,7 +163,7 @@ def streamed(
         at = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), data)
         return _transformed(transform, key, _minibatches(step, n_batches), at.image, at.label, at.id)
 
-    return Source(batch_size, n, capacity, window, batches)
+    return Source(batch_size, n, capacity, window, batches, transform)
 
 
 class _Ahead:
@@ -256,6 +260,18 @@ def _transformed(transform: Transform, key: Key, m, image, label, ids) -> Batch:
     stream = rng.named(key, "transform")
     keys = jax.vmap(lambda i: rng.at_step(stream, i))(m)
     return jax.vmap(transform.apply)(keys, Batch(image, label, id=ids))
+
+
+def _check_points(points: Images, transform: Transform) -> None:
+    """Raises `UsageError` for a transform that takes pixels alone."""
+    one = Batch(jax.ShapeDtypeStruct((1, *points.image.shape[1:]), points.image.dtype))
+    try:
+        jax.eval_shape(transform.apply, jax.random.key(0), one)
+    except TypeError:
+        raise UsageError(
+            f"{transform.name or 'The transform'} takes pixels, and these data are points of the plane.\n"
+            "Use data.to_plane(), as the recipes vae_ring2d and gan_ring2d do, or give images."
+        ) from None
 
 
 def _check(batch_size: int, n: int) -> None:

@@ -2,16 +2,19 @@
 
 A `Transform` is `(key, batch) -> batch`, run inside the compiled step on raw `uint8` pixels, for resident and
 streamed data alike. It changes `batch.x` only. Its inverse takes data or samples of the model to pixels 0..255.
+
+A transform says what range it gives. A likelihood, or a generator's tanh, is made for one; `check_range` refuses a pair
+that does not fit, which nothing else would notice: the loss falls, and the pictures are wrong.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, UInt8
 
-from genjax.types import Batch, Key
+from genjax.types import RANGES, Batch, Key, Range, UsageError
 
 U = 65536.0
 
@@ -26,11 +29,15 @@ class Transform:
             where they do: round and clip when writing an image.
         levels: grey levels that a unit of x holds, where noise has made a density of pixels possible (`dequantize`);
             0 where it has not.
+        range: what `apply` gives; None where it is not known, and then nothing checks it.
+        name: of the constructor, for messages.
     """
 
     apply: Callable[[Key, Batch], Batch]
     inverse: Callable[[Num[Array, "*s"]], Num[Array, "*s"]]
     levels: int = 0
+    range: Range | None = None
+    name: str = ""
 
     def __call__(self, key: Key, batch: Batch) -> Batch:
         return self.apply(key, batch)
@@ -60,8 +67,45 @@ def compose(*transforms: Transform) -> Transform:
             x = t.inverse(x)
         return x
 
-    # What comes after the noise may change the unit: then nobody knows the levels.
-    return Transform(apply, inverse, transforms[-1].levels if transforms else 0)
+    # The last that leaves the pixels' scale says where they are: after one that says nothing, nobody knows.
+    moving = [t for t in transforms if t.range != "pixels"]
+    name = " then ".join(t.name or "a transform" for t in transforms)
+    if not moving:
+        return Transform(apply, inverse, 0, "pixels", name or "no transform")
+    return Transform(apply, inverse, moving[-1].levels, moving[-1].range, name)
+
+
+def for_range(range: Range) -> Transform:
+    """The transform that gives a range, of 8-bit pixels, with noise where a density needs it.
+
+    Example:
+        >>> [for_range(range).name for range in ("bits", "unit", "signed", "levels")]
+        ['binarize', 'dequantize', 'to_signed', 'to_levels']
+    """
+    return {"bits": binarize, "unit": dequantize, "signed": to_signed, "levels": to_levels}[range]()
+
+
+def check_range(transform: Transform, wanted: Sequence[Range], whose: str) -> None:
+    """Raises `UsageError` for a transform that gives none of the ranges wanted; what is not known is not checked.
+
+    Args:
+        transform: what makes the model's data.
+        wanted: the ranges that it may give, the best first.
+        whose: who wants them, as "the bernoulli likelihood".
+
+    Example:
+        >>> check_range(to_signed(), ("unit",), "the gaussian likelihood")
+        Traceback (most recent call last):
+        genjax.errors.UsageError: to_signed gives values in [-1, 1], but the gaussian likelihood is for [0, 1].
+        Use data.dequantize().
+    """
+    if transform.range is None or not wanted or transform.range in wanted:
+        return
+    given, meant = RANGES[transform.range], " or ".join(RANGES[r] for r in wanted)
+    fits = " or ".join(f"data.{for_range(r).name}()" for r in wanted)
+    raise UsageError(
+        f"{transform.name or 'The transform'} gives values in {given}, but {whose} is for {meant}.\nUse {fits}."
+    )
 
 
 def to_unit() -> Transform:
@@ -71,12 +115,14 @@ def to_unit() -> Transform:
         >>> to_unit()(jax.random.key(0), Batch(jnp.array([[0, 255]], jnp.uint8))).x.tolist()
         [[0.0, 1.0]]
     """
-    return _pointwise("to_unit", lambda key, x: x.astype(jnp.float32) / 255.0, lambda y: y * 255.0)
+    return _pointwise("to_unit", "unit", lambda key, x: x.astype(jnp.float32) / 255.0, lambda y: y * 255.0)
 
 
 def to_signed() -> Transform:
     """Pixels to [-1, 1]: x / 127.5 - 1, the range of a tanh generator and of the discretised logistic."""
-    return _pointwise("to_signed", lambda key, x: x.astype(jnp.float32) / 127.5 - 1.0, lambda y: (y + 1.0) * 127.5)
+    return _pointwise(
+        "to_signed", "signed", lambda key, x: x.astype(jnp.float32) / 127.5 - 1.0, lambda y: (y + 1.0) * 127.5
+    )
 
 
 def to_plane() -> Transform:
@@ -89,12 +135,12 @@ def to_plane() -> Transform:
     def apply(key: Key, batch: Batch) -> Batch:
         return batch if batch.x.dtype == jnp.float32 else signed(key, batch)
 
-    return Transform(apply, signed.inverse)
+    return replace(signed, apply=apply, name="to_plane")
 
 
 def to_levels() -> Transform:
     """Pixels as integers 0..255 (int32), the range of the categorical likelihood."""
-    return _pointwise("to_levels", lambda key, x: x.astype(jnp.int32), lambda y: y.astype(jnp.float32))
+    return _pointwise("to_levels", "levels", lambda key, x: x.astype(jnp.int32), lambda y: y.astype(jnp.float32))
 
 
 def dequantize() -> Transform:
@@ -113,7 +159,7 @@ def dequantize() -> Transform:
         u = (2.0 * k.astype(jnp.float32) + 1.0) / U
         return (x.astype(jnp.float32) + u) / 256.0
 
-    return _pointwise("dequantize", apply, lambda y: jnp.clip(jnp.floor(y * 256.0), 0.0, 255.0), 256)
+    return _pointwise("dequantize", "unit", apply, lambda y: jnp.clip(jnp.floor(y * 256.0), 0.0, 255.0), 256)
 
 
 def binarize() -> Transform:
@@ -129,10 +175,10 @@ def binarize() -> Transform:
     def apply(key: Key, x: UInt8[Array, "*s"]) -> Float[Array, "*s"]:
         return jax.random.bernoulli(key, x.astype(jnp.float32) / 255.0).astype(jnp.float32)
 
-    return _pointwise("binarize", apply, lambda y: y * 255.0)
+    return _pointwise("binarize", "bits", apply, lambda y: y * 255.0)
 
 
-def _pointwise(name: str, apply, inverse, levels: int = 0) -> Transform:
+def _pointwise(name: str, range: Range, apply, inverse, levels: int = 0) -> Transform:
     """A transform of every element of x, which must be raw pixels: twice scaled data is a silent error otherwise."""
 
     def checked(key: Key, batch: Batch) -> Batch:
@@ -143,4 +189,4 @@ def _pointwise(name: str, apply, inverse, levels: int = 0) -> Transform:
             )
         return batch._replace(x=apply(key, batch.x))
 
-    return Transform(checked, inverse, levels)
+    return Transform(checked, inverse, levels, range, name)

@@ -3,19 +3,23 @@
 from genjax.dist.discrete import Bernoulli, Categorical
 from genjax.dist.gaussian import Normal
 from genjax.dist.likelihood import (
+    LIKELIHOODS,
     Distribution,
     Likelihood,
     bernoulli,
     categorical,
+    chosen_for,
     discretized_logistic,
     discretized_logistic_mixture,
     gaussian,
     gaussian_global,
     gaussian_per_pixel,
+    likelihood_of,
 )
 from genjax.dist.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 
 __all__ = [
+    "LIKELIHOODS",
     "Bernoulli",
     "Categorical",
     "DiscretizedLogistic",
@@ -25,9 +29,11 @@ __all__ = [
     "Normal",
     "bernoulli",
     "categorical",
+    "chosen_for",
     "discretized_logistic",
     "discretized_logistic_mixture",
     "gaussian",
     "gaussian_global",
     "gaussian_per_pixel",
+    "likelihood_of",
 ]

@@ -3,11 +3,13 @@
 A decoder knows nothing of probabilities: it gives `likelihood.n_out(channels)` numbers per pixel, and the likelihood
 turns them into a distribution. Log-scales are soft-clamped here, so that value and gradient stay finite whatever the
 decoder says.
+
+Recipes name theirs: `--likelihood` is one of `LIKELIHOODS`, and empty chooses by the data (`likelihood_of`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, ScalarLike
@@ -16,15 +18,22 @@ from genjax.dist.discrete import Bernoulli, Categorical
 from genjax.dist.gaussian import Normal
 from genjax.dist.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from genjax.dist.numerics import at_least_float32, softclamp
-from genjax.types import Params, UsageError
+from genjax.types import Params, Range, UsageError
 
 Distribution: TypeAlias = Normal | Bernoulli | Categorical | DiscretizedLogistic | DiscretizedLogisticMixture
-Pixels: TypeAlias = Literal["unit", "signed", "levels"]
 
 LOG_SIGMA_RANGE = (-6.0, 6.0)
 """Of Gaussian pixels in [0, 1]: exp(-6) is below the distance of two grey levels."""
 LOG_SCALE_RANGE = (-7.0, 7.0)
 """Of logistic pixels in [-1, 1]: at exp(-7) all but 3 % of the mass can lie in one level."""
+
+
+DENSITY: tuple[Range, ...] = ("unit", "signed")
+"""Ranges of normal pixels: any scale near 1. Not bits: a density of two points grows without end."""
+EIGHT_BITS = "logistic_mixture"
+"""The likelihood of colour and natural images where none is named."""
+TWO_TONED = 0.5
+"""Contrast of grey images (`data.Spec.contrast`) from which binarised pixels are more image than noise."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +44,26 @@ class Likelihood:
         n_out: `n_out(channels)`: decoder outputs per pixel for images of so many channels.
         init: `init(channels) -> Params`: parameters of the likelihood's own; `{}` where there are none.
         apply: `apply(params, out)`: `out` (batch, h, w, n_out) to a distribution over (batch, h, w, channels).
-        pixels: the range of x: "unit" [0, 1], "signed" [-1, 1], "levels" the integers 0 ... 255.
+        name: as `--likelihood` has it.
+        support: the ranges of x that it is for, the best first; empty where that is not known.
+        picture: `picture(distribution)`: the image that stands for a distribution, (batch, h, w, channels).
     """
 
     n_out: Callable[[int], int]
     init: Callable[[int], Params]
     apply: Callable[[Params, Float[Array, "batch *hw n_out"]], Distribution]
-    pixels: Pixels
+    name: str = ""
+    support: tuple[Range, ...] = ()
+    picture: Callable[[Any], Float[Array, "batch *hw channels"]] = lambda p: p.mean
 
 
 def bernoulli() -> Likelihood:
-    """Pixels as coin flips, x in [0, 1]; a normalised likelihood for binarised images only (`Bernoulli.log_prob`)."""
-    return Likelihood(_channels, _no_params, lambda params, out: Bernoulli(out), "unit")
+    """Pixels as coin flips, x in {0, 1}.
+
+    Grey values in [0, 1] are taken too, as a cross-entropy that pulls the mean to them; only binarised images give it
+    the meaning of a likelihood (`Bernoulli.log_prob`).
+    """
+    return Likelihood(_channels, _no_params, lambda params, out: Bernoulli(out), "bernoulli", ("bits", "unit"))
 
 
 def gaussian(sigma: ScalarLike = 0.1) -> Likelihood:
@@ -62,7 +79,7 @@ def gaussian(sigma: ScalarLike = 0.1) -> Likelihood:
     def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
         return _normal(out, jnp.log(jnp.asarray(sigma, jnp.float32)))
 
-    return Likelihood(_channels, _no_params, apply, "unit")
+    return Likelihood(_channels, _no_params, apply, "gaussian", DENSITY)
 
 
 def gaussian_global() -> Likelihood:
@@ -85,7 +102,7 @@ def gaussian_global() -> Likelihood:
     def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
         return _normal(out, softclamp(at_least_float32(params["log_sigma"]), *LOG_SIGMA_RANGE))
 
-    return Likelihood(_channels, init, apply, "unit")
+    return Likelihood(_channels, init, apply, "gaussian_learned", DENSITY)
 
 
 def gaussian_per_pixel() -> Likelihood:
@@ -99,7 +116,7 @@ def gaussian_per_pixel() -> Likelihood:
         mu, raw = jnp.split(at_least_float32(out), 2, axis=-1)
         return Normal(mu, 2.0 * softclamp(raw, *LOG_SIGMA_RANGE))
 
-    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "unit")
+    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "gaussian_per_pixel", DENSITY)
 
 
 def discretized_logistic() -> Likelihood:
@@ -109,7 +126,7 @@ def discretized_logistic() -> Likelihood:
         mu, raw = jnp.split(at_least_float32(out), 2, axis=-1)
         return DiscretizedLogistic(mu, softclamp(raw, *LOG_SCALE_RANGE))
 
-    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "signed")
+    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "logistic", ("signed",), _smooth)
 
 
 def discretized_logistic_mixture(n_components: int = 10) -> Likelihood:
@@ -142,7 +159,7 @@ def discretized_logistic_mixture(n_components: int = 10) -> Likelihood:
         logits, mu, raw, coeffs = jnp.split(rows, (1, 1 + channels, 1 + 2 * channels), axis=-2)
         return DiscretizedLogisticMixture(logits[..., 0, :], mu, softclamp(raw, *LOG_SCALE_RANGE), jnp.tanh(coeffs))
 
-    return Likelihood(n_out, _no_params, apply, "signed")
+    return Likelihood(n_out, _no_params, apply, "logistic_mixture", ("signed",), _smooth)
 
 
 def categorical(n_levels: int = 256) -> Likelihood:
@@ -163,7 +180,40 @@ def categorical(n_levels: int = 256) -> Likelihood:
         logits = out.reshape(*out.shape[:-1], out.shape[-1] // n_levels, n_levels)
         return Categorical(jnp.repeat(logits, 256 // n_levels, axis=-1))
 
-    return Likelihood(lambda channels: n_levels * channels, _no_params, apply, "levels")
+    return Likelihood(lambda channels: n_levels * channels, _no_params, apply, "categorical", ("levels",))
+
+
+NAMED: dict[str, Callable[[], Likelihood]] = {
+    "bernoulli": bernoulli,
+    "gaussian": gaussian,
+    "gaussian_learned": gaussian_global,
+    "gaussian_per_pixel": gaussian_per_pixel,
+    "logistic": discretized_logistic,
+    "logistic_mixture": discretized_logistic_mixture,
+    "categorical": categorical,
+}
+LIKELIHOODS = ("", *NAMED)
+"""What a recipe's `--likelihood` may be; empty: chosen by the data."""
+
+
+def likelihood_of(name: str, spec: Any) -> Likelihood:
+    """The likelihood of that name, or without one that which fits the data of `spec`.
+
+    The rule: grey images of which binarised pixels keep at least `TWO_TONED` of the information, as handwriting, get
+    `bernoulli` (so do grey images whose contrast is not known); colour and natural images, a likelihood of 8-bit
+    values. It reads `spec` alone, so that a run opens as it was trained, without its data.
+
+    Args:
+        name: one of `LIKELIHOODS`.
+        spec: a `data.Spec`, of which `shape` and `contrast` are read.
+    """
+    return NAMED[name or chosen_for(spec)]()
+
+
+def chosen_for(spec: Any) -> str:
+    """The name that `likelihood_of` chooses."""
+    grey = spec.shape[-1] == 1
+    return "bernoulli" if grey and (spec.contrast is None or spec.contrast >= TWO_TONED) else EIGHT_BITS
 
 
 def _channels(channels: int) -> int:
@@ -172,6 +222,10 @@ def _channels(channels: int) -> int:
 
 def _no_params(channels: int) -> Params:
     return {}
+
+
+def _smooth(p: DiscretizedLogistic | DiscretizedLogisticMixture) -> Float[Array, "batch *hw channels"]:
+    return p.smooth_mean
 
 
 def _rows(channels: int) -> int:

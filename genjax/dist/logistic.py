@@ -50,6 +50,11 @@ class DiscretizedLogistic(NamedTuple):
         return _mean(*map(at_least_float32, self))
 
     @property
+    def smooth_mean(self) -> Float[Array, "batch *event"]:
+        """Expectation of the logistic clipped to [-1, 1] and not rounded: within half a level of `mean`, far cheaper."""
+        return _clipped_mean(*map(at_least_float32, self))
+
+    @property
     def mode(self) -> Float[Array, "batch *event"]:
         """Most probable level: that nearest to mu, or an end of the range where the tail it owns weighs more."""
         return _mode(*map(at_least_float32, self))
@@ -92,8 +97,16 @@ class DiscretizedLogisticMixture(NamedTuple):
         A later channel is taken at the earlier channels' means within each component, which differs from the exact
         expectation only by the clipping at the ends of the range.
         """
+        return self._mean_by(_mean)
+
+    @property
+    def smooth_mean(self) -> Float[Array, "batch *event c"]:
+        """`mean` of logistics clipped to [-1, 1] and not rounded to levels: a hundredth of its cost, for pictures."""
+        return self._mean_by(_clipped_mean)
+
+    def _mean_by(self, mean) -> Float[Array, "batch *event c"]:
         d = self._float32()
-        means = d._chain(lambda c, mu, log_scale: _mean(mu, log_scale))
+        means = d._chain(lambda c, mu, log_scale: mean(mu, log_scale))
         return (means * jax.nn.softmax(d.logits, axis=-1)[..., None, :]).sum(axis=-1)
 
     @property
@@ -165,6 +178,12 @@ def _mean(mu, log_scale) -> Float[Array, "*s"]:
         return total + jax.nn.sigmoid((edge - mu) * inv_scale)
 
     return 1.0 - 2.0 * HALF_BIN * lax.fori_loop(0, 255, add, jnp.zeros_like(mu))
+
+
+def _clipped_mean(mu, log_scale) -> Float[Array, "*s"]:
+    """E[clip(x, -1, 1)] of a logistic: -1 plus the integral of 1 - F over [-1, 1], which is a difference of softplus."""
+    scale = jnp.exp(log_scale)
+    return scale * (jax.nn.softplus((mu + 1.0) / scale) - jax.nn.softplus((mu - 1.0) / scale)) - 1.0
 
 
 def _mode(mu, log_scale) -> Float[Array, "*s"]:

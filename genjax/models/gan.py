@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from genjax.models.labels import labels_for
-from genjax.types import Key, Net, Params, PerExample, State
+from genjax.types import Key, Net, Params, PerExample, Range, State
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,18 @@ class GAN:
         if self.z_dim < 1:
             raise ValueError(f"z_dim={self.z_dim} must be at least 1.")
 
+    @property
+    def ranges(self) -> tuple[tuple[Range, ...], str]:
+        """The range of x that the generator can reach, where it is known, and whose it is."""
+        return () if self.generator.range is None else (self.generator.range,), "the generator's output"
+
     def init(self, key: Key) -> tuple[Params, State]:
         k_g, k_d = jax.random.split(key)
         (g, s_g), (d, s_d) = self.generator.init(k_g), self.discriminator.init(k_d)
         return {"g": g, "d": d}, {"g": s_g, "d": s_d}
 
     def latents(self, key: Key, n: int) -> Float[Array, "batch z"]:
-        return jax.random.normal(key, (n, self.z_dim), jnp.float32)
+        return jax.random.normal(key, (n, self.z_dim))
 
     def fake(self, params: Params, state: State, z: Float[Array, "batch z"], y=None, *, train=False, key=None):
         """G(z, y) and the generator's state, from those of the player `"g"`."""

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from genjax import dist
 from genjax.models.labels import labels_for
-from genjax.types import Key, Net, Params, State
+from genjax.types import Key, Net, Params, Range, State
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ class VAE:
         if self.z_dim < 1:
             raise ValueError(f"z_dim={self.z_dim} must be at least 1.")
 
+    @property
+    def ranges(self) -> tuple[tuple[Range, ...], str]:
+        """The ranges of x that the model is for, and whose they are."""
+        return self.likelihood.support, f"the {self.likelihood.name} likelihood"
+
     def init(self, key: Key) -> tuple[Params, State]:
         k_enc, k_dec = jax.random.split(key)
         (enc, s_enc), (dec, s_dec) = self.encoder.init(k_enc), self.decoder.init(k_dec)
@@ -58,11 +63,18 @@ class VAE:
         return self.likelihood.apply(params["likelihood"], h.astype(jnp.float32)), {**state, "decoder": s}
 
     def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
-        """The mean of p(x | z) for n latents from the prior, (n, h, w, c) in the likelihood's range."""
-        z = jax.random.normal(key, (n, self.z_dim), jnp.float32)
+        """`generate` of n latents from the prior, (n, h, w, c) in the likelihood's range."""
+        z = jax.random.normal(key, (n, self.z_dim))
         return self.generate(params, state, z, y)
 
     def generate(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None = None):
-        """The mean of p(x | z); labels default to 0, 1, 2, ... in turn for a conditional model."""
+        """The likelihood's picture of p(x | z): its mean, in the likelihood's range.
+
+        The mean of binarised pixels are their probabilities, of normal ones their centres, of a mixture of logistics
+        the average of its components (`smooth_mean`). Pixels drawn from p(x | z) itself would each have noise of
+        their own, which no photograph has: `decode(...)[0].sample(key)` gives them.
+
+        Labels default to 0, 1, 2, ... in turn for a conditional model.
+        """
         y = labels_for(z.shape[0], self.n_classes, y)
-        return self.decode(params["vae"], state["vae"], z, y)[0].mean
+        return self.likelihood.picture(self.decode(params["vae"], state["vae"], z, y)[0])

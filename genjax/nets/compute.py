@@ -1,6 +1,7 @@
 """How a net computes, not what: in half precision, or with less memory."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from contextvars import ContextVar
 
@@ -63,7 +64,7 @@ def compute(net: Net, precision: str = "f32", remat: bool = False) -> Net:
             out, state = net.apply(params, state, *inputs, train=train, key=key, y=y)
         return _floats(at_least_float32, out), state
 
-    return Net(net.init, apply, net.couples_examples)
+    return dataclasses.replace(net, apply=apply)
 
 
 def _floats(cast, tree):

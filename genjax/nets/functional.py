@@ -6,10 +6,12 @@ from collections.abc import Callable
 from flax import nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from genjax.types import Key, Net, Params, State
+from genjax.types import Key, Net, Params, Range, State
 
 
-def functional(make: Callable[[nnx.Rngs], nnx.Module], couples_examples: bool = False) -> Net:
+def functional(
+    make: Callable[[nnx.Rngs], nnx.Module], couples_examples: bool = False, range: Range | None = None
+) -> Net:
     """The `Net` of a module: `init` makes its arrays, `apply` runs it on given ones.
 
     A module keeps its trained arrays in `nnx.Param` and everything else that lives on in other `nnx.Variable`s
@@ -20,6 +22,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module], couples_examples: bool = 
     Args:
         make: the module's constructor, given random streams; called anew by every `init`, under `jit` too.
         couples_examples: see `Net`; true for a module with batch norm.
+        range: of the output, where the module's last activation sets one.
 
     Returns:
         A `Net` whose `apply` passes `train` (bool), `key` and `y` on to the module's `__call__`.
@@ -53,7 +56,7 @@ def functional(make: Callable[[nnx.Rngs], nnx.Module], couples_examples: bool = 
         out = module(*inputs, train=train, key=key, y=y)
         return out, _arrays(module)[1]
 
-    return Net(init, apply, couples_examples)
+    return Net(init, apply, couples_examples, range)
 
 
 def _arrays(module: nnx.Module) -> tuple[Params, State]:

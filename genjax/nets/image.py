@@ -79,7 +79,9 @@ def dcgan_generator(z_dim: int, shape: Shape, width: int = 64, norm: str = "batc
     """
     batch_norm = is_batch(norm)
     return functional(
-        lambda rngs: DcganGenerator(z_dim, shape, width, batch_norm, n_classes, rngs=rngs), couples_examples=batch_norm
+        lambda rngs: DcganGenerator(z_dim, shape, width, batch_norm, n_classes, rngs=rngs),
+        couples_examples=batch_norm,
+        range="signed",
     )
 
 

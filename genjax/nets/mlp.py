@@ -78,7 +78,7 @@ def mlp_generator(
         norms = [BatchNorm(n, eps=eps, rngs=rngs) for n in normed]
         return Mlp(sizes, n_classes, leaky, init=he(0.2), shape=shape, squash=jnp.tanh, norms=norms, rngs=rngs)
 
-    return functional(make, couples_examples=bool(normed))
+    return functional(make, couples_examples=bool(normed), range="signed")
 
 
 def mlp_discriminator(shape: Shape, hidden: tuple[int, ...] = (512, 256), n_classes: int = 0) -> Net:

@@ -63,7 +63,7 @@ def spectral_norm(
         out, inner = net.apply(unflatten_dict(flat, sep="/"), state["net"], *inputs, train=train, key=key, y=y)
         return out, {"net": inner, "u": new_u}
 
-    return Net(init, apply, net.couples_examples)
+    return Net(init, apply, net.couples_examples, net.range)
 
 
 def _flat(params: Params) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from genjax import losses
 from genjax.losses.reduce import mean
 from genjax.models import GAN
+from genjax.objectives.trains import trains
 from genjax.types import Array, Aux, Batch, Context, Key, Objective, Params, Penalty, State
 
 
@@ -103,7 +104,7 @@ def gan(
             {} if adversarial.probability is None else {"probability": adversarial.probability(out)}
         )
 
-    return GanObjective(d, g, draw, score)
+    return GanObjective(trains(model, d), trains(model, g), draw, score)
 
 
 def _paired(real, fake):

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from genjax import dist, losses, nets
 from genjax.losses.reduce import mean
 from genjax.models import VAE
+from genjax.objectives.trains import trains
 from genjax.types import Aux, Batch, Context, Objective, Params, PerExample, UsageError
 
 CACHE = 2**20
@@ -99,7 +100,7 @@ def _weighted(model: VAE, k: int, doubly: bool) -> Objective:
         terms = _terms(log_likelihood, latents.log_ratio, batch.mask)
         return -bound, Aux(terms, {"vae": {**state, "decoder": s}})
 
-    return loss
+    return trains(model, loss)
 
 
 def _sampled(q: dist.Normal, key, k: int, doubly: bool) -> _Latents:

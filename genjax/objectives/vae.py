@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from genjax import dist, losses
 from genjax.losses.reduce import mean
 from genjax.models import VAE
+from genjax.objectives.trains import trains
 from genjax.types import Array, Aux, Batch, Context, Key, Objective, Params, PerExample, State
 
 
@@ -51,7 +52,7 @@ def beta_vae(model: VAE, beta=1.0, warm_up: int = 0, free_bits: float = 0.0) -> 
         terms = {"elbo": elbo, "rate": mean(R, batch.mask), "distortion": mean(D, batch.mask), "beta": weight}
         return total, Aux(terms, {"vae": s})
 
-    return loss
+    return trains(model, loss)
 
 
 def score_vae(model: VAE) -> Callable[[Params, State, Batch, Key], dict[str, Array]]:

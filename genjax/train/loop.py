@@ -12,6 +12,7 @@ import numpy as np
 
 from genjax.channels import say
 from genjax.train.chunk import advance
+from genjax.train.experiment import check_model
 from genjax.train.mesh import Layout
 from genjax.train.population import Population, Roots, advance_all
 from genjax.train.signals import Signals
@@ -123,8 +124,11 @@ def fit(
         RunFailure: a loss or a parameter is not finite and no guard skipped it, or a guard skipped `PATIENCE`
             steps in a row. It names the metric or the leaf, and the step. A population goes on without the members
             that failed, until all have.
+        UsageError: the source's transform gives another range than the model of an objective is for.
     """
     refuse_used(state)
+    for move in getattr(step, "moves", ()):
+        check_model(getattr(move.loss, "model", None), getattr(source, "transform", None))
     done = int(state.step)
     capacity = min(CAPACITY, source.capacity or CAPACITY)
     chunk = make_chunk(step, source, capacity, layout, state)

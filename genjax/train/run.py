@@ -20,7 +20,7 @@ from genjax.train.config import Options, kinds
 from genjax.train.dataset import as_stored, dataset_of, where
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
-from genjax.train.experiment import Experiment
+from genjax.train.experiment import Experiment, facts_of, likelihood_note
 from genjax.train.health import Journal, Monitor, replayer
 from genjax.train.loop import Every, Progress, fit
 from genjax.train.members import Members
@@ -32,10 +32,8 @@ from genjax.train.samples import grids
 from genjax.train.signals import Signals
 from genjax.train.validation import PREFIX, Ledger, Validation, validation
 from genjax.train.watch import Diverged, said
-from genjax.train.width import in_32_bits
 
 
-@in_32_bits
 def run(
     file: str,
     build: Callable[..., Experiment],
@@ -113,6 +111,8 @@ def run(
         folder.check(wanted if stored is None else as_stored(stored, wanted), run_only)
         code.check(folder.path, stored, recipe, options.changed_code)
     say_once(f"run folder: {folder.path}")
+    if note := likelihood_note(cfg, experiment.model, dataset.spec):
+        say_once(note)
     with ExitStack() as stack:
         signals = stack.enter_context(Signals(say))
         if group.leader:
@@ -341,7 +341,7 @@ class _Run:
         again = command(self.name, self.cfg, self.options, self.members)
         words = [*shlex.split(again), "--run-dir", str(self.folder.path)]
         about = record.read_json(self.folder.path / record.CONFIG)["data"]
-        return record.manifest(words, about, str(self.layout or ""))
+        return record.manifest(words, about, str(self.layout or "")) | facts_of(self.experiment.model)
 
     def _say_environment(self, there: Any) -> list[str]:
         """What of the environment, genjax's own code included, is not what the run began with."""

@@ -12,7 +12,8 @@ GRAY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
 
 def test_an_array_becomes_uint8_with_a_channel_axis():
     d = data.load((GRAY, np.array([0, 2, 1, 0, 0, 2])))
-    assert d.spec == data.Spec("array", (5, 4, 1), 3, 6, d.spec.fingerprint, classes=("0", "1", "2"))
+    about = data.Spec("array", (5, 4, 1), 3, 6, d.spec.fingerprint, classes=("0", "1", "2"), contrast=d.spec.contrast)
+    assert d.spec == about
     assert d.test is None
     np.testing.assert_array_equal(d.train.image[..., 0], GRAY)
     assert data.load(GRAY).spec.n_classes == 0

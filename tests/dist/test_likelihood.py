@@ -24,7 +24,8 @@ CHANNELS = pytest.mark.parametrize("channels", [1, 3])
 def images(likelihood, channels, seed=0):
     v = np.random.default_rng(seed).integers(0, 256, (BATCH, HEIGHT, WIDTH, channels))
     v[0, 0, 0], v[0, 0, 1] = 0, 255
-    return jnp.array({"unit": v / 255, "signed": v / 127.5 - 1, "levels": v}[likelihood.pixels], jnp.float32)
+    ranges = {"bits": v > 127, "unit": v / 255, "signed": v / 127.5 - 1, "levels": v}
+    return jnp.array(ranges[likelihood.support[0]], jnp.float32)
 
 
 @ALL
@@ -36,12 +37,12 @@ def test_shapes_and_ranges(likelihood, channels):
     @jax.jit
     def all_of_it(params, out, key):
         p = likelihood.apply(params, out)
-        return p, p.log_prob(x), (p.sample(key), p.mean, p.mode)
+        return p, p.log_prob(x), (p.sample(key), p.mean, p.mode, likelihood.picture(p))
 
     p, log_prob, values = all_of_it(likelihood.init(channels), out, jax.random.key(1))
     assert log_prob.shape == (BATCH,)
     assert log_prob.dtype == jnp.float32
-    low, high = {"unit": (0, 1), "signed": (-1, 1), "levels": (0, 255)}[likelihood.pixels]
+    low, high = {"bits": (0, 1), "unit": (0, 1), "signed": (-1, 1), "levels": (0, 255)}[likelihood.support[0]]
     for value in values:
         assert value.shape == x.shape
         if not isinstance(p, dist.Normal):
