@@ -13,6 +13,7 @@ the reader had left (`| head`), as a command that SIGPIPE ends; else with 1 and 
 
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -56,6 +57,7 @@ PRINTING = ("digest", "plan", "results", "features", "list", "doctor")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    os.environ["JAX_ENABLE_X64"] = "0"  # before jax is imported: a run is of 32 bits, whatever else this is set for
     with channels.never_failing() as faults:
         try:
             code = answer(argv)

@@ -128,8 +128,12 @@ def _noisy(key: Key, x, sd: ScalarLike):
     """x with independent normal noise in every leaf."""
     leaves, form = jax.tree.flatten(x)
     keys = jax.random.split(key, len(leaves))
-    noisy = [at_least_float32(a) + sd * jax.random.normal(k, a.shape) for k, a in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(form, noisy)
+
+    def add(k: Key, a):
+        a = at_least_float32(a)
+        return a + sd * jax.random.normal(k, a.shape, a.dtype)
+
+    return jax.tree.unflatten(form, [add(k, a) for k, a in zip(keys, leaves, strict=True)])
 
 
 def check_critic(critic: Net) -> None:

@@ -119,7 +119,7 @@ def bidirectional(
         Grosse, Ghahramani & Adams 2015, Sandwiching the marginal likelihood using bidirectional Monte Carlo.
     """
     k_z, k_x, k_chains = (named(key, name) for name in ("latent", "data", "chains"))
-    z, y = jax.random.normal(k_z, (n, model.z_dim)), labels_for(n, model.n_classes)
+    z, y = jax.random.normal(k_z, (n, model.z_dim), jnp.float32), labels_for(n, model.n_classes)
     with nets.full_precision():
         x = lax.stop_gradient(model.decode(params["vae"], state["vae"], z, y)[0].sample(k_x))
     run = _checked(log_likelihood_of(model, params, state, x, y), n_temperatures, n_chains, n_leapfrog)
@@ -218,7 +218,8 @@ def _transition(run: _Run, here: _Point, beta, size: PerExample, keys: Array, t)
     """
     n_chains, _, n_z = here.z.shape
     draws = normals(keys, 2 * t, (n_chains, n_z)).swapaxes(0, 1)
-    u = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 2 * t + 1), (n_chains + 1,)))(keys).T
+    uniform = lambda key: jax.random.uniform(jax.random.fold_in(key, 2 * t + 1), (n_chains + 1,), jnp.float32)  # noqa: E731
+    u = jax.vmap(uniform)(keys).T
     size = (size * (0.8 + 0.4 * u[0]))[None, :, None]  # or a trajectory might close upon itself
     force = lambda p: beta * p.slope - p.z  # noqa: E731
     energy = lambda p, v: 0.5 * (jnp.square(p.z) + jnp.square(v)).sum(2) - beta * p.log_x  # noqa: E731

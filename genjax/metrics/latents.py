@@ -92,11 +92,11 @@ def aggregate_posterior(q: dist.Normal, key: Key, n_samples: int = 1, rows: int 
             z_d, mu_d, precision_d = d
             return total + jnp.square(z_d - mu_d) * precision_d, None
 
-        square = lax.scan(add, jnp.zeros(n), (z, *by_dimension))[0]
+        square = lax.scan(add, jnp.zeros(n, z.dtype), (z, *by_dimension))[0]
         return jax.nn.logsumexp(normaliser - 0.5 * square) - math.log(n)
 
     def information(i):
-        z = mu + scale * jax.random.normal(jax.random.fold_in(key, i), (n, n_z))
+        z = mu + scale * jax.random.normal(jax.random.fold_in(key, i), (n, n_z), mu.dtype)
         # From z as it was rounded, as in the aggregate.
         own = normaliser - 0.5 * (jnp.square(z - mu) * jnp.exp(-logvar)).sum(1)
         return own - lax.map(log_aggregate, z, batch_size=rows or max(AT_ONCE // n, 1))

@@ -152,7 +152,7 @@ def _sampled(likelihood: Callable, q: dist.Normal, keys, n_samples: int, chunk: 
         counts = (k < n_samples)[:, None]
         return _add(total, jnp.where(counts, log_x + log_ratio, -jnp.inf), jnp.where(counts, -log_x, 0.0)), None
 
-    zero = jnp.zeros(mu.shape[0])
+    zero = jnp.zeros(mu.shape[0], jnp.float32)
     start = _Running(zero - jnp.inf, zero, zero, zero)
     return lax.scan(body, start, jnp.arange(0, n_samples, chunk))[0]
 
@@ -181,4 +181,4 @@ def _estimate(total: _Running, q: dist.Normal, n_samples: int) -> IwEstimate:
 
 def normals(keys: Array, i: Any, shape: tuple[int, ...]) -> Float[Array, "batch ..."]:
     """Draw i of each key: (batch, *shape) standard normals."""
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), shape))(keys)
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), shape, jnp.float32))(keys)

@@ -154,7 +154,7 @@ def _radii(a, norms, k: int, size: int) -> Float[Array, " n"]:
             return nearest
         return merge(nearest, c, jnp.where(first[i] == second[i], jnp.inf, d2).T)  # on the diagonal once is enough
 
-    return lax.fori_loop(0, first.size, body, jnp.full((n, k), jnp.inf))[:, -1]
+    return lax.fori_loop(0, first.size, body, jnp.full((n, k), jnp.inf, jnp.float32))[:, -1]
 
 
 def _smallest(d2, k: int) -> Float[Array, "q k"]:
@@ -191,7 +191,7 @@ def _count(x: _Side, x_radii, y: _Side, y_radii, error, q: int):
             return lax.dynamic_update_slice_in_dim(whole, rows, start, 0)
 
         return (
-            put(out[0], x_in.sum(1)), put(out[1], x_unsure.any(1)), out[2] | y_unsure.any(0),
+            put(out[0], x_in.sum(1, dtype=jnp.int32)), put(out[1], x_unsure.any(1)), out[2] | y_unsure.any(0),
             put(out[3], y_in.any(1)), out[4] | x_in.any(0),
         )  # fmt: skip
 

@@ -63,7 +63,7 @@ def _mean_square(real: Samples, fake: Samples, key: Key, n_projections: int) -> 
     if n_projections < 1:
         raise UsageError(f"n_projections={n_projections} must be at least 1.")
     both = centred(*pair(real, fake, least=1))
-    theta = jax.random.normal(rng.named(key, "directions"), (n_projections, both.centre.size))
+    theta = jax.random.normal(rng.named(key, "directions"), (n_projections, both.centre.size), jnp.float32)
     theta /= jnp.linalg.norm(theta, axis=1, keepdims=True)
     a, b = jnp.asarray(both.real), jnp.asarray(both.fake)
     i, j, weight = _coupling(len(a), len(b))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from genjax.models.labels import labels_for
@@ -45,7 +46,7 @@ class GAN:
         return {"g": g, "d": d}, {"g": s_g, "d": s_d}
 
     def latents(self, key: Key, n: int) -> Float[Array, "batch z"]:
-        return jax.random.normal(key, (n, self.z_dim))
+        return jax.random.normal(key, (n, self.z_dim), jnp.float32)
 
     def fake(self, params: Params, state: State, z: Float[Array, "batch z"], y=None, *, train=False, key=None):
         """G(z, y) and the generator's state, from those of the player `"g"`."""

@@ -64,7 +64,7 @@ class VAE:
 
     def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
         """`generate` of n latents from the prior, (n, h, w, c) in the likelihood's range."""
-        z = jax.random.normal(key, (n, self.z_dim))
+        z = jax.random.normal(key, (n, self.z_dim), jnp.float32)
         return self.generate(params, state, z, y)
 
     def generate(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None = None):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
@@ -104,7 +105,7 @@ def _image_of(experiment: Experiment) -> Callable[..., Any]:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _normal(key: Key, z_dim: int) -> Any:
-    return jax.random.normal(key, (CHUNK, z_dim))
+    return jax.random.normal(key, (CHUNK, z_dim), jnp.float32)
 
 
 def _filled(x: np.ndarray) -> np.ndarray:
@@ -133,7 +134,7 @@ def draw_points(
 
     @jax.jit
     def made(params, state, k_z, k_x):
-        z = temperature * jax.random.normal(k_z, (n, model.z_dim))
+        z = temperature * jax.random.normal(k_z, (n, model.z_dim), jnp.float32)
         if not isinstance(model, VAE):
             return model.generate(params, state, z, y)
         return model.decode(params["vae"], state["vae"], z, y)[0].sample(k_x)

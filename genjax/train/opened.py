@@ -17,6 +17,7 @@ from genjax.train.members import Members, read_members
 from genjax.train.populated import like_all
 from genjax.train.population import member_of
 from genjax.train.state import TrainState
+from genjax.train.width import in_32_bits
 
 
 class Run(NamedTuple):
@@ -40,6 +41,7 @@ class Run(NamedTuple):
     """SHA-256 of the sources of the genjax that trained."""
 
 
+@in_32_bits
 def open_run(path: str | Path, step: int | None = None, member: int | None = None, trust: bool = False) -> Run:
     """Opens a run at its newest sealed checkpoint, or at `step`; needs neither its data nor its lock.
 

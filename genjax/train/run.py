@@ -32,8 +32,10 @@ from genjax.train.samples import grids
 from genjax.train.signals import Signals
 from genjax.train.validation import PREFIX, Ledger, Validation, validation
 from genjax.train.watch import Diverged, said
+from genjax.train.width import in_32_bits
 
 
+@in_32_bits
 def run(
     file: str,
     build: Callable[..., Experiment],

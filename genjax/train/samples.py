@@ -32,7 +32,7 @@ def grids(
     model, inverse = experiment.model, experiment.transform.inverse
 
     def latents(root):
-        return jax.random.normal(rng.named(root, "samples"), (N_SAMPLES, model.z_dim))
+        return jax.random.normal(rng.named(root, "samples"), (N_SAMPLES, model.z_dim), jnp.float32)
 
     def draw(params, state, z):
         return inverse(model.generate(params, state, z))

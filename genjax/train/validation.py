@@ -158,7 +158,8 @@ def _drawn(
     """n samples of each member, or of the one run, from the same latents each time; `rounded(inverse(x))` of them."""
     model = experiment.model
     key = rng.named(jax.random.key(0), "validation")
-    z = jnp.concatenate([jax.random.normal(rng.at_step(key, i), (BATCH, model.z_dim)) for i in range(-(-n // BATCH))])
+    shape = BATCH, model.z_dim
+    z = jnp.concatenate([jax.random.normal(rng.at_step(key, i), shape, jnp.float32) for i in range(-(-n // BATCH))])
     latents = [_placed(part, layout) for part in z.reshape(-1, BATCH, model.z_dim)]
     draw = _compiled(experiment, lambda params, state, z: inverse(model.generate(params, state, z)), layout)
 
