@@ -12,9 +12,10 @@ from typing import Any, Literal
 import jax
 
 from genjax import data
-from genjax.channels import say
+from genjax.channels import never_failing, say
 from genjax.errors import RunFailure, UsageError
 from genjax.train import code, distributed, mesh, optimizer, record, tensorboard
+from genjax.train.callback import Callback, OnRow
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
 from genjax.train.dataset import as_stored, dataset_of, where
@@ -42,6 +43,7 @@ def run(
     cfg: Any,
     options: Options | None = None,
     members: Members | None = None,
+    on_row: OnRow | None = None,
 ) -> int:
     """Trains a recipe in a folder, or continues the run that is there.
 
@@ -51,10 +53,12 @@ def run(
         cfg: its `Config`.
         options: how the run is carried out.
         members: a population to train as one program, instead of `cfg` alone.
+        on_row: called with each logged row as a dict of numbers (member i's loss is `loss/i`), by the first of
+            several processes alone. What it raises ends the run, once it is saved.
 
     Returns:
-        0 when the run is at its last step; 1 when it is, but its TensorBoard files are not whole; 130 or 143 when a
-        signal stopped it, with its state saved.
+        0 when the run is at its last step; 1 when it is, but its TensorBoard files are not whole; 128 + n when
+        signal n stopped it (130, 143), with its state saved.
 
     Raises:
         UsageError: the configuration, the data or the folder will not do; nothing was written.
@@ -116,6 +120,7 @@ def run(
     if note := likelihood_note(cfg, experiment.model, dataset.spec):
         say_once(note)
     with ExitStack() as stack:
+        stack.enter_context(never_failing())
         signals = stack.enter_context(Signals(say))
         if group.leader:
             stack.enter_context(folder)
@@ -125,7 +130,7 @@ def run(
         )
         this = _Run(
             code.word(recipe, file), cfg, options, folder, experiment, source, checkpoints, signals, best, layout,
-            group, members, dataset, checks,
+            group, members, dataset, checks, Callback(on_row),
         )  # fmt: skip
         try:
             return this.go(new, changed)
@@ -158,6 +163,7 @@ class _Run:
     dataset: data.Dataset | None = None
     """What the monitor takes real images from."""
     checks: Validation | None = None
+    callback: Callback = dataclasses.field(default_factory=Callback)
     stopped: int = 0
     """The signal that any process received and all have agreed to stop for."""
     row: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -195,7 +201,8 @@ class _Run:
                 log.truncate_to(lambda s: s <= at - len(pending))
                 self.row = (record.read_rows(log.path) or [{}])[-1]
             self.ledger = stack.enter_context(Ledger(self.checks, self.folder.path, at, log is not None))
-            display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet))
+            n = 0 if self.members is None else self.members.n
+            display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet, members=n))
             if self.options.tensorboard and log is not None:
                 self.board = tensorboard.Board(self.folder.path / "tensorboard", at, display.say)
                 stack.callback(self.board.close)
@@ -220,6 +227,7 @@ class _Run:
             display.update(over_members(row))
             if self.board is not None:
                 self.board.row(row["step"], flat(row))
+            self.callback(row)
 
         def save(progress: Progress):
             if progress.step == steps and steps % sample_every:
@@ -248,9 +256,9 @@ class _Run:
         try:
             fitted = fit(
                 self.experiment.step, state, self.source, key, steps=steps, log_every=self.options.log_every,
-                on_row=on_row, every=every,
-                stop=lambda: self.signals.received or 0, layout=self.layout, agree=self._agree, pending=pending,
-                seconds=seconds, failed=failed, monitor=journal.monitor,
+                on_row=on_row, every=every, stop=lambda: self.signals.received or self.callback.stop,
+                layout=self.layout, agree=self._agree, pending=pending, seconds=seconds, failed=failed,
+                monitor=journal.monitor,
             )  # fmt: skip
         except Diverged as e:
             alone = self.layout is None and self.members is None
@@ -289,6 +297,7 @@ class _Run:
 
     def _leave(self, last: Progress) -> int:
         steps, where = self.cfg.steps, _shell(self.folder.path)
+        self.callback.settle(last.step, steps)
         if last.step < steps:
             again = command(self.name, self.cfg, self.options, self.members)
             each = f" in each of {self.group.size} processes" if self.group.size > 1 else ""
