@@ -23,13 +23,13 @@ class Zygote:
     """The parent's side: `run` a command with given descriptors."""
 
     def __init__(self, sock: socket.socket):
-        self._sock, self._answers = sock, sock.makefile("r")
+        self._sock = sock
 
     def run(self, argv: list[str], out: int | None, err: int | None, cwd: Any, encoding: str = "utf-8") -> int:
         """The exit code of `genjax ARGV`; None closes a channel. A code below 0 is a signal's."""
         request = {"argv": argv, "open": [out is not None, err is not None], "cwd": str(cwd), "encoding": encoding}
         socket.send_fds(self._sock, [json.dumps(request).encode()], [fd for fd in (out, err) if fd is not None])
-        return json.loads(self._answers.readline())
+        return int(self._sock.recv(100))
 
 
 @contextlib.contextmanager
@@ -43,7 +43,12 @@ def zygote(env: dict[str, str]) -> Iterator[Zygote]:
         yield Zygote(here)
     finally:
         here.close()
-        process.wait(timeout=60)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
 
 def serve(sock: socket.socket) -> None:
@@ -69,7 +74,7 @@ def serve(sock: socket.socket) -> None:
         for fd in fds:
             os.close(fd)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        sock.send(f"{code}\n".encode())
+        sock.send(str(code).encode())
 
 
 def become(request: dict[str, Any], fds: list[int]) -> None:
