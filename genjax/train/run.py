@@ -53,8 +53,7 @@ def run(
         cfg: its `Config`.
         options: how the run is carried out.
         members: a population to train as one program, instead of `cfg` alone.
-        on_row: called with each logged row as a dict of numbers (member i's loss is `loss/i`), by the first of
-            several processes alone. What it raises ends the run, once it is saved.
+        on_row: called with each logged row (member i's loss is `loss/i`); what it raises ends the run, saved.
 
     Returns:
         0 when the run is at its last step; 1 when it is, but its TensorBoard files are not whole; 128 + n when
@@ -201,8 +200,8 @@ class _Run:
                 log.truncate_to(lambda s: s <= at - len(pending))
                 self.row = (record.read_rows(log.path) or [{}])[-1]
             self.ledger = stack.enter_context(Ledger(self.checks, self.folder.path, at, log is not None))
-            n = 0 if self.members is None else self.members.n
-            display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet, members=n))
+            members = getattr(self.members, "n", 0)
+            display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet, members=members))
             if self.options.tensorboard and log is not None:
                 self.board = tensorboard.Board(self.folder.path / "tensorboard", at, display.say)
                 stack.callback(self.board.close)
@@ -296,7 +295,7 @@ class _Run:
         return n, self.stopped
 
     def _leave(self, last: Progress) -> int:
-        steps, where = self.cfg.steps, _shell(self.folder.path)
+        steps, where = self.cfg.steps, shlex.quote(str(self.folder.path))
         self.callback.settle(last.step, steps)
         if last.step < steps:
             again = command(self.name, self.cfg, self.options, self.members)
@@ -374,17 +373,13 @@ def command(name: str, cfg: Any, options: Options | None = None, members: Member
     """The command line that trains this configuration, without its folder: the fields that differ from the defaults."""
     swept = {} if members is None else members.sweep
     flags = [
-        f"--{f.name.replace('_', '-')} {_shell(getattr(part, f.name))}"
+        f"--{f.name.replace('_', '-')} {shlex.quote(str(getattr(part, f.name)))}"
         for part in (cfg, options)
         if part is not None
         for f in dataclasses.fields(part)
         if getattr(part, f.name) != f.default and f.name not in ("run_dir", *distributed.FLAGS, *swept)
     ]
-    return " ".join(["genjax train", _shell(name), *flags, *([] if members is None else [members.flags()])])
-
-
-def _shell(value: Any) -> str:
-    return shlex.quote(str(value))
+    return " ".join(["genjax train", shlex.quote(name), *flags, *([] if members is None else [members.flags()])])
 
 
 def _best(options: Options, checks: Validation | None) -> tuple[Options, tuple[Literal["min", "max"], str] | None]:
