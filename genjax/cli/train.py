@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from genjax import memory, recipes
-from genjax.cli import cache, help
+from genjax.cli import cache, continuing, help
 from genjax.cli.flags import flag, parse, parse_all
 from genjax.errors import UsageError
 
@@ -31,23 +31,31 @@ class Several:
 
 
 def train(argv: Sequence[str]) -> int:
-    """`genjax train EXPERIMENT [--FIELD VALUE ...]`: flags are the recipe's `Config` and `train.Options`, flat."""
+    """`genjax train EXPERIMENT [--FIELD VALUE ...]`: flags are the recipe's `Config` and `train.Options`, flat.
+
+    EXPERIMENT may be a run's folder: then the flags are what the run has, and those given.
+    """
     if not argv or argv[0].startswith("-"):
         if argv and argv[0] in ("-h", "--help"):
             print(_help())
             return 0
         raise UsageError("train: name an experiment first: genjax train EXPERIMENT [--FIELD VALUE ...].")
-    recipes.find(argv[0])  # an unknown name answers before jax is imported
+    if not (is_continued := continuing.is_run(argv[0])):
+        recipes.find(argv[0])  # an unknown name answers before jax is imported
     memory.keep()
     from genjax.train import Options, distributed, members_of, mesh
 
-    recipe = recipes.load(argv[0])
+    words = argv[1:]
+    if is_continued:
+        recipe, words = continuing.opened(argv[0], words)
+    else:
+        recipe = recipes.load(argv[0])
     prog = f"genjax train {argv[0]}"
     flags, titles = (
         [recipe.Config, Several, Options],
         [f"the recipe's own ({argv[0]})", "several runs at once", "the run"],
     )
-    cfg, several, options = parse_all(flags, _one_sweep(argv[1:]), prog, recipe.__doc__ or "", titles)
+    cfg, several, options = parse_all(flags, _one_sweep(words), prog, recipe.__doc__ or "", titles)
     members = members_of(cfg, several.seeds, several.sweep)
     with distributed.session(options.coordinator, options.num_processes, options.process_id):
         mesh.use_cores(options.mesh)

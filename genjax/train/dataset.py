@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from genjax import data
-from genjax.channels import say
 from genjax.errors import UsageError
 from genjax.train import record
+from genjax.train.distributed import say_once
 from genjax.trust import Access
 
 PARTS = {"fingerprint": "training", "fingerprint_validation": "held-out", "fingerprint_test": "test"}
@@ -58,16 +58,16 @@ def dataset_of_run(run: Any, access: Access = Access()) -> data.Dataset:
     stored = record.read_config(Path(run.path)) or {}
     there, tried = stored.get("where", {}), []
     folder = access.data_dir or there.get("data_dir") or stored.get("options", {}).get("data_dir")
-    for place in _places(run, there) if access.data is None else [access.data]:
+    for at in _places(Path(run.path), run.config.data, there) if access.data is None else [access.data]:
         try:
-            dataset = dataset_of(run.config, folder, place)
+            dataset = dataset_of(run.config, folder, at)
         except UsageError as e:
             tried.append(str(e))
             continue
         if different := unlike(run.spec, dataset.spec):
-            tried.append(f"data={place}: not what the run was trained on, {different}")
+            tried.append(f"data={at}: not what the run was trained on, {different}")
             continue
-        _say_other_test(run.spec, dataset.spec, place)
+        say_another_test(run.spec.fingerprint_test, dataset.spec, at)
         return dataset
     lines = [f"RUN={run.path}: its data set {run.spec.name} is not to be had.", *(f"  {line}" for line in tried[:3])]
     raise UsageError("\n".join([*lines, "Say where it lies now: --data PATH (a TFDS folder: --data-dir DIR)."]))
@@ -100,15 +100,23 @@ def as_stored(stored: Mapping[str, Any], wanted: dict[str, Any]) -> dict[str, An
     return {**wanted, "data": new, "config": {**wanted["config"], "data": stored["config"]["data"]}}
 
 
-def _places(run: Any, there: Mapping[str, str]) -> list[str]:
+def place(path: Path, stored: Mapping[str, Any]) -> str:
+    """Where the data of a run's folder lie: the first place that is there, else as it was typed."""
+    found = _places(path, stored["config"]["data"], stored.get("where", {}))
+    is_path = "data" in stored.get("where", {})
+    return next((p for p in found if is_path and Path(p).expanduser().exists()), found[0])
+
+
+def _places(path: Path, typed: Any, there: Mapping[str, str]) -> list[Any]:
     """Where a run's data may lie."""
-    places = [run.config.data, there.get("data")]
+    places = [typed, there.get("data")]
     if "from_run" in there:
-        places.append(os.path.normpath(Path(run.path).resolve() / there["from_run"]))
-    return list(dict.fromkeys(p for p in places if p is not None))
+        places.append(os.path.normpath(path.resolve() / there["from_run"]))
+    return [p for i, p in enumerate(places) if p is not None and p not in places[:i]]
 
 
-def _say_other_test(trained: data.Spec, found: data.Spec, place: str) -> None:
-    old, new = trained.fingerprint_test, found.fingerprint_test
-    if old and old != new:
-        say(f"genjax: data={place}: has {'another' if new else 'no'} test part, unlike when the run was trained.")
+def say_another_test(trained: str, found: data.Spec, at: Any) -> None:
+    """Say that the test part, of which training sees nothing, is not what it was; nothing where there was none."""
+    if trained and trained != found.fingerprint_test:
+        what = "another" if found.fingerprint_test else "no"
+        say_once(f"genjax: data={at}: has {what} test part, unlike when the run was trained.")

@@ -18,7 +18,7 @@ from genjax.train import code, distributed, mesh, optimizer, record, tensorboard
 from genjax.train.callback import Callback, OnRow
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.config import Options, kinds
-from genjax.train.dataset import as_stored, dataset_of, where
+from genjax.train.dataset import as_stored, dataset_of, say_another_test, where
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment, facts_of, likelihood_note
@@ -115,6 +115,7 @@ def run(
         stored = folder.config
         folder.check(wanted if stored is None else as_stored(stored, wanted), run_only)
         code.check(folder.path, stored, recipe, options.changed_code)
+        say_another_test((stored or {}).get("data", {}).get("fingerprint_test", ""), dataset.spec, cfg.data)
     say_once(f"run folder: {folder.path}")
     if note := likelihood_note(cfg, experiment.model, dataset.spec):
         say_once(note)

@@ -83,6 +83,33 @@ def test_the_run_holds_its_recipe_and_what_it_imports(project):
     assert json.loads((run / "manifest.json").read_text())["genjax_sha256"] == sources.genjax_sha256()
 
 
+def test_the_folder_alone_continues(project, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    shutil.move("my_vae.py", tmp_path / "gone.py")
+    assert cli.main(["train", "runs/a", "--steps", "6"]) == 0
+    shutil.move("runs", tmp_path / "got")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "got/a", "--steps", "7"]) == 0  # the data are where they were
+    opened = train.open_run("got/a")
+    assert (opened.step, opened.config.hidden, opened.config.seed) == (7, 8, 0)
+    shutil.move(project / "photos", tmp_path / "pictures")
+    assert cli.main(["train", "got/a", "--steps", "8"]) == 2
+    assert "photos" in capsys.readouterr().err
+    assert cli.main(["train", "got/a", "--steps", "8", "--data", "pictures"]) == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other user"))
+    assert cli.main(["train", "got/a", "--steps", "9"]) == 2
+    assert "--trust" in capsys.readouterr().err
+    assert cli.main(["train", "got/a", "--steps", "9", "--trust"]) == 0
+
+
+def test_the_folder_of_a_population_continues(tmp_path, capsys):
+    run = str(tmp_path / "pop")
+    assert cli.main(["train", "vae_digits", *FLAGS, "--seeds", "2", "--sweep", "beta=1,2", "--run-dir", run]) == 0
+    assert cli.main(["train", run, "--steps", "5"]) == 0
+    assert train.open_run(run, member=3).config.beta == 2.0
+    assert train.open_run(run, member=3).step == 5
+
+
 @pytest.mark.parametrize(("file", "old", "new"), [
     ("my_vae.py", "cfg.beta * my_parts", "3 * cfg.beta * my_parts"),
     ("my_parts.py", "1.0", "3.0"),
