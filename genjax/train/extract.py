@@ -13,11 +13,11 @@ from genjax.errors import RunFailure, UsageError
 from genjax.files import building, failed_write
 from genjax.train import code, record
 from genjax.train.checkpoint import Checkpoints
+from genjax.train.command import command
 from genjax.train.dataset import dataset_of_run
 from genjax.train.health import share_of
 from genjax.train.metrics_log import numbers
 from genjax.train.opened import open_run
-from genjax.train.run import command
 from genjax.train.samples import member_folder
 from genjax.train.validation import VALIDATION
 from genjax.trust import Access

@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -17,6 +16,7 @@ from genjax.errors import RunFailure, UsageError
 from genjax.train import code, distributed, mesh, optimizer, record, tensorboard
 from genjax.train.callback import Callback, OnRow
 from genjax.train.checkpoint import Checkpoints
+from genjax.train.command import command, fresh_folder
 from genjax.train.config import Options, kinds
 from genjax.train.dataset import as_stored, dataset_of, say_another_test, where
 from genjax.train.display import Display
@@ -360,27 +360,6 @@ class _Run:
         if changed:
             say_once("\n  ".join(["bit-exact resumption is not promised, the environment changed:", *changed]))
         return changed
-
-
-def fresh_folder(name: str, seed: int, members: Members | None = None) -> Path:
-    """A new folder's path under `runs/`, named after recipe, seed or number of members, and time."""
-    who = f"seed{seed}" if members is None else f"{members.n}members"
-    base = Path("runs") / f"{Path(name).stem}-{who}-{time.strftime('%Y%m%d-%H%M%S')}"
-    tries = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 100))]
-    return next(p for p in tries if not p.exists())
-
-
-def command(name: str, cfg: Any, options: Options | None = None, members: Members | None = None) -> str:
-    """The command line that trains this configuration, without its folder: the fields that differ from the defaults."""
-    swept = {} if members is None else members.sweep
-    flags = [
-        f"--{f.name.replace('_', '-')} {shlex.quote(str(getattr(part, f.name)))}"
-        for part in (cfg, options)
-        if part is not None
-        for f in dataclasses.fields(part)
-        if getattr(part, f.name) != f.default and f.name not in ("run_dir", *distributed.FLAGS, *swept)
-    ]
-    return " ".join(["genjax train", shlex.quote(name), *flags, *([] if members is None else [members.flags()])])
 
 
 def _best(options: Options, checks: Validation | None) -> tuple[Options, tuple[Literal["min", "max"], str] | None]:
