@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import signal
 
 import pytest
 
@@ -97,3 +98,17 @@ def test_it_may_end_the_process(run_with, tmp_path):
         run_with(tmp_path / "run", on_row)
     assert e.value.code == 7
     assert any((tmp_path / "run" / "checkpoints").glob("*/seal.json"))
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGXCPU"])
+def test_what_a_terminal_or_a_scheduler_sends_saves_the_run(name, run_with, whole, tmp_path, capsys):
+    """As SIGTERM and Ctrl-C do, which `tests/reliability` sends to processes."""
+    number = signal.Signals[name]
+    run = tmp_path / "run"
+    code = run_with(run, lambda row: signal.raise_signal(number) if row["step"] == 3 else None)
+    err = capsys.readouterr().err
+    assert code == 128 + number
+    assert f"{name}: saving, then stopping. Ctrl-C (again) stops at once.\nsaved at step " in err
+    assert f"To continue: genjax train vae_digits --steps {STEPS} " in err
+    assert run_with(run, None) == 0
+    assert digest(run) == digest(whole[0])

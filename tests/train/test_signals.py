@@ -8,10 +8,14 @@ import time
 
 import pytest
 
-from genjax.train.signals import HANDLED, Signals
+from genjax.train.signals import HANDLED, OPTIONAL, Signals
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_signals_that_ask_a_process_to_end():
+    assert {s.name for s in HANDLED} >= {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(s, 128 + s) for s in HANDLED])
 def test_the_first_signal_is_a_flag(number, code):
     before = [signal.getsignal(s) for s in HANDLED]
     said = []
@@ -24,6 +28,39 @@ def test_the_first_signal_is_a_flag(number, code):
         assert signals.received == number
     assert said == [f"{number.name}: saving, then stopping. Ctrl-C (again) stops at once."]
     assert [signal.getsignal(s) for s in HANDLED] == before
+
+
+@pytest.mark.parametrize("number", OPTIONAL)
+def test_what_was_ignored_from_the_start_stays_so(number):
+    """As by `nohup`."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            assert signal.getsignal(number) is signal.SIG_IGN
+            signal.raise_signal(number)
+            assert signals.received is None
+            signal.raise_signal(signal.SIGTERM)
+            assert signals.received is signal.SIGTERM
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_what_is_held_is_done_whole(needed):
+    """The second Ctrl-C waits for its end, the third does not."""
+    done = []
+
+    def interrupted(times):
+        with Signals() as signals, signals.held(lambda: needed):
+            for i in range(times):
+                signal.raise_signal(signal.SIGINT)
+                done.append(i)
+
+    for times in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(times)
+    assert done == ([0, 1, 0, 1] if needed else [0, 0])
 
 
 @pytest.mark.parametrize("first", HANDLED)
