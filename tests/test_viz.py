@@ -41,9 +41,11 @@ def test_tiles_refuses_what_is_no_such_grid():
     assert viz.tiles(viz.grid(images(6)), (7, 7, 1)) is None
 
 
-def test_pixels_are_rounded_and_clipped_and_not_a_number_is_black():
+def test_pixels_are_rounded_and_clipped_and_what_is_no_number_is_hatched():
     x = np.array([-1.0, 0.4, 0.6, 254.7, 300.0, np.nan, np.inf, -np.inf]).reshape(1, 2, 4, 1)
-    assert viz.to_uint8(x).ravel().tolist() == [0, 0, 1, 255, 255, 0, 255, 0]
+    assert viz.to_uint8(x).ravel().tolist() == [0, 0, 1, 255, 255, 0, 255, 255]
+    broken = viz.to_uint8(np.full((1, 4, 4, 3), np.nan))[0]
+    assert (broken[2, 0].tolist(), broken[0, 0].tolist(), broken[2:, 2:].any()) == ([255, 0, 255], [0, 0, 0], False)
 
 
 def test_wrong_shapes_are_named():

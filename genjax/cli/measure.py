@@ -1,18 +1,17 @@
 """`genjax eval`: a run measured."""
 
-import dataclasses
 import math
 import os
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genjax import channels, figures
+from genjax import figures
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse_all
+from genjax.cli.measuring import failed, measured
 from genjax.cli.show import table
 from genjax.errors import RunFailure, UsageError
 from genjax.trust import Access
@@ -43,10 +42,9 @@ def evaluate(argv: Sequence[str]) -> None:
     _check(args)
     from genjax import train
     from genjax.metrics.spaces import space_of
-    from genjax.train import evalfile, record
+    from genjax.train import evalfile
     from genjax.train.dataset import dataset_of_run
     from genjax.train.evaluate import Request
-    from genjax.train.evaluate import evaluate as measure
     from genjax.train.real import real_of
 
     last = train.open_run(args.run, member=args.member, trust=access.trust)
@@ -61,43 +59,31 @@ def evaluate(argv: Sequence[str]) -> None:
     space = space_of(args.features, real.name, last.spec.shape)
     cache.enable()
     request = Request(args.metrics, args.seed, args.weights, args.temperature, args.n_importance)
-    seconds: dict[str, float] = {}
-
-    def told(name: str, took: float) -> None:
-        seconds[name] = round(seconds.get(name, 0.0) + took, 3)
-        channels.say(f"{name}: {took:.1f} s")
-
-    records: list[Any] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        if args.checkpoint != "best" or (best and best[0] == last.step):
-            records = measure(last, real, space, request, on_metric=told)
-        if best is not None and args.checkpoint != "last":
-            if best[0] == last.step:
-                chosen = [_as_best(r, best[1]) for r in records]
-                records = chosen if args.checkpoint == "best" else [*records, *chosen]
-            else:
-                run = train.open_run(args.run, best[0], args.member, access.trust)
-                records += measure(run, real, space, request, "best", best[1], told)
-    for text in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)):
-        channels.say(f"genjax: {text}")
-    here = record.manifest([*sys.argv[:1], *argv])
-    device = {k: here[k] for k in ("device_kind", "cpu_count", "jax", "jaxlib", "numpy", "python")}
-    session = {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": seconds, **device}
-    unwritten = None
-    try:
-        evalfile.write_eval(args.run, records, session)
-    except (RunFailure, UsageError) as e:  # hours of measuring are not to be lost with the file
-        unwritten = e
-    print(records_table(records))
-    if unwritten is not None:
-        raise RunFailure(f"the numbers above are not in {evalfile.EVAL}. {unwritten}")
-    print(f"{len(records)} records: {os.path.join(args.run, evalfile.EVAL)}")
+    at_best = None
+    if best is not None and args.checkpoint != "last":
+        chosen = last if best[0] == last.step else train.open_run(args.run, best[0], args.member, access.trust)
+        at_best = (chosen, best[1])
+    taken = measured(args.run, last, at_best, args.checkpoint, real, space, request, _session([*sys.argv[:1], *argv]))
+    print(records_table(taken.records))
+    if taken.unwritten is not None:
+        raise RunFailure(f"the numbers above are not in {evalfile.EVAL}. {taken.unwritten}")
+    print(f"{len(taken.records)} records: {os.path.join(args.run, evalfile.EVAL)}")
     from genjax.report import place, write  # here: matplotlib takes long to import
 
     for member in dict.fromkeys((None, args.member)):
         if place([args.run], member).exists():
             print(f"made anew: {write([args.run], member=member, access=access)}")
+    if (failure := failed([taken], args.run)) is not None:
+        raise failure
+
+
+def _session(command: Sequence[str]) -> dict[str, Any]:
+    """When, where, and (to be filled) how long."""
+    from genjax.train import record
+
+    here = record.manifest(list(command))
+    device = {k: here[k] for k in ("device_kind", "cpu_count", "jax", "jaxlib", "numpy", "python")}
+    return {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": {}, **device}
 
 
 def _check(args: Eval) -> None:
@@ -111,14 +97,6 @@ def _check(args: Eval) -> None:
         raise UsageError(f"--temperature={args.temperature}: must be above 0.")
     if not 1 <= args.n_importance < 2**31:
         raise UsageError(f"--n-importance={args.n_importance}: must be at least 1.")
-
-
-def _as_best(r: Any, chosen_by: str) -> Any:
-    """The record of the last checkpoint as that of the best, which it is."""
-    return dataclasses.replace(
-        r, protocol=dataclasses.replace(r.protocol, checkpoint="best"),
-        subject=dataclasses.replace(r.subject, chosen_by=chosen_by),
-    )  # fmt: skip
 
 
 def records_table(records: Sequence[Any]) -> str:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from genjax import data
+from genjax import data, progress
 from genjax.types import Batch, Key
 
 Columns: TypeAlias = Callable[[Batch], Mapping[str, Array]]
@@ -25,9 +25,12 @@ def in_batches(
         part: images, or a set read on demand.
         batch_size: examples at once, at least 1. The last batch is filled up with zeros, mask 0.
     """
-    for batch in data.once(part, batch_size):
-        n = int(np.asarray(batch.mask).sum())
-        yield batch, {name: np.asarray(values)[:n] for name, values in function(batch).items()}
+    with progress.part("examples", 0, data.size(part)) as here:
+        for batch in data.once(part, batch_size):
+            n = int(np.asarray(batch.mask).sum())
+            yield batch, {name: np.asarray(values)[:n] for name, values in function(batch).items()}
+            here[1] += n
+            progress.look()
 
 
 def over(function: Columns, part: data.Images | data.Records, batch_size: int) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import nets
+from genjax import nets, progress
 from genjax.errors import UsageError
 from genjax.metrics import weights
 from genjax.types import Net
@@ -140,7 +140,7 @@ def batched(
     def outputs(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images = _checked(images, shape, name)
         parts = []
-        for first in range(0, len(images), batch):
+        for first in progress.over(range(0, len(images), batch), "images through the feature net", batch):
             part = images[first : first + batch]
             filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), np.uint8)])
             parts.append([np.asarray(v)[: len(part)] for v in run(params, state, filled)])

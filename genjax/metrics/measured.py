@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax import data, dist, nets, rng
+from genjax.errors import RunFailure
 from genjax.metrics.evaluate import fixed, over
 from genjax.metrics.latents import active_units, aggregate_posterior
 from genjax.metrics.likelihood import bits_per_dim, iw_log_likelihood
@@ -75,6 +76,18 @@ class Measured(NamedTuple):
 
         return over(lambda batch: score(self.params, self.state, batch, key), self.part, BATCH)
 
+    def finite(self, names: Sequence[str], key: Key) -> dict[str, np.ndarray]:
+        """As `scores`.
+
+        Raises:
+            RunFailure: some are not finite, and what is made of them would not show it.
+        """
+        found = self.scores(names, key)
+        for name, values in found.items():
+            if bad := int((~np.isfinite(values)).reshape(len(values), -1).any(1).sum()):
+                raise RunFailure(f"{name} of {bad:,} of {len(values):,} examples is NaN or infinite.")
+        return found
+
     def bits(self, log_likelihood: np.ndarray) -> np.ndarray | None:
         """Nats per example as bits per dimension of 8-bit pixels; None where the likelihood is not one of those.
 
@@ -139,7 +152,7 @@ def likelihood(measured: Measured, key: Key, n_samples: int = N_IMPORTANCE) -> d
 
 def latents(measured: Measured, key: Key) -> dict[str, float]:
     """How the examples use the latents: active units, I_q(x; z) and KL(q(z) || p(z)), nats."""
-    found = measured.scores(("mu", "sigma"), key)
+    found = measured.finite(("mu", "sigma"), key)
     mu, sigma = jnp.asarray(found["mu"]), jnp.asarray(found["sigma"])
     of = aggregate_posterior(dist.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"))
     return {
@@ -156,13 +169,13 @@ def gap(measured: Measured, key: Key) -> dict[str, Estimate]:
     discriminators.
     """
     assert measured.trained is not None
-    a, b = (measured._replace(part=part).scores(("logit",), key)["logit"] for part in (measured.trained, measured.part))
+    a, b = (measured._replace(part=part).finite(("logit",), key)["logit"] for part in (measured.trained, measured.part))
 
     def of(i: np.ndarray) -> dict[str, float]:
         found = held_out_gap(lambda x: x, a[i[i < len(a)]], b[i[i < len(b)]])
         return {"gap": found.gap, "gap_auc": found.auc}
 
     n = max(len(a), len(b))
-    halves = half_samples(of, n, rng.named(key, "halves"), N_HALVES)
+    halves = half_samples(of, n, rng.named(key, "halves"), N_HALVES) if n >= 8 else {}
     method = f"{N_HALVES} {HALVES} of both sides"
-    return {k: Estimate(v, halves[k], method) for k, v in of(np.arange(n)).items()}
+    return {k: Estimate(v, halves.get(k, float("nan")), method) for k, v in of(np.arange(n)).items()}

@@ -39,6 +39,8 @@ class Protocol:
         checkpoint: `last`, or `best` on validation.
         weights: `average` where the run keeps a moving average, or `trained`: those under training in any case.
         temperature: standard deviation of the latents that images were drawn from; 1 is the model's prior.
+        labels: how a class-conditional model was asked; `none` where no labels were drawn; empty in records of a
+            genjax that asked in turn and wrote nothing.
         settings: the metric's own numbers, as sorted pairs: (("k", 5),).
         definition: grows when the metric is computed otherwise than before.
     """
@@ -56,6 +58,7 @@ class Protocol:
     checkpoint: str = "last"
     weights: str = "average"
     temperature: float | int = 1.0
+    labels: str = ""
     settings: tuple[tuple[str, float | int | str], ...] = ()
     definition: int = 1
 
@@ -168,6 +171,15 @@ def from_json(value: Mapping[str, Any]) -> Record:
         raise UsageError(f"not a record of this genjax ({type(e).__name__}: {e}). Measure it again.") from None
 
 
+NO_LABELS = "none"
+"""The rule of labels where none were drawn."""
+
+
+def alike(a: Protocol, b: Protocol) -> bool:
+    """Whether two numbers were measured alike, see `unlike`."""
+    return a == b or not unlike(a, b)
+
+
 def unlike(a: Protocol, b: Protocol) -> list[str]:
     """What keeps two numbers from being compared: `"n: 1000 against 10000"` for each field that differs.
 
@@ -177,6 +189,8 @@ def unlike(a: Protocol, b: Protocol) -> list[str]:
         ['n: 1000 against 10000', "checkpoint: 'last' against 'best'"]
     """
     one, other = dataclasses.asdict(a), dataclasses.asdict(b)
+    if NO_LABELS in (a.labels, b.labels):  # a model without labels stands beside any that was asked by a known rule
+        one["labels"] = other["labels"] = ""
     found = [f"{k}: {one[k]!r} against {other[k]!r}" for k in one if k != "settings" and one[k] != other[k]]
     mine, theirs = dict(a.settings), dict(b.settings)
     for k in sorted({*mine, *theirs}):
@@ -191,15 +205,16 @@ def check_alike(records: Iterable[Record]) -> None:
     Raises:
         UsageError: naming the metric, every field that differs and both its values.
     """
-    first: Record | None = None
+    seen: dict[Protocol, Record] = {}
     for record in records:
-        first = first or record
-        if differ := unlike(first.protocol, record.protocol):
-            raise UsageError(
-                f"{first.protocol.metric} of {first.subject.recipe} and {record.protocol.metric} of "
-                f"{record.subject.recipe} were not measured alike: {'; '.join(differ)}. "
-                "Measure both with the same `genjax eval`."
-            )
+        for first in seen.values():  # every pair of ways: what is unknown of one may keep it from another alone
+            if differ := unlike(first.protocol, record.protocol):
+                raise UsageError(
+                    f"{first.protocol.metric} of {first.subject.recipe} and {record.protocol.metric} of "
+                    f"{record.subject.recipe} were not measured alike: {'; '.join(differ)}. "
+                    "Measure both with the same `genjax eval`."
+                )
+        seen.setdefault(record.protocol, record)
 
 
 class Difference(NamedTuple):

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Float
 
-from genjax import rng
+from genjax import progress, rng
+from genjax.errors import UsageError
 from genjax.metrics.interval import student_t
 from genjax.types import Key
 
@@ -42,11 +43,11 @@ def half_samples(
         True
     """
     if n < 4 or n_resamples < 2:
-        raise ValueError(f"n={n}, n_resamples={n_resamples}: halves need at least 4 samples, and 2 of them.")
+        raise UsageError(f"n={n}, n_resamples={n_resamples}: halves need at least 4 samples, and 2 of them.")
     m = n // 2
     epochs, places = np.meshgrid(np.arange(n_resamples), np.arange(m), indexing="ij")
     halves = np.sort(rng.order(key, (epochs, places), n), axis=1)  # an epoch is a permutation of its own
-    each = [dict(statistic(half)) for half in halves]
+    each = [dict(statistic(half)) for half in progress.over(list(halves), "halves of the interval")]
     scale = student_t(n_resamples - 1) * np.sqrt(m / (n - m))
     return {k: float(scale * np.std([e[k] for e in each], ddof=1)) for k in each[0]}
 

@@ -48,6 +48,7 @@ class Metric(NamedTuple):
             the floor of the reference, which nothing was trained on.
         floor: `floor(real, others, key)`, where it is not `of` of these.
         definition: grows when the same inputs give other numbers than before.
+        least: samples that it needs on either side.
     """
 
     of: Callable[..., Mapping[str, Any]]
@@ -63,6 +64,7 @@ class Metric(NamedTuple):
     against: Literal["reference", "training"] = "reference"
     floor: Callable[..., Mapping[str, Any]] | None = None
     definition: int = 1
+    least: int = 2
 
 
 def _sharpness(images: np.ndarray) -> tuple[float, float]:
@@ -142,7 +144,7 @@ METRICS: dict[str, Metric] = {
     "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}, n_resamples=8),
     "prdc": Metric(
         _prdc, "features", dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),
-        n_resamples=8, settings={"k": 5},
+        n_resamples=8, settings={"k": 5}, least=6,
     ),
     "sharpness": Metric(_sharper, "images", prepare=_sharpness),
     "authenticity": Metric(
@@ -159,7 +161,7 @@ METRICS: dict[str, Metric] = {
     "mind": Metric(lambda r, f, key: {"mind_{}": mind(r, f, key)}, "features", {"mind": "lower"}, by_default=False),
     "is": Metric(
         lambda r, f, key: {"is_{}": inception_score(f, N_SPLITS, key)[0]}, "logits", {"is": "higher"},
-        settings={"n_splits": N_SPLITS}, by_default=False,
+        settings={"n_splits": N_SPLITS}, by_default=False, least=N_SPLITS,
     ),
 }  # fmt: skip
 """Every metric by the name that `--metrics` takes."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
 from genjax.files import locked
-from genjax.metrics.protocol import Difference, Protocol, Record, check_alike, compare, over_seeds
+from genjax.metrics.protocol import Difference, Protocol, Record, alike, check_alike, compare, over_seeds
 from genjax.report.sources import Source, is_record, sources
 from genjax.report.words import rank
 from genjax.train import record
@@ -63,7 +63,7 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
     for name, group in zip(_names(list(groups.values())), groups.values(), strict=True):
         by_metric = {}
         for metric, protocol in chosen.items():
-            of_each = [r for s in group for r in s.records if r.protocol == protocol]
+            of_each = [r for s in group for r in s.records if alike(r.protocol, protocol)]
             if len(of_each) == len(group):
                 by_metric[metric] = over_seeds(of_each)
         if not by_metric:
@@ -109,10 +109,10 @@ def _common(metric: str, everyone: Sequence[Sequence[Record]]) -> Protocol:
     """How all runs that have the metric measured it: of several ways the one with the most images."""
     have = [[r for r in records if r.protocol.metric == metric] for records in everyone]
     have = [h for h in have if h]
-    ways = [r.protocol for r in have[0] if all(any(o.protocol == r.protocol for o in h) for h in have[1:])]
+    ways = [r.protocol for r in have[0] if all(any(alike(o.protocol, r.protocol) for o in h) for h in have[1:])]
     if not ways:
         for other in have[1:]:
-            if not any(o.protocol == r.protocol for o in other for r in have[0]):
+            if not any(alike(o.protocol, r.protocol) for o in other for r in have[0]):
                 check_alike((have[0][0], other[0]))
         raise UsageError(f"{metric}: no way of measuring it is common to all runs. Run `genjax eval` alike on each.")
     return max(ways, key=lambda p: (p.n, repr(p)))

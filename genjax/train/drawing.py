@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Bool, Float32, Int32, UInt8
 
-from genjax import rng, viz
+from genjax import progress, rng, viz
 from genjax.models import VAE
 from genjax.models.labels import labels_for
 from genjax.train.experiment import Experiment
@@ -36,13 +36,22 @@ def latents(model: Any, n: int, seed: int = 0, temperature: float | int = 1.0) -
 def generated(
     experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
 ) -> UInt8[np.ndarray, "n h w c"]:
-    """The images of latents, rounded to 0 ... 255; of a conditional model with their labels (n,)."""
-    parts = []
-    for first in range(0, len(z), CHUNK):
+    """The images of latents, rounded to 0 ... 255; of a conditional model with their labels (n,). What is not finite is
+    hatched, see `viz.to_uint8`; `generated_and_finite` says of which images that is true."""
+    return generated_and_finite(experiment, params, state, z, label)[0]
+
+
+def generated_and_finite(
+    experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
+) -> tuple[UInt8[np.ndarray, "n h w c"], Bool[np.ndarray, " n"]]:
+    """As `generated`, and whether all that the model gave for each image is finite."""
+    parts, finite = [], []
+    for first in progress.over(range(0, len(z), CHUNK), "images drawn", CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
-        made = _image_of(experiment)(params, state, _filled(z[first : first + CHUNK]), y)
-        parts.append(viz.to_uint8(made)[: len(z) - first])
-    return np.concatenate(parts)
+        made = np.asarray(_image_of(experiment)(params, state, _filled(z[first : first + CHUNK]), y))[: len(z) - first]
+        finite.append(np.isfinite(made).reshape(len(made), -1).all(1))
+        parts.append(viz.to_uint8(made))
+    return np.concatenate(parts), np.concatenate(finite)
 
 
 def generated_points(
@@ -65,6 +74,27 @@ def generated_points(
     return np.concatenate(parts)
 
 
+SHARES = "by the shares of the reference"
+"""How a class-conditional model is asked for what is measured, as a protocol says it."""
+
+
+def by_shares(n: int, labels: np.ndarray, n_classes: int) -> Int32[np.ndarray, " n"]:
+    """The labels of n images, with every class as often as `labels` have it, in an order that mixes them.
+
+    Shares are rounded by the largest remainder (of equal ones the lower class), and the order depends on n alone: the
+    same labels give the same ones each time.
+
+    Example:
+        >>> by_shares(5, np.array([0, 0, 0, 2]), 3).tolist()
+        [0, 2, 0, 0, 0]
+    """
+    count = np.bincount(labels, minlength=n_classes)
+    quota, left = np.divmod(n * count, count.sum())
+    quota[np.argsort(-left, kind="stable")[: n - quota.sum()]] += 1
+    place = rng.order(rng.named(jax.random.key(0), "labels"), np.arange(n, dtype=np.uint32), n)
+    return np.repeat(np.arange(len(quota), dtype=np.int32), quota)[np.asarray(place)]
+
+
 def labels_of(n: int, n_classes: int, label: int | None = None) -> Int32[np.ndarray, " n"] | None:
     """The labels of n images: all of one class, or the classes in turn; None for an unconditional model."""
     if not n_classes:
@@ -74,7 +104,7 @@ def labels_of(n: int, n_classes: int, label: int | None = None) -> Int32[np.ndar
 
 
 def draw(
-    experiment: Experiment, params: Params, state: State, n: int, seed: int = 0, label: int | None = None,
+    experiment: Experiment, params: Params, state: State, n: int, seed: int = 0, label: int | np.ndarray | None = None,
     temperature: float | int = 1.0,
 ) -> tuple[UInt8[np.ndarray, "n h w c"], np.ndarray | None]:  # fmt: skip
     """n images of a model and their labels (n,), None for an unconditional one; rounded to 0 ... 255.
@@ -85,10 +115,10 @@ def draw(
         state: net states, likewise.
         n: how many.
         seed: same seed, same images, whatever n.
-        label: the class of all; without it a conditional model draws its classes in turn.
+        label: the class of all, or of each (n,); without it a conditional model draws its classes in turn.
         temperature: standard deviation of the latents; 1 is the prior.
     """
-    labels = labels_of(n, experiment.model.n_classes, label)
+    labels = label if isinstance(label, np.ndarray) else labels_of(n, experiment.model.n_classes, label)
     z = latents(experiment.model, n, seed, temperature)
     return generated(experiment, params, state, z, labels), labels
 
@@ -114,12 +144,11 @@ def _filled(x: np.ndarray) -> np.ndarray:
 
 
 def draw_points(
-    model: Any, params: Params, state: State, n: int, key: Key, temperature: float | int = 1.0
+    model: Any, params: Params, state: State, n: int, key: Key, temperature: float | int = 1.0, label: Any = None
 ) -> Float32[np.ndarray, "n h w c"]:
     """n points of a model of such, in its own range.
 
-    A VAE's are draws from p(x | z): in the plane its noise can be told from the data's. A conditional model draws its
-    classes in turn.
+    A VAE's are draws from p(x | z): in the plane its noise can be told from the data's.
 
     Args:
         model: a VAE, or one with `generate`.
@@ -128,9 +157,10 @@ def draw_points(
         n: how many.
         key: same key, same points.
         temperature: standard deviation of the latents; 1 is the prior.
+        label: (n,) of a conditional model; in turn without it.
     """
     k_z, k_x = jax.random.split(key)
-    y = labels_for(n, model.n_classes)
+    y = labels_for(n, model.n_classes, label)
 
     @jax.jit
     def made(params, state, k_z, k_x):

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
 from genjax.files import locked
 from genjax.metrics.protocol import Record, from_json
 from genjax.train import record, steps
-from genjax.train.evaluate import merged
 from genjax.train.jsonfile import read_json, write_json
+from genjax.train.merging import merged, outdated
 from genjax.train.validation import PREFIX
 
 EVAL = "eval.json"
@@ -35,8 +35,21 @@ def read_eval(run: str | os.PathLike[str]) -> list[Record]:
         raise UsageError(f"{path}: {e}") from None
 
 
+class Kept(NamedTuple):
+    """What `eval.json` holds after records were added."""
+
+    records: list[Record]
+    gone: list[Record]
+    """Taken out: they were measured against images that the reference no longer has."""
+
+
 def write_eval(run: str | os.PathLike[str], new: Sequence[Record], session: dict[str, Any]) -> list[Record]:
-    """Put records into a run's `eval.json`, whole or not at all; all that it then holds.
+    """Put records into a run's `eval.json`; all that it then holds. See `add_records`."""
+    return add_records(run, new, session).records
+
+
+def add_records(run: str | os.PathLike[str], new: Sequence[Record], session: dict[str, Any]) -> Kept:
+    """Put records into a run's `eval.json`, whole or not at all.
 
     Args:
         run: the folder.
@@ -49,9 +62,10 @@ def write_eval(run: str | os.PathLike[str], new: Sequence[Record], session: dict
     """
     path = Path(run) / EVAL
     with locked(path):
-        records = merged(read_eval(run), list(new))
+        old = read_eval(run)
+        records = merged(old, list(new))
         write_json(path, {"format": FORMAT, "records": [r.to_json() for r in records], "session": session})
-    return records
+    return Kept(records, outdated(old, list(new)))
 
 
 def best_of(run: str | os.PathLike[str]) -> tuple[int, str] | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from genjax import data, rng
 from genjax.errors import UsageError
+from genjax.train.drawing import by_shares
 
 MOST_REFERENCE, DEFAULT_N = 50_000, 10_000
 """Images of a reference at most; images drawn where nobody chose, at most."""
@@ -63,12 +64,43 @@ class Real:
             self.reference, np.unique(np.linspace(0, size - 1, min(self.n, size)).round().astype(np.int64))
         )
 
-    def stand_ins(self, trained_on: bool) -> data.Images | None:
-        """n real images in the place of the generated ones: training images, or, where these are compared with the
-        training part, images that nothing was trained on. None where there are too few."""
+    def stand_ins(self, trained_on: bool, labels: np.ndarray | None = None) -> data.Images | str:
+        """n real images in the place of the generated ones, or why there are none.
+
+        They are training images; or, where these are compared with the training part, images that nothing was trained
+        on.
+
+        Args:
+            trained_on: whether the training part is what is compared with.
+            labels: (n,) what a conditional model was asked for: there are as many of each class.
+        """
         if trained_on:
-            return self.some() if self.held_out and data.size(self.reference) >= self.n else None
-        return self.others if self.has_floor else None
+            size = data.size(self.reference)
+            if not self.held_out:
+                return "the reference is of the training part, so nothing is held out"
+            return self.some() if size >= self.n else f"it takes {self.n} held-out images, and there are {size}"
+        if not self.has_floor:
+            return f"it takes {self.n} other real images, and there are {len(self.order)}"
+        if labels is None or self.training.label is None:
+            return self.others
+        return self.kept("alike", lambda: self._alike(labels))
+
+    def _alike(self, labels: np.ndarray) -> data.Images | str:
+        """The first others of each class."""
+        assert self.training.label is not None
+        of_others, picked = self.training.label[self.order], []
+        for c, n in enumerate(np.bincount(labels)):
+            there = self.order[of_others == c]
+            if len(there) < n:
+                return f"it takes {n} other real images of class {c}, and there are {len(there)}"
+            picked.append(there[:n])
+        return data.take(self.training, np.sort(np.concatenate(picked)))
+
+    def labels(self, n_classes: int) -> np.ndarray | None:
+        """What a conditional model is asked for: n labels by the shares of the reference; None for other models."""
+        if not n_classes or self.reference.label is None:
+            return None
+        return by_shares(self.n, np.asarray(self.reference.label), n_classes)
 
     def kept(self, what: Any, make: Callable[[], Any]) -> Any:
         """`make()`, made once under the name `what`."""

@@ -20,7 +20,8 @@ from genjax.metrics.table import METRICS, Metric
 from genjax.train import evalfile
 from genjax.train.dataset import dataset_of_run
 from genjax.train.drawing import draw
-from genjax.train.evaluate import Request, config_sha256, evaluate, merged, weights_of
+from genjax.train.evaluate import Request, config_sha256, evaluate, weights_of
+from genjax.train.merging import merged
 from genjax.train.real import real_of
 from genjax.types import Batch
 
