@@ -69,8 +69,11 @@ def load(what: str | Path) -> ModuleType:
         if text in names() and own == (folder() / f"{text}.py").read_bytes():
             return load_sources(sources.read(folder() / f"{text}.py", folder()), folder())
         return load_sources(sources.Sources(f"{text}.py", {f"{text}.py": own}), Path(sources.SHIPPED))
-    path = find(what)
-    return load_sources(sources.read(path, folder()), path.parent)
+    path, before = find(what), list(sys.path)
+    module = load_sources(sources.read(path, folder()), path.parent)
+    if sys.path != before:  # it looks for modules in other places, too
+        sources.add(module, sources.read(path, folder()))
+    return module
 
 
 def load_sources(code: sources.Sources, where: Path) -> ModuleType:
@@ -84,13 +87,12 @@ def load_sources(code: sources.Sources, where: Path) -> ModuleType:
         UsageError: it is not Python, or lacks `Config`, `build` or `main`.
     """
     path = where / code.entry
-    plain = f"{PREFIX}.{path.stem}"
-    for name in (plain, f"{plain}_{code.sha256[:8]}"):
-        known = sys.modules.get(name)
-        if known is None or known.__file__ == str(path):
-            break
-    if known is not None and known.__file__ == str(path) and code == known.SOURCES:
-        return known
+    for known in [m for name, m in sys.modules.items() if name.startswith(f"{PREFIX}.") and "SOURCES" in vars(m)]:
+        if known.__file__ == str(path) and code == known.SOURCES:
+            return known
+    name = f"{PREFIX}.{path.stem}"
+    if name in sys.modules and sys.modules[name].__file__ != str(path):
+        name = f"{name}_{code.sha256[:8]}"
     if PREFIX not in sys.modules:
         sys.modules[PREFIX] = ModuleType(PREFIX)
         sys.modules[PREFIX].__path__ = []
@@ -119,7 +121,9 @@ def shipped(code: sources.Sources) -> Path | None:
     path = folder() / code.entry
     if code.entry.removesuffix(".py") not in names():
         return None
-    return path if sources.read(path, folder()) == code else None
+    there = (folder() / name.removeprefix(sources.SHIPPED) for name in code.files)
+    same = all(p.is_file() and p.read_bytes() == code.files[n] for n, p in zip(code.files, there, strict=True))
+    return path if same else None
 
 
 def shipped_hashes(name: str) -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""The code of a run: a recipe's file, the modules it imports from beside it, and genjax itself. Standard library only.
+"""The code of a run: a recipe's file, the user's own modules that it imports, and genjax itself. Standard library only.
 
-A recipe may import modules that lie beside it, as it may when Python runs it as a script. Here they are found by
-reading the imports, never by running them, so that they can be hashed and copied into a run's folder; they are then
-imported under private names from the very bytes that were hashed. Two versions of a recipe and its helper can so live
-in one process, each with its own.
+A recipe may import modules that lie beside it, as it may when Python runs it as a script, and others that are not
+installed: on PYTHONPATH, in a checkout, on a path that it adds itself. They are found by reading the imports, never by
+running them, so that they can be hashed and copied into a run's folder; they are then imported under private names
+from the very bytes that were hashed. Two versions of a recipe and its helper can so live in one process, each with its
+own. What is installed does not belong to a recipe: a run's manifest has the versions of the libraries that matter.
 """
 
 import ast
@@ -14,6 +15,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +36,8 @@ class Sources(NamedTuple):
     """The recipe's own file name."""
     files: dict[str, bytes]
     """By path relative to the recipe's folder, with `/` between parts; the entry among them."""
+    places: dict[str, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    """Where the files that do not lie beside the recipe were read."""
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file, in hexadecimal, in sorted order."""
@@ -57,7 +61,7 @@ def of_hashes(entry: str, hashes: Mapping[str, str]) -> str:
 
 
 def read(path: Path, shipped: Path | None = None) -> Sources:
-    """A recipe's file and what it imports from beside it, at any depth; nothing is executed.
+    """A recipe's file and the modules that it imports and that are not installed, at any depth; nothing is executed.
 
     An import counts whether it stands at the top or inside a function. A module beside the recipe comes before an
     installed one of its name, as for a script. Shipped recipes that it loads by name (`recipes.load("vae_digits")`)
@@ -70,19 +74,26 @@ def read(path: Path, shipped: Path | None = None) -> Sources:
     Raises:
         UsageError: a file cannot be read.
     """
-    folder, files = path.parent, {path.name: _bytes(path)}
-    waiting: list[tuple[Path, tuple[str, ...]]] = [(path, ())]
+    files, places = {path.name: _bytes(path)}, {}
+    waiting: list[tuple[str, Path, tuple[str, ...]]] = [(path.name, path.parent, ())]
     while waiting:
-        file, package = waiting.pop()
-        tree = _tree(files[file.relative_to(folder).as_posix()])
-        for found, inside in _beside(folder, tree, package):
-            if (name := found.relative_to(folder).as_posix()) not in files:
-                files[name] = _bytes(found)
-                waiting.append((found, inside))
+        file, root, package = waiting.pop()
+        tree = _tree(files[file])
+        for parts in _imported(tree, package):
+            for at in (path.parent, root, _elsewhere(parts[0])):
+                if at is not None and (found := list(_modules(at, parts))):
+                    break
+            else:
+                continue
+            for module, inside in found:
+                if (name := module.relative_to(at).as_posix()) not in files:
+                    files[name] = _bytes(module)
+                    waiting.append((name, at, inside))
+                    places |= {} if at == path.parent else {name: str(module)}
         for recipe in [shipped / f"{name}.py" for name in _loaded(tree)] if shipped else []:
             if recipe.is_file() and recipe != path:
                 files[f"{SHIPPED}{recipe.name}"] = _bytes(recipe)
-    return Sources(path.name, files)
+    return Sources(path.name, files, places)
 
 
 def read_copy(folder: Path, entry: str, names: Mapping[str, str]) -> Sources:
@@ -149,20 +160,19 @@ def _loaded(tree: ast.Module) -> list[str]:
     return [n for n in names if isinstance(n, str) and n.isidentifier()]
 
 
-def _beside(folder: Path, tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Files of the modules that a tree imports from `folder`, each with the package that it is in."""
-    for parts in _imported(tree, package):
-        at = folder
-        for i, part in enumerate(parts):
-            init, module = at / part / "__init__.py", at / f"{part}.py"
-            if init.is_file():
-                yield init, parts[: i + 1]
-            elif module.is_file():
-                yield module, parts[:i]
-                break
-            elif not (at / part).is_dir() or (i == 0 and _is_installed(part)):
-                break
-            at = at / part
+def _modules(root: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The files below `root` that importing a dotted name executes, each with the package that it is in."""
+    at = root
+    for i, part in enumerate(parts):
+        init, module = at / part / "__init__.py", at / f"{part}.py"
+        if init.is_file():
+            yield init, parts[: i + 1]
+        elif module.is_file():
+            yield module, parts[:i]
+            return
+        elif not (at / part).is_dir() or (i == 0 and _spec_of(part) is not None):
+            return  # a folder without __init__.py does not come before a package that has one
+        at = at / part
 
 
 def _imported(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -178,13 +188,29 @@ def _imported(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str,
         yield from (f for f in found if f and f[0] != "genjax" and f[0] not in sys.builtin_module_names)
 
 
-def _is_installed(name: str) -> bool:
-    """Whether a package of this name is installed: a folder without `__init__.py` does not come before it."""
+def _spec_of(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Where Python would find a module, of which there is a file; None for what is a bare folder, or nowhere."""
     try:
         found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return False
-    return found is not None and found.origin is not None
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return found if found is not None and found.origin is not None else None
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    """The folders of Python itself and of its environment."""
+    return tuple({Path(p).resolve() for p in (sys.prefix, sys.base_prefix, *sysconfig.get_paths().values())})
+
+
+def _elsewhere(name: str) -> Path | None:
+    """The folder on Python's path from which a module comes that is the user's own; None for one that is installed."""
+    spec = _spec_of(name)
+    if spec is None or not str(spec.origin).endswith(".py"):
+        return None
+    file = Path(str(spec.origin)).resolve()
+    inside = any(file.is_relative_to(p) for p in _installed()) or {"site-packages", "dist-packages"} & set(file.parts)
+    return None if inside else file.parent.parent if file.name == "__init__.py" else file.parent
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -222,7 +248,8 @@ class Loader(importlib.abc.InspectLoader):
     """
 
     def __init__(self, root: str, sources: Sources, folder: Path, name: str):
-        self.root, self.sources, self.name, self.path = root, sources, name, str(folder / name)
+        self.root, self.sources, self.name = root, sources, name
+        self.path = sources.places.get(name) or str(folder / name)
         own = {n for n in sources.files if not n.startswith(SHIPPED)}
         self.neighbours = {n.split("/")[0].removesuffix(".py") for n in own}
 
@@ -244,6 +271,13 @@ class Loader(importlib.abc.InspectLoader):
 
 
 FINDER = _Finder()
+
+
+def add(module: ModuleType, code: Sources) -> None:
+    """Note files that are known to belong to a recipe only since it was executed, and so changed where Python looks."""
+    name, known = module.__name__, module.__dict__["SOURCES"]
+    module.__dict__["SOURCES"] = code._replace(files={**code.files, **known.files})
+    FINDER.recipes[name] = (module.__dict__["SOURCES"], FINDER.recipes[name][1])
 
 
 def execute(name: str, sources: Sources, folder: Path) -> ModuleType:

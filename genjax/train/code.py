@@ -87,7 +87,7 @@ def keep(path: Path, code: Sources) -> None:
     copy = path / COPY
     if copy.exists():
         try:
-            if sources.read_copy(copy, code.entry, code.hashes()) == code:
+            if sources.read_copy(copy, code.entry, code.hashes()).files == code.files:
                 return
         except UsageError:
             pass

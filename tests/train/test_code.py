@@ -360,6 +360,35 @@ def test_each_version_of_a_recipe_has_its_own_neighbours(tmp_path):
     assert recipes.load(folders[0] / "my_vae.py").build(None, None) == (0, 10, 7)
 
 
+def test_modules_of_the_user_s_own_elsewhere_belong_to_the_recipe(tmp_path, monkeypatch):
+    """On Python's path, or on a path that the recipe adds itself; its copy needs neither."""
+    lib, pythonpath, experiments = (tmp_path / n for n in ("lib", "pythonpath", "experiments"))
+    for folder in (lib / "common", pythonpath, experiments):
+        folder.mkdir(parents=True)
+    (lib / "common" / "__init__.py").write_text("from common.deep import D\n")
+    (lib / "common" / "deep.py").write_text("D = 5\n")
+    (pythonpath / "own_a.py").write_text("import own_b\nA = own_b.B\n")
+    (pythonpath / "own_b.py").write_text("B = 6\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(pythonpath)])
+    (experiments / "my_vae.py").write_text(
+        f"import sys\nsys.path.append({str(lib)!r})\nimport common, own_a, numpy, json\nConfig = object\n"
+        "def build(cfg, spec):\n    return common.D, own_a.A\ndef main(cfg, options=None): ...\n"
+    )
+    module = recipes.load(experiments / "my_vae.py")
+    names = {"my_vae.py", "common/__init__.py", "common/deep.py", "own_a.py", "own_b.py"}
+    assert set(module.SOURCES.files) == names
+    assert recipes.load(experiments / "my_vae.py") is module
+    for name in ("common", "common.deep"):
+        sys.modules.pop(name, None)
+    shutil.rmtree(lib)
+    shutil.rmtree(pythonpath)
+    copy = tmp_path / "copy"
+    code.keep(copy, module.SOURCES)
+    hashes = module.SOURCES.hashes()
+    again = recipes.load_sources(sources.read_copy(copy / "recipe", "my_vae.py", hashes), copy / "recipe")
+    assert again.build(None, None) == (5, 6)
+
+
 def test_the_sources_of_a_broken_or_odd_recipe(tmp_path):
     path = tmp_path / "r.py"
     path.write_text("import missing_module_xyz\n")
