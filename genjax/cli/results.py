@@ -1,6 +1,5 @@
 """`genjax results`: the README's tables, made of the committed records and held to them."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genjax import recipes
+from genjax.checked import checked, number, parsed
 from genjax.cli.flags import flag, parse
 from genjax.errors import RunFailure, UsageError
 from genjax.figures import figure, with_half
@@ -72,10 +72,21 @@ def tables(folder: Path) -> list[Table]:
     made = []
     for path in sorted(folder.glob("*.json")):
         try:
-            made.append(_table(path.stem, json.loads(path.read_text(encoding="utf-8"))["runs"]))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as e:
-            raise UsageError(f"{path}: not a result record ({type(e).__name__}: {e}).") from None
+            stored = checked(parsed(path.read_bytes(), path), {"runs": [RUN]}, path)
+            made.append(_table(path.stem, stored["runs"]))
+        except OSError as e:
+            raise UsageError(f"{path}: cannot be read ({e.strerror or e}).") from None
+        except UsageError as e:
+            raise UsageError(f"{path}: not a result record ({str(e).partition(' is damaged: ')[2][:-1]}).") from None
     return made
+
+
+NUMBER = {
+    "metric": str, "value": number, "better": str, "floor": (number, None), "over_seeds": ([number], None),
+    "over_samples": ([number], None), "protocol": {"n": int, "checkpoint": str},
+}  # fmt: skip
+RUN = {"recipe": str, "command": str, "each": [{"seconds": (number, None)}], "records": [NUMBER]}
+"""What is read of a record's runs; see `genjax.checked`."""
 
 
 def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> Table:
@@ -93,7 +104,7 @@ def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> Table:
         arrow = {"higher": " ↑", "lower": " ↓"}.get(there[0]["better"], "")
         cells = [_cell(column.get(metric)) for column in columns.values()]
         n = " / ".join(dict.fromkeys(f"{r['protocol']['n']:,}" for r in there))
-        rows.append((f"{metric}{arrow}", *cells, "" if floor is None else figure(floor), n))
+        rows.append((f"{metric}{arrow}", *cells, "" if floor is None else figure(float(floor)), n))
     of_runs = {
         "seeds": [str(len(run["each"])) for run in runs],
         "minutes each": [_minutes(run["each"]) for run in runs],
@@ -106,14 +117,15 @@ def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _minutes(each: Sequence[Mapping[str, Any]]) -> str:
-    return f"{sum(r['seconds'] for r in each) / len(each) / 60:.1f}"
+    known = [float(r["seconds"]) for r in each if r["seconds"] is not None]
+    return f"{sum(known) / len(known) / 60:.1f}" if known else "?"
 
 
 def _cell(r: Mapping[str, Any] | None) -> str:
     if r is None:
         return "–"
-    bounds = r["over_seeds"] or r["over_samples"]
-    return with_half(r["value"], (bounds[1] - bounds[0]) / 2 if bounds else math.nan)
+    low, high = [float(v) for v in r["over_seeds"] or r["over_samples"] or ()][:2] or (math.nan, math.nan)
+    return with_half(float(r["value"]), (high - low) / 2)
 
 
 def disagreements(text: str, table: Table) -> list[str]:

@@ -37,13 +37,14 @@ def list_recipes(argv: Sequence[str]) -> None:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Plain left-aligned columns, two spaces apart.
+    """Plain left-aligned columns, two spaces apart; what would steer a terminal is escaped.
 
     Example:
         >>> print(table([("a", "b"), ("long", "c")]))
         a     b
         long  c
     """
+    rows = [["".join(c if c.isprintable() else ascii(c)[1:-1] for c in cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 

@@ -8,12 +8,14 @@ evaluation gives the same record, to the bit.
 
 import dataclasses
 import math
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from genjax.checked import Each, checked, number
 from genjax.errors import UsageError
 from genjax.metrics.interval import interval
 
@@ -156,17 +158,20 @@ def from_json(value: Mapping[str, Any]) -> Record:
         UsageError: it is not a record, or one of another genjax.
     """
     try:
+        checked(value, FIELDS, "the record")
         kept: dict[str, Any] = {f.name: value[f.name] for f in dataclasses.fields(Record)}
         protocol: dict[str, Any] = dict(kept["protocol"])
         protocol["settings"] = tuple(sorted(protocol["settings"].items()))
-        kept["protocol"] = Protocol(**protocol)
-        kept["subject"] = Subject(**kept["subject"])
+        kept["protocol"] = _made(Protocol, protocol)
+        kept["subject"] = _made(Subject, kept["subject"])
         kept["seeds"] = tuple((int(seed), float(v)) for seed, v in kept["seeds"].items())
         for name in ("over_samples", "over_seeds"):
             kept[name] = None if kept[name] is None else (float(kept[name][0]), float(kept[name][1]))
         kept["value"] = float(kept["value"])  # "NaN" too
         kept["floor"] = None if kept["floor"] is None else float(kept["floor"])
         return Record(**kept)
+    except UsageError as e:
+        raise UsageError(f"not a record of this genjax ({str(e).partition(' is damaged: ')[2][:-1]}). Measure it again.") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
         raise UsageError(f"not a record of this genjax ({type(e).__name__}: {e}). Measure it again.") from None
 
@@ -178,6 +183,22 @@ NO_LABELS = "none"
 def alike(a: Protocol, b: Protocol) -> bool:
     """Whether two numbers were measured alike, see `unlike`."""
     return a == b or not unlike(a, b)
+
+
+FIELDS = {
+    "value": number, "over_samples": ([number], None), "over_seeds": ([number], None), "floor": (number, None),
+    "seeds": Each(number), "better": str, "method": str,
+    "protocol": {"settings": Each((float, str))}, "subject": dict,
+}  # fmt: skip
+"""What a record holds; see `genjax.checked`. Its protocol and its subject hold their own fields."""
+
+
+def _made(kind: type, fields: Mapping[str, Any]) -> Any:
+    """A `Protocol` or a `Subject`, whose fields are of the types that they are declared with."""
+    of = typing.get_type_hints(kind)
+    simple = {f"{k}?": typing.get_args(v) or v for k, v in of.items() if typing.get_origin(v) is not tuple}
+    wanted = {k: tuple(None if t is type(None) else t for t in v) if isinstance(v, tuple) else v for k, v in simple.items()}
+    return kind(**checked(fields, wanted, "the record"))
 
 
 def unlike(a: Protocol, b: Protocol) -> list[str]:

@@ -56,5 +56,5 @@ def write(
     n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
     text = page.page([facts.read(path, n_tiles, member, access) for path in paths])
     target = Path(out) if out is not None else place(paths, member)
-    write_out(target, text.encode())
+    write_out(target, text.encode(errors="replace"))
     return target

@@ -23,7 +23,7 @@ from genjax.train.dataset import dataset_of_run
 from genjax.train.evalfile import best_of, read_eval
 from genjax.train.health import Said, read_findings
 from genjax.train.members import flags_of
-from genjax.train.record import MANIFEST, METRICS, read_config, read_json
+from genjax.train.record import METRICS, read_config, read_manifest
 from genjax.train.validation import VALIDATION
 from genjax.trust import Access
 
@@ -110,7 +110,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     if not (folder / "config.json").exists():
         raise UsageError(f"RUN={path}: not a run's folder, it has no config.json. `genjax train NAME` makes one.")
     record = read_config(path) or {}
-    manifest = read_json(folder / MANIFEST) or {}
+    manifest = read_manifest(folder)
     problems: list[str] = []
     who = members(record.get("population"))
     if member is not None and not 0 <= member < len(who):

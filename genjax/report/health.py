@@ -26,7 +26,7 @@ def section(
     )
     shown = "".join(_said(s) for s in now)
     if len(now) < len(findings):
-        told = ((f"{s.step:,}", TITLES[s.finding.code], _where(s.finding), s.finding.severity) for s in findings)
+        told = ((f"{s.step:,}", _title(s.finding.code), _where(s.finding), s.finding.severity) for s in findings)
         shown += f"<h3>All that was told</h3>{html.table(told, ('step', 'what', 'where', 'severity'))}"
     return html.split("Health", f"{text} {_looked(family)}", shown, mark)
 
@@ -45,6 +45,11 @@ def _looked(family: str) -> str:
     )
 
 
+def _title(code: str) -> str:
+    """What a code stands for; one of a newer genjax stands for itself."""
+    return TITLES.get(code, code.replace("_", " ") or "something")
+
+
 def _where(f: Finding) -> str:
     return f"{f.where}, {_members(f)}" if f.members else f.where
 
@@ -56,7 +61,7 @@ def _members(f: Finding) -> str:
 def _said(s: Said) -> str:
     """A finding: what kind, since when and how bad; what is the matter; what to try."""
     f = s.finding
-    title = TITLES[f.code]
+    title = _title(f.code)
     since = " · ".join(filter(None, (f"since step {s.step:,}", f.severity, _members(f) if f.members else "")))
     kind = "finding serious" if f.severity == "serious" else "finding"
     head = f'<div class="head"><h3>{escape(title[0].upper() + title[1:])}</h3><span>{escape(since)}</span></div>'

@@ -151,6 +151,8 @@ def duration(seconds: float) -> str:
         >>> duration(4.2), duration(75), duration(7300)
         ('4 s', '1 min 15 s', '2 h 1 min')
     """
+    if not math.isfinite(seconds):
+        return "an unknown time"
     s = round(seconds)
     if s < 60:
         return f"{s} s"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from genjax.checked import checked, number
 from genjax.errors import UsageError
 from genjax.metrics.protocol import Record, from_json
 from genjax.train import record
@@ -52,12 +53,19 @@ def _recorded(path: str) -> list[Source]:
     if stored is None:
         raise UsageError(f"RUN={path}: there is no such record.")
     try:
-        found = [s for run in stored["runs"] for s in _each(path, run)]
+        found = [s for run in checked(stored, RUNS, path)["runs"] for s in _each(path, run)]
         if not found:
             raise ValueError("no runs")
         return found
     except (UsageError, KeyError, TypeError, ValueError) as e:
         raise UsageError(f"RUN={path}: not a record of `genjax compare --record` ({type(e).__name__}: {e}).") from None
+
+
+RUNS = {"runs": [{
+    "recipe": str, "command": str, "device": str, "versions": dict, "records": [dict],
+    "each": [{"seed": int, "step": int, "state_sha256": str, "seconds": (number, None), "commit": (str, None)}],
+}]}  # fmt: skip
+"""What is read of a record; see `genjax.checked`."""
 
 
 def _each(path: str, run: Mapping[str, Any]) -> list[Source]:
@@ -83,7 +91,7 @@ def _of_seed(r: Record, each: Mapping[str, Any]) -> Record:
 
 
 def _origin(run: str, measured: Record) -> dict[str, Any]:
-    manifest = record.read_json(Path(run) / record.MANIFEST) or {}
+    manifest = record.read_manifest(run)
     rows, about = record.read_rows(Path(run) / record.METRICS), measured.subject
     device, cores = manifest.get("device_kind"), manifest.get("cpu_count")
     return {
@@ -92,7 +100,7 @@ def _origin(run: str, measured: Record) -> dict[str, Any]:
         "versions": {k: manifest.get(k) for k in ("python", "jax", "jaxlib", "flax", "optax", "numpy")},
         "each": [{
             "seed": about.seed, "step": about.step, "state_sha256": about.state_sha256,
-            "seconds": float(rows[-1]["seconds"]) if rows else None, "commit": manifest.get("commit"),
+            "seconds": float(rows[-1].get("seconds", "nan")) if rows else None, "commit": manifest.get("commit"),
         }],
     }  # fmt: skip
 

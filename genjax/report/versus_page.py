@@ -69,7 +69,7 @@ def write(
     first = next(r for row in rows for r in row.records if r is not None)
     drawn, real = _draw(sides, checkpoint, first, access)
     target = Path(out)
-    write_out(target, page(sides, rows, drawn, real).encode())
+    write_out(target, page(sides, rows, drawn, real).encode(errors="replace"))
     return target
 
 

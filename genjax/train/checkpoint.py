@@ -350,8 +350,12 @@ def _read_arrays(
 
     Read by this process alone, or by all of them together.
     """
-    leaves: dict[str, Any] = {n: np.zeros(shape, jnp.dtype(dtype)) for n, dtype, shape in body["leaves"]}
-    full = [n for n, x in leaves.items() if x.size]
+    try:
+        kinds = {n: jax.ShapeDtypeStruct(shape, jnp.dtype(dtype)) for n, dtype, shape in body["leaves"]}
+    except TypeError as e:
+        raise seal.Damage(seal.SEAL, f"names a dtype that is none ({e})") from None
+    leaves: dict[str, Any] = {n: None if x.size else np.zeros(x.shape, x.dtype) for n, x in kinds.items()}
+    full = [n for n, x in leaves.items() if x is None]
     args = {n: _restore_args(like.get(n)) for n in full}
     if body["step"] != step:
         raise seal.Damage(seal.SEAL, f"is that of step {body['step']}")

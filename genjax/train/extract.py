@@ -64,7 +64,7 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
     try:
         with building(out) as place, record.RunFolder(place) as folder:
             folder.claim(wanted)
-            manifest = record.read_json(run / record.MANIFEST) or {}
+            manifest = record.read_manifest(run)
             source = {"run": str(run.resolve()), "member": i, "of": opened.members.n, "step": opened.step}
             words = [*shlex.split(again), "--run-dir", str(out)]
             record.write_json(folder.path / record.MANIFEST, {**manifest, "command": words, "extracted": source})

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from genjax.checked import LARGEST_FILE, parsed
 from genjax.errors import UsageError
 from genjax.files import write_atomically
 
@@ -56,10 +57,10 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         UsageError: it is not JSON, or cannot be read.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        with Path(path).open("rb") as f:
+            raw = f.read(LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
         raise UsageError(f"{path} cannot be read: {e.strerror}.") from e
-    except (ValueError, RecursionError) as e:
-        raise UsageError(f"{path} is damaged: it is not JSON ({e}).") from e
+    return parsed(raw, path)

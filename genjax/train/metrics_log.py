@@ -1,6 +1,7 @@
 """`metrics.jsonl`: a row of numbers per log point, appended while a run works, cut back when it resumes."""
 
 import errno
+import itertools
 import json
 import math
 import os
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from genjax.checked import LARGEST_FILE, is_number
 from genjax.errors import RunFailure
 from genjax.files import failed_write, write_atomically
 from genjax.train.jsonfile import to_json
@@ -154,21 +156,58 @@ def _numeric(v: Any) -> bool:
 
 
 def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
-    """`(line, row)` of every whole line of a metrics file."""
+    """`(line, row)` of every whole line of a metrics file.
+
+    Raises:
+        RunFailure: a line before the last is not a row, or what it has under a name does not go with the rows before.
+    """
+    found: list[tuple[bytes, dict[str, Any]]] = []
+    sizes: dict[str, int | None] = {}
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as f:
+            for n in itertools.count(1):
+                if not (line := f.readline(LARGEST_FILE)):
+                    return found
+                row, wrong = _row(line, sizes)
+                if row is not None:
+                    found.append((line, row))
+                elif wrong or f.read(1):
+                    what = wrong or "not a row of metrics"
+                    raise RunFailure(f"{path}, line {n}: damaged, {what}. Remove that line to go on without it.")
     except FileNotFoundError:
-        return []
-    lines = raw.splitlines(keepends=True)
-    found = []
-    for n, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            whole = line.endswith(b"\n") and isinstance(row, dict) and isinstance(row.get("step"), int)
-        except ValueError:
-            whole = False
-        if whole:
-            found.append((line, row))
-        elif n < len(lines):
-            raise RunFailure(f"{path}, line {n}: damaged, not a row of metrics. Remove that line to go on without it.")
+        pass
+    except OSError as e:
+        raise RunFailure(f"{path} cannot be read: {e.strerror or e}.") from e
     return found
+
+
+def _row(line: bytes, sizes: dict[str, int | None]) -> tuple[dict[str, Any] | None, str]:
+    """`(row, "")`, or None and what is wrong with a whole row; a torn line has nothing wrong.
+
+    `sizes` holds of each name the members that its numbers are of, None for a number alone.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None, ""
+    if not line.endswith(b"\n") or not isinstance(row, dict):
+        return None, ""
+    step = row.get("step")
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 2**53:
+        return None, ""
+    for name, v in row.items():
+        if name == "health":
+            continue
+        listed = isinstance(v, list)
+        if not all(map(is_number, v if listed else [v])):
+            if listed or isinstance(v, int | float) or name in ("seconds", "images_per_s"):
+                return None, f"{name!a} is no number"
+            continue  # text: it is in no column
+        size = len(v) if listed else None
+        if sizes.setdefault(name, size) != size:
+            return None, f"{name!a} has the numbers of {_members(size)}, of {_members(sizes[name])} before"
+    return row, ""
+
+
+def _members(size: int | None) -> str:
+    return "one run" if size is None else f"{size} members"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from genjax import data, sources
+from genjax.checked import checked
 from genjax.errors import UsageError
 from genjax.train import code, record
 from genjax.train.checkpoint import Checkpoints
@@ -63,6 +64,7 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
     stored = record.read_config(path)
     if stored is None:
         raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
+    checked(stored, record.WHOLE, path / record.CONFIG)
     recipe = code.recipe_of(path, stored, trust)
     cfg = _config(recipe.Config, stored["config"], path)
     members = read_members(cfg, stored.get("population"))
@@ -81,6 +83,7 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
     if restored is None:
         raise UsageError(f"RUN={path}: it has no finished checkpoint yet. Train it first, or a little longer.")
     name, step, state, extra = stored["experiment"], restored.step, restored.tree, restored.extra
+    checked(extra, {k if k.endswith("?") else f"{k}?": v for k, v in record.EXTRA.items()}, f"checkpoint {step} of {path}")
     if members is not None:
         if why := extra.get("failed", {}).get(str(i)):
             raise UsageError(f"--member={i}: {members.name(i)} of {path} has failed: {why}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from genjax.checked import Each, checked, number
 from genjax.errors import UsageError
 from genjax.train.jsonfile import read_json, to_json, write_json
 from genjax.train.manifest import environment_differences, manifest, now
@@ -33,6 +34,7 @@ __all__ = [
     "now",
     "read_config",
     "read_json",
+    "read_manifest",
     "read_metrics",
     "read_rows",
     "to_json",
@@ -42,6 +44,25 @@ __all__ = [
 FORMAT = 1
 """Version of the run folder's layout; a newer one is refused."""
 CONFIG, MANIFEST, METRICS, LOCK = "config.json", "manifest.json", "metrics.jsonl", "lock"
+FIELDS = {
+    "experiment?": str, "config?": dict, "options?": dict,
+    "data?": {"name?": str, "shape?": [int], "n_classes?": int, "n_train?": int, "fingerprint?": str},
+    "population?": ({"seeds": [int], "sweep": Each([float])}, None),
+    "code?": ({"entry": str, "recipe": Each(str), "genjax": str}, None),
+}  # fmt: skip
+"""What `config.json` may hold; see `genjax.checked`."""
+WHOLE = {
+    "experiment": str, "config": dict, "options": dict,
+    "data": {"name": str, "shape": [int], "n_classes": int, "n_train": int, "fingerprint": str},
+}  # fmt: skip
+"""What it must hold of a run that is opened."""
+EXTRA = {"pending": [dict], "seconds": number, "failed?": Each(str), "health?": dict}
+"""What a run's checkpoint holds besides its state."""
+ABOUT = {
+    "started?": (str, None), "command?": [str], "device_kind?": (str, None), "device_count?": (int, None),
+    "cpu?": (str, None), "cpu_count?": (int, None), "commit?": (str, None), "continued?": [dict],
+}  # fmt: skip
+"""What is read of `manifest.json`."""
 
 
 class RunFolder:
@@ -179,7 +200,18 @@ def read_config(run: str | os.PathLike[str]) -> dict[str, Any] | None:
         raise UsageError(
             f"{path} has format {stored['format']}, this genjax reads up to {FORMAT}. Install a newer genjax."
         )
-    return stored
+    return checked(stored, FIELDS, path)
+
+
+def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
+    """A run folder's `manifest.json`; empty where there is none.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    path = Path(run) / MANIFEST
+    stored = read_json(path)
+    return {} if stored is None else checked(stored, ABOUT, path)
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: Collection[str] = ()) -> list[str]:

@@ -12,6 +12,7 @@ import jax
 
 from genjax import data
 from genjax.channels import never_failing, say
+from genjax.checked import checked
 from genjax.errors import RunFailure, UsageError
 from genjax.train import code, distributed, mesh, optimizer, record, tensorboard
 from genjax.train.callback import Callback, OnRow
@@ -184,17 +185,17 @@ class _Run:
         restored = self.checkpoints.restore(state)
         extra: dict[str, Any] = {"pending": [], "seconds": 0.0}
         if restored is not None:
-            state, extra = restored.tree, restored.extra
+            state, extra = restored.tree, checked(restored.extra, record.EXTRA, f"checkpoint {restored.step}")
         at = int(state.step)
         if at >= self.cfg.steps and not changed:
             if self.group.leader:
-                self._say_environment(record.read_json(self.folder.path / record.MANIFEST))
+                self._say_environment(record.read_manifest(self.folder.path))
             say_once(f"finished: the run is at step {at} of {self.cfg.steps}. A larger --steps continues it.")
             return 0
         if self.group.leader:
             self._manifest(new, at, changed)
         pending = numbers(extra["pending"])
-        failed = {int(i): why for i, why in extra.get("failed", {}).items()}
+        failed = {int(i): why for i, why in extra.get("failed", {}).items() if i.isdecimal()}
         with ExitStack() as stack:
             log = stack.enter_context(MetricsLog(self.folder.path / record.METRICS)) if self.group.leader else None
             if log is not None:
@@ -334,9 +335,9 @@ class _Run:
     def _manifest(self, new: bool, at: int, recipe: list[str]):
         """Writes where the run runs, and with which code; says what may keep it from being the same to the bit."""
         path = self.folder.path / record.MANIFEST
-        there = None if new else record.read_json(path)
+        there = {} if new else record.read_manifest(path.parent)
         here = self._here()
-        if there is None:
+        if not there:
             record.write_json(path, here)
             return
         if at:

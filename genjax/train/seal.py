@@ -14,11 +14,19 @@ from typing import Any
 
 from etils import epath
 
+from genjax.checked import Each, checked
 from genjax.errors import UsageError
 
 SEAL = "seal.json"
 FORMAT = 1
 """Version of the seal's fields; a reader refuses a newer one."""
+
+
+FIELDS = {
+    "format": int, "step": int, "metric": (float, None), "digest": str, "leaves": [[(str, [int])]],
+    "extra": dict, "files": Each([(int, str)]),
+}  # fmt: skip
+"""What a seal holds; see `genjax.checked`."""
 
 
 class Damage(Exception):
@@ -97,11 +105,24 @@ def read(folder: epath.Path) -> dict[str, Any]:
         intact = False
     if not intact:
         raise Damage(SEAL, "changed since it was written (its own hash does not match)")
-    if body["format"] > FORMAT:
+    if isinstance(body.get("format"), int) and body["format"] > FORMAT:
         raise UsageError(
             f"{folder / SEAL} has format {body['format']}, this genjax reads up to {FORMAT}. Install a newer genjax."
         )
+    try:  # somebody may have made it so, hash and all
+        checked(body, FIELDS, SEAL)
+    except UsageError as e:
+        raise Damage(SEAL, str(e).partition(" is damaged: ")[2]) from None
+    lengths = {*(len(leaf) for leaf in body["leaves"])} - {3}, {*(len(file) for file in body["files"].values())} - {2}
+    if any(lengths) or not all(map(_is_leaf, body["leaves"])):
+        raise Damage(SEAL, "lists leaves or files that are none")
     return body
+
+
+def _is_leaf(leaf: list[Any]) -> bool:
+    """Whether it is `[name, dtype, shape]`."""
+    name, dtype, shape = leaf
+    return isinstance(name, str) and isinstance(dtype, str) and isinstance(shape, list) and all(n >= 0 for n in shape)
 
 
 def verify(folder: epath.Path) -> dict[str, Any]:

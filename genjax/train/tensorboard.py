@@ -1,5 +1,6 @@
 """TensorBoard's event files, written in the loop's own thread; what cannot be written is said once and stops no run."""
 
+import importlib
 import os
 import socket
 import struct
@@ -24,8 +25,6 @@ class Board:
     """
 
     def __init__(self, folder: Path, at: int, say: Callable[[str], Any]):
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-
         self.failed = ""
         """Why nothing more is written; empty where all is well."""
         self._say, self._fd = say, -1
@@ -36,17 +35,17 @@ class Board:
         except OSError as e:
             self._give_up(e)
         now = time.time()
-        again = SessionLog(status=SessionLog.START)
-        self._write(Event(wall_time=now, file_version="brain.Event:2"))
-        self._write(Event(wall_time=now, step=at + 1, session_log=again))
+        pb = _formats()
+        again = pb.SessionLog(status=pb.SessionLog.START)
+        self._write(pb.Event(wall_time=now, file_version="brain.Event:2"))
+        self._write(pb.Event(wall_time=now, step=at + 1, session_log=again))
 
     def row(self, step: int, values: Mapping[str, float | int]) -> None:
         """The numbers of a logged row."""
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.proto.summary_pb2 import Summary
-
-        each = [Summary.Value(tag=name, simple_value=float(v)) for name, v in values.items()]
-        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=each)))
+        event = _formats().Event(wall_time=time.time(), step=step)
+        for name, v in values.items():
+            event.summary.value.add(tag=name, simple_value=float(v))
+        self._write(event)
 
     def close(self) -> None:
         """Close the file. Safe to repeat."""
@@ -80,6 +79,11 @@ def check(wanted: bool) -> None:
         import tensorboardX  # noqa: F401
     except ImportError:
         raise UsageError("--tensorboard needs tensorboardX: pip install tensorboardX (the extra `logs`).") from None
+
+
+def _formats() -> Any:
+    """tensorboardX's messages, whose classes are made as they are imported."""
+    return importlib.import_module("tensorboardX.proto.event_pb2")
 
 
 def _framed(content: bytes) -> bytes:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from genjax.checked import checked, number
+
 Severity = Literal["serious", "warning", "over"]
 """`serious`: going on as it is will not help. `warning`: look at it. `over`: what was found before is gone."""
 
@@ -63,9 +65,18 @@ class Finding(NamedTuple):
 
 
 def found(stored: Mapping[str, Any]) -> Finding:
-    """The finding that `Finding.stored` wrote."""
+    """The finding that `Finding.stored` wrote.
+
+    Raises:
+        UsageError: it is none.
+    """
+    checked(stored, FIELDS, "a finding")
     rest = (stored.get("value"), stored["says"], stored.get("try", ""), tuple(stored.get("members", ())))
     return Finding(stored["code"], stored["severity"], stored["where"], *rest)
+
+
+FIELDS = {"code": str, "severity": str, "where": str, "says": str, "value?": number, "try?": str, "members?": [int]}
+"""What is stored of a finding; see `genjax.checked`."""
 
 
 def named(members: Sequence[int]) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genjax.train.health.finding import Finding, found, share_of
+from genjax.checked import checked
+from genjax.errors import RunFailure, UsageError
+from genjax.train.health.finding import FIELDS, Finding, found, share_of
 from genjax.train.metrics_log import read_rows
 
 
@@ -18,6 +20,11 @@ class Said(NamedTuple):
 def read_findings(metrics: Path, member: int | None = None) -> tuple[Said, ...]:
     """What was found in a run, from its `metrics.jsonl`, in the order of its rows; of a population all, or one's."""
     rows = [(row["step"], row.get("health", [])) for row in read_rows(metrics)]
+    try:
+        for _, said in rows:
+            checked(said, [FIELDS], "health")
+    except UsageError as e:
+        raise RunFailure(f"{metrics}: a row is damaged: its {e}") from None
     each = [(step, said if member is None else share_of(said, member)) for step, said in rows]
     return tuple(Said(step, found(f)) for step, said in each for f in said)
 
