@@ -80,7 +80,7 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool):
         return False
     if isinstance(value, int):
-        return abs(value) < 2**1000
+        return abs(value) < 2**1000  # more than a float can hold is no number to compute with
     return isinstance(value, float) or (isinstance(value, str) and value in NUMBERS)
 
 
@@ -124,7 +124,16 @@ def _is(value: Any, kind: Any) -> bool:
         return is_number(value) and not isinstance(value, str) and math.isfinite(value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-    return isinstance(value, kind)
+    return isinstance(value, kind) and (kind is not str or _is_text(value))
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written; a file name that is not text is kept as `os.fsdecode` gives it."""
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _said(value: Any, kind: Any, at: str) -> str:

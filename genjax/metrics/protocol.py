@@ -8,6 +8,7 @@ evaluation gives the same record, to the bit.
 
 import dataclasses
 import math
+import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,7 +172,8 @@ def from_json(value: Mapping[str, Any]) -> Record:
         kept["floor"] = None if kept["floor"] is None else float(kept["floor"])
         return Record(**kept)
     except UsageError as e:
-        raise UsageError(f"not a record of this genjax ({str(e).partition(' is damaged: ')[2][:-1]}). Measure it again.") from None
+        what = str(e).partition(" is damaged: ")[2].rstrip(".")
+        raise UsageError(f"not a record of this genjax ({what}). Measure it again.") from None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
         raise UsageError(f"not a record of this genjax ({type(e).__name__}: {e}). Measure it again.") from None
 
@@ -195,9 +197,11 @@ FIELDS = {
 
 def _made(kind: type, fields: Mapping[str, Any]) -> Any:
     """A `Protocol` or a `Subject`, whose fields are of the types that they are declared with."""
-    of = typing.get_type_hints(kind)
-    simple = {f"{k}?": typing.get_args(v) or v for k, v in of.items() if typing.get_origin(v) is not tuple}
-    wanted = {k: tuple(None if t is type(None) else t for t in v) if isinstance(v, tuple) else v for k, v in simple.items()}
+    wanted = {}
+    for name, of in typing.get_type_hints(kind).items():
+        each = typing.get_args(of) if typing.get_origin(of) is types.UnionType else (of,)
+        if all(isinstance(t, type) for t in each):
+            wanted[f"{name}?"] = tuple(None if t is type(None) else t for t in each)
     return kind(**checked(fields, wanted, "the record"))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from genjax.checked import checked
 from genjax.errors import UsageError
 from genjax.files import locked
 from genjax.metrics.protocol import Record, from_json
@@ -29,6 +30,7 @@ def read_eval(run: str | os.PathLike[str]) -> list[Record]:
         return []
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not isinstance(stored.get("records"), list):
         raise UsageError(f"{path}: not of format {FORMAT}, which this genjax reads. `genjax eval` writes it anew.")
+    checked(stored, {"records": [dict]}, path)
     try:
         return [from_json(r) for r in stored["records"]]
     except UsageError as e:

@@ -162,7 +162,7 @@ def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
         RunFailure: a line before the last is not a row, or what it has under a name does not go with the rows before.
     """
     found: list[tuple[bytes, dict[str, Any]]] = []
-    sizes: dict[str, int | None] = {}
+    sizes: dict[str, str] = {}
     try:
         with path.open("rb") as f:
             for n in itertools.count(1):
@@ -181,10 +181,10 @@ def _lines(path: Path) -> list[tuple[bytes, dict[str, Any]]]:
     return found
 
 
-def _row(line: bytes, sizes: dict[str, int | None]) -> tuple[dict[str, Any] | None, str]:
+def _row(line: bytes, sizes: dict[str, str]) -> tuple[dict[str, Any] | None, str]:
     """`(row, "")`, or None and what is wrong with a whole row; a torn line has nothing wrong.
 
-    `sizes` holds of each name the members that its numbers are of, None for a number alone.
+    `sizes` holds what each name has had in the rows before.
     """
     try:
         row = json.loads(line)
@@ -199,15 +199,13 @@ def _row(line: bytes, sizes: dict[str, int | None]) -> tuple[dict[str, Any] | No
         if name == "health":
             continue
         listed = isinstance(v, list)
+        what = "the numbers of one run"
+        if listed:
+            what = f"the numbers of {len(v)} members"
         if not all(map(is_number, v if listed else [v])):
             if listed or isinstance(v, int | float) or name in ("seconds", "images_per_s"):
                 return None, f"{name!a} is no number"
-            continue  # text: it is in no column
-        size = len(v) if listed else None
-        if sizes.setdefault(name, size) != size:
-            return None, f"{name!a} has the numbers of {_members(size)}, of {_members(sizes[name])} before"
+            what = "no numbers"
+        if sizes.setdefault(name, what) != what:
+            return None, f"{name!a} has {what}, in rows before {sizes[name]}"
     return row, ""
-
-
-def _members(size: int | None) -> str:
-    return "one run" if size is None else f"{size} members"

@@ -83,7 +83,7 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
     if restored is None:
         raise UsageError(f"RUN={path}: it has no finished checkpoint yet. Train it first, or a little longer.")
     name, step, state, extra = stored["experiment"], restored.step, restored.tree, restored.extra
-    checked(extra, {k if k.endswith("?") else f"{k}?": v for k, v in record.EXTRA.items()}, f"checkpoint {step} of {path}")
+    checked(extra, record.EXTRA, f"checkpoint {step} of {path}")
     if members is not None:
         if why := extra.get("failed", {}).get(str(i)):
             raise UsageError(f"--member={i}: {members.name(i)} of {path} has failed: {why}")

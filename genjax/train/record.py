@@ -56,7 +56,7 @@ WHOLE = {
     "data": {"name": str, "shape": [int], "n_classes": int, "n_train": int, "fingerprint": str},
 }  # fmt: skip
 """What it must hold of a run that is opened."""
-EXTRA = {"pending": [dict], "seconds": number, "failed?": Each(str), "health?": dict}
+EXTRA = {"pending?": [dict], "seconds?": number, "failed?": Each(str), "health?": dict}
 """What a run's checkpoint holds besides its state."""
 ABOUT = {
     "started?": (str, None), "command?": [str], "device_kind?": (str, None), "device_count?": (int, None),

@@ -185,7 +185,8 @@ class _Run:
         restored = self.checkpoints.restore(state)
         extra: dict[str, Any] = {"pending": [], "seconds": 0.0}
         if restored is not None:
-            state, extra = restored.tree, checked(restored.extra, record.EXTRA, f"checkpoint {restored.step}")
+            state = restored.tree
+            extra |= checked(restored.extra, record.EXTRA, f"checkpoint {restored.step}")
         at = int(state.step)
         if at >= self.cfg.steps and not changed:
             if self.group.leader:
