@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genjax import figures
+from genjax import figures, room
 from genjax.cli import cache
+from genjax.cli.files import by
 from genjax.cli.flags import flag, parse_all
 from genjax.cli.measuring import failed, measured
 from genjax.cli.show import table
@@ -17,6 +18,10 @@ from genjax.errors import RunFailure, UsageError
 from genjax.trust import Access
 
 CHECKPOINTS = ("both", "last", "best")
+FEATURES = 4 * 2048
+"""Bytes of an image's features at most, Inception's."""
+MOST_IMPORTANCE = 1_000_000
+"""Samples of an image's likelihood: more would take days, and change nothing that its interval does not hide."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,10 @@ def evaluate(argv: Sequence[str]) -> None:
             f"--checkpoint=best: {args.run} has no checkpoint chosen on validation. "
             "Train with --validation N --eval-every STEPS."
         )
+    room.refuse_beyond(
+        f"--n={args.n}", room.IMAGE_COPIES * (math.prod(last.spec.shape) + FEATURES), args.n or 0,
+        f"images of {by(last.spec.shape)} and their features",
+    )  # fmt: skip
     real = real_of(dataset_of_run(last, access), args.split, args.n)
     space = space_of(args.features, real.name, last.spec.shape)
     cache.enable()
@@ -97,6 +106,11 @@ def _check(args: Eval) -> None:
         raise UsageError(f"--temperature={args.temperature}: must be above 0.")
     if not 1 <= args.n_importance < 2**31:
         raise UsageError(f"--n-importance={args.n_importance}: must be at least 1.")
+    if args.n_importance > MOST_IMPORTANCE:
+        raise UsageError(
+            f"--n-importance={args.n_importance}: every image would be decoded so often, which takes days.\n"
+            f"5,000 are usual, and {MOST_IMPORTANCE:,} the most."
+        )
 
 
 def records_table(records: Sequence[Any]) -> str:

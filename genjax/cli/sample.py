@@ -1,14 +1,16 @@
 """`genjax sample`: images drawn from a trained run."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genjax import room
 from genjax.cli import cache
 from genjax.cli.drawn import Drawn, grid, npz, read_latents, write_folder
-from genjax.cli.files import check_data, named
+from genjax.cli.files import by, check_data, named
 from genjax.cli.flags import flag, parse_all
 from genjax.errors import UsageError
 from genjax.files import write_out
@@ -61,6 +63,7 @@ def sample(argv: Sequence[str]) -> None:
     z, label = read_latents(args.latents, run) if args.latents else (None, None)
     n = len(z) if z is not None else DEFAULT_N if args.n is None else args.n
     _check_size(args, kind, n, run.spec.shape)
+    room.refuse_beyond(f"--n={n}", room.IMAGE_COPIES * math.prod(run.spec.shape), n, f"images of {by(run.spec.shape)}")
     cache.enable()
     seed, temperature = args.seed or 0, 1.0 if args.temperature is None else args.temperature
     drawn = draw(run, n, seed, args.label, temperature, z, label)

@@ -6,6 +6,7 @@ Members are numbered from 0: every point of the grid in the order given, and at 
 import copy
 import dataclasses
 import itertools
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from genjax.errors import UsageError
 from genjax.recipes import nearest
+from genjax.room import MOST_MEMBERS
 from genjax.train.config import kinds
 
 Sweep = dict[str, tuple[float | int, ...]]
@@ -95,6 +97,7 @@ def members_of(cfg: Any, seeds: int = 1, sweep: str = "") -> Members | None:
     fields = _parsed(sweep, cfg)
     if seeds == 1 and not fields:
         return None
+    _refuse_too_many(f"--seeds={seeds}", seeds * math.prod(map(len, fields.values())))
     return _members(cfg, tuple(range(cfg.seed, cfg.seed + seeds)), fields)
 
 
@@ -102,6 +105,8 @@ def read_members(cfg: Any, stored: Mapping[str, Any] | None) -> Members | None:
     """The population that a run's `config.json` holds under `population`; `cfg` is its `config`."""
     if not stored:
         return None
+    n = len(stored["seeds"]) * math.prod(map(len, stored["sweep"].values()))
+    _refuse_too_many("a population in config.json", n)
     return _members(cfg, tuple(stored["seeds"]), {f: tuple(v) for f, v in stored["sweep"].items()})
 
 
@@ -123,6 +128,13 @@ def with_traced(cfg: Any, values: Mapping[str, Any]) -> Any:
     for field, v in values.items():
         object.__setattr__(traced, field, v)
     return traced
+
+
+def _refuse_too_many(who: str, n: int) -> None:
+    if n > MOST_MEMBERS:
+        raise UsageError(
+            f"{who}: {n:,} members are more than one program trains.\nAt most {MOST_MEMBERS:,}, and as many as fit."
+        )
 
 
 def _members(cfg: Any, seeds: tuple[int, ...], sweep: Sweep) -> Members:

@@ -1,6 +1,7 @@
 """Optax transformations inside a step: what their updates are given, and how keys in their states are kept."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from genjax import room
 from genjax.errors import UsageError
 from genjax.train.leaves import describe, named_leaves
 
@@ -80,15 +82,17 @@ def _asked(tx: optax.GradientTransformation, value: Any, slope: Any, value_fn: C
     return {name: given for name, given in zip(ASKED, every, strict=True) if anything or name in takes}
 
 
-def check(step: Any, model: Any) -> None:
-    """Refuse, before anything is computed or written, a state that could not be saved or an optimizer that cannot move.
+def check(step: Any, model: Any, members: int = 1, devices: int = 1) -> None:
+    """Refuse, before anything is computed or written, a state that could not be saved, moved or held.
 
     Args:
         step: from `make_step`.
         model: with `init(key)`.
+        members: of a population.
+        devices: among which a state is split at most.
 
     Raises:
-        UsageError: naming the leaf or the move, and what to do.
+        UsageError: naming the leaf, the move or the size, and what to do.
     """
     state = jax.eval_shape(lambda key: step.init(model, key), jax.random.key(0))
     try:
@@ -98,6 +102,11 @@ def check(step: Any, model: Any) -> None:
         raise UsageError(
             f"this run could not save its state: {e}\nNothing was trained. Mend the model or the optimizer."
         ) from None
+    each = room.COPIES * sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state)) // devices
+    if members > 1:
+        room.refuse_beyond(f"--seeds, --sweep: {members:,} members", each, members, "states of this model", _free())
+    else:
+        room.refuse_beyond("this model", each, 1, "state with its gradients and its copy to save", _free())
     for move in step.moves:
         params = {p: state.players[p].params for p in move.players}
 
@@ -113,6 +122,13 @@ def _other_shapes(updates: Any, params: Any) -> str:
         return ""  # None for a leaf that stays as it is
     have, want = (named_leaves(tree) for tree in (updates, params))
     return next((name for name in want if jnp.shape(have[name]) != jnp.shape(want[name])), "")
+
+
+def _free() -> int | None:
+    """Bytes of the device that trains; None for the host's own."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    limit = stats.get("bytes_limit")
+    return None if limit is None else limit - stats.get("bytes_in_use", 0)
 
 
 def _length(params: Any) -> Any:

@@ -74,8 +74,9 @@ def run(
     cfg = cfg if members is None else members.configs[0]
     experiment = built(build, cfg, dataset.spec)
     experiment.step.check(cfg.batch_size)
-    optimizer.check(experiment.step, experiment.model)
     layout = mesh.layout(options.mesh)
+    shards = 1 if layout is None else layout.mesh.shape["fsdp"]
+    optimizer.check(experiment.step, experiment.model, 1 if members is None else members.n, shards)
     if layout is not None:
         if members is not None:
             raise UsageError(f"mesh={layout}: a population of {members.n} trains on one device. Leave --mesh out.")
