@@ -20,6 +20,8 @@ from genjax.types import Params, State
 FILE = "pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 N_BYTES = 95_628_359
+CHECK = "arrays_sha256"
+"""The entry of the kept file that says what its arrays must be."""
 BATCH = 32
 """Images of one pass."""
 HOW = (
@@ -62,7 +64,8 @@ def import_file(path: Path, allow_unknown: bool = False) -> Imported:
         )
     params, state = converted(torch_file.read(content, f"FILE={path}"), f"FILE={path}")
     try:
-        weights.write(installed(), params, state, {"source": path.name, "source_sha256": sha256})
+        about = {"source": path.name, "source_sha256": sha256}
+        weights.write(installed(), params, state, {**about, CHECK: weights.arrays_sha256(params, state)})
     except OSError as e:
         raise UsageError(f"{installed()}: cannot be written ({e.strerror}).") from None
     return Imported(installed(), sha256, sha256 == SHA256)
@@ -131,6 +134,11 @@ def _loaded(path: Path, _modified: int) -> FeatureNet:
     shapes = lambda trees: jax.tree.map(lambda a: tuple(a.shape), trees)  # noqa: E731
     if not re.fullmatch(r"[0-9a-f]{64}", sha256) or shapes((w.params, w.state)) != shapes(expected):
         raise UsageError(f"{path}: holds other arrays than FID's Inception-v3. Import the weights again: {HOW}.")
+    if w.about.get(CHECK) != weights.arrays_sha256(w.params, w.state):
+        what = "its arrays are not those that were imported" if CHECK in w.about else "it has no check sum"
+        raise UsageError(
+            f"{path}: {what}, so a distance in their space would be no FID. Import the weights again: {HOW}."
+        )
     outputs = batched(nets.inception_v3(), w, BATCH, None, "inception", three_channels)
     return FeatureNet("inception", sha256, inception.N_FEATURES, inception.N_CLASSES, None, outputs)
 

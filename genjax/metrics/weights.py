@@ -84,6 +84,15 @@ def read(path: str | os.PathLike, sha256: str | None = None) -> Weights:
     return Weights(trees["params"], trees["state"], about, found)
 
 
+def arrays_sha256(params: Params, state: State) -> str:
+    """Of every array of a net as float32, with its path and shape: of what its features come from."""
+    digest = hashlib.sha256()
+    for name, array in sorted({**_flat("params", params), **_flat("state", state)}.items()):
+        digest.update(f"{name} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array, np.float32).data)
+    return digest.hexdigest()
+
+
 def _flat(prefix: str, tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Arrays of nested dicts by their path."""
     out: dict[str, np.ndarray] = {}

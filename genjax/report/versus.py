@@ -12,7 +12,7 @@ from genjax.files import locked
 from genjax.metrics.protocol import Difference, Protocol, Record, alike, check_alike, compare, over_seeds
 from genjax.report.sources import Source, is_record, sources
 from genjax.report.words import rank
-from genjax.train import record
+from genjax.train import record, steps
 
 AND = "; "
 """Between the devices of a side."""
@@ -146,6 +146,22 @@ def notes(of: Sequence[Side]) -> list[str]:
             said.append(f"{side.name}: measured by another genjax than trained it (their sources differ).")
     if any(len(of_one) > 1 for of_one in codes.values()):
         said.append("Runs of one configuration but of unlike code stand apart: they are not averaged as seeds.")
+    return [*said, *(text for side in of for text in _gone_on(side))]
+
+
+def _gone_on(side: Side) -> list[str]:
+    """Which runs of a side have been trained further since the numbers of their last checkpoint were measured."""
+    said = []
+    measured = {r.protocol.checkpoint: r.subject.step for r in side.records.values()}
+    for run in side.runs:
+        if "last" not in measured or is_record(run):
+            continue
+        now = steps.sealed(steps.resolved(Path(run) / "checkpoints"))
+        if now and now[-1] != measured["last"]:
+            said.append(
+                f"{run}: its numbers are from the weights that were measured (step {measured['last']:,}); "
+                f"it is at step {now[-1]:,} now. genjax eval {run} measures it again."
+            )
     return said
 
 

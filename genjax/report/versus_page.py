@@ -18,10 +18,10 @@ from genjax.metrics.sharpness import radial_spectrum
 from genjax.report import charts, html
 from genjax.report.versus import Row, Side
 from genjax.train.dataset import dataset_of_run
-from genjax.train.drawing import draw
+from genjax.train.drawing import by_shares, draw
 from genjax.train.evalfile import best_of
 from genjax.train.evaluate import weights_of
-from genjax.train.real import Real, real_of
+from genjax.train.real import real_of
 from genjax.trust import Access
 
 N_SHOWN, N_SPECTRUM = 49, 512
@@ -188,8 +188,9 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
         if path is None:
             continue
         best = best_of(path) if checkpoint == "best" else None
-        try:
-            run = train.open_run(path, None if best is None else best[0], trust=access.trust)
+        step = best[0] if best is not None else next(iter(side.records.values())).subject.step
+        try:  # the weights that were measured, not those that the run has by now
+            run = train.open_run(path, step, trust=access.trust)
         except UsageError as e:
             say(f"genjax: no pictures of {side.name}. {e}")
             continue
@@ -197,19 +198,27 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
             return [], None  # of points there is no picture
         params, state = weights_of(run.state, record.protocol.weights)
         seed = record.subject.eval_seed
-        images, _ = draw(run.experiment, params, state, N_SPECTRUM, seed, None, record.protocol.temperature)
+        reference = _reference(run, record.protocol.split, access)
+        n_classes, label = run.experiment.model.n_classes, None
+        if n_classes and reference is not None and reference.label is not None:
+            label = by_shares(N_SPECTRUM, np.asarray(reference.label), n_classes)
+        images, _ = draw(run.experiment, params, state, N_SPECTRUM, seed, label, record.protocol.temperature)
         drawn.append(Drawn(side.name, images))
-        if real is None:
-            real = _real(run, record.protocol.split, access)
+        if real is None and reference is not None:
+            real = _real(reference)
     return drawn, real
 
 
-def _real(run: train.Run, split: str, access: Access) -> Drawn | None:
+def _reference(run: train.Run, split: str, access: Access) -> data.Images | None:
+    """The images that the run was measured against; without its data a run still has its numbers."""
     try:
-        found: Real = real_of(dataset_of_run(run, access), split)
+        return real_of(dataset_of_run(run, access), split).reference
     except UsageError:
-        return None  # without its data a run still has its numbers
-    images = found.reference.image
+        return None
+
+
+def _real(reference: data.Images) -> Drawn:
+    images = reference.image
     pick = np.unique(np.linspace(0, len(images) - 1, min(N_SPECTRUM, len(images))).astype(np.int64))
     shuffled = np.random.default_rng(0).permutation(pick)  # a set sorted by class shows all of them
-    return Drawn("Real images", data.take(found.reference, shuffled).image)
+    return Drawn("Real images", data.take(reference, shuffled).image)

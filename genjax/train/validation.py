@@ -19,6 +19,7 @@ from genjax.metrics.kernel import kernel_distance
 from genjax.metrics.measured import BATCH, Measured
 from genjax.metrics.spaces import Space, space_of
 from genjax.metrics.table import of_points
+from genjax.train.drawing import by_shares
 from genjax.train.experiment import Experiment
 from genjax.train.mesh import Layout
 from genjax.train.metrics_log import MetricsLog
@@ -113,16 +114,21 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | N
     )  # fmt: skip
     if "elbo" in measured.columns():
         return Validation(tuple(PREFIX + k for k in BOUND), f"max:{PREFIX}elbo", _bound(experiment, measured, layout))
+    asked = by_shares(len(pick), np.asarray(part.label), n_classes) if n_classes and part.label is not None else None
     if of_points(part):
         space = Space("plane", "", lambda points: points.reshape(len(points), -1))
-        draw = _drawn(experiment, len(pick), layout, lambda x: x, np.asarray)
+        draw = _drawn(experiment, len(pick), asked, layout, lambda x: x)
     else:
         space = space_of("", dataset.spec.name, dataset.spec.shape)
-        draw = _drawn(experiment, len(pick), layout, experiment.transform.inverse, viz.to_uint8)
+        draw = _drawn(experiment, len(pick), asked, layout, experiment.transform.inverse)
+    rounded = np.asarray if of_points(part) else viz.to_uint8
     name, real = f"{PREFIX}kd_{space.name}", space.features(part.image)
 
     def measure(state: TrainState) -> dict[str, Any]:
-        each = [kernel_distance(real, space.features(images)) for images in draw(state)]
+        each = [
+            kernel_distance(real, space.features(rounded(x))) if np.isfinite(x).all() else float("nan")
+            for x in draw(state)
+        ]
         return {name: each if isinstance(experiment.step, Population) else each[0]}
 
     return Validation((name,), f"min:{name}", measure)
@@ -153,22 +159,31 @@ def _bound(experiment: Experiment, measured: Measured, layout: Layout | None) ->
 
 
 def _drawn(
-    experiment: Experiment, n: int, layout: Layout | None, inverse: Callable[[Any], Any], rounded: Callable[[Any], Any]
+    experiment: Experiment, n: int, asked: np.ndarray | None, layout: Layout | None, inverse: Callable[[Any], Any]
 ) -> Callable[[TrainState], list[np.ndarray]]:
-    """n samples of each member, or of the one run, from the same latents each time; `rounded(inverse(x))` of them."""
+    """n samples of each member, or of the one run, from the same latents each time; `inverse(x)` of them.
+
+    A conditional model is asked for the labels `asked` (n,), which have the shares of the images compared with.
+    """
     model = experiment.model
     key = rng.named(jax.random.key(0), "validation")
     shape = BATCH, model.z_dim
     z = jnp.concatenate([jax.random.normal(rng.at_step(key, i), shape, jnp.float32) for i in range(-(-n // BATCH))])
-    latents = [_placed(part, layout) for part in z.reshape(-1, BATCH, model.z_dim)]
-    draw = _compiled(experiment, lambda params, state, z: inverse(model.generate(params, state, z)), layout)
+    parts: list[Any] = list(z.reshape(-1, BATCH, model.z_dim))
+    if asked is not None:
+        labels = np.resize(asked, (len(parts), BATCH)).astype(np.int32)  # what is too many is left out below
+        parts = list(zip(parts, jnp.asarray(labels), strict=True))
+    else:
+        parts = [(part, None) for part in parts]
+    latents = [_placed(part, layout) for part in parts]
+    draw = _compiled(experiment, lambda params, state, zy: inverse(model.generate(params, state, *zy)), layout)
 
     def images(state: TrainState) -> list[np.ndarray]:
         weights = evaluation(state)
         made = [np.asarray(draw(*weights, part)) for part in latents]
         if not isinstance(experiment.step, Population):
-            return [rounded(np.concatenate(made)[:n])]
-        return [rounded(np.concatenate([part[i] for part in made])[:n]) for i in range(experiment.step.n)]
+            return [np.concatenate(made)[:n]]
+        return [np.concatenate([part[i] for part in made])[:n] for i in range(experiment.step.n)]
 
     return images
 

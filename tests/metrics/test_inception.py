@@ -129,6 +129,15 @@ def test_what_is_imported_is_used_under_the_hash_of_its_source(home, arrays, mon
             net.features(images)
     installed = door.installed()
     content = bytearray(installed.read_bytes())
+    flipped = content.copy()
+    flipped[-1] ^= 1  # the last bit of a weight: of the right shape, and finite
+    installed.write_bytes(flipped)
+    with pytest.raises(UsageError, match="not those that were imported"):
+        feature_net("inception")
+    w = weights.read(installed)
+    weights.write(installed, w.params, w.state, {"source_sha256": sha256})
+    with pytest.raises(UsageError, match="no check sum"):
+        feature_net("inception")
     content[20] ^= 255
     installed.write_bytes(content)
     with pytest.raises(UsageError, match="is not a safetensors file"):
