@@ -23,6 +23,8 @@ class Drawn(NamedTuple):
     """(n,), None for an unconditional run"""
     z: Any
     """float32 (n, z)"""
+    n_broken: int = 0
+    """Of how many the model gave NaN or infinity: hatched in pictures."""
 
 
 def read_latents(path: str, run: Any) -> tuple[Any, Any]:

@@ -89,7 +89,8 @@ def failed(taken: Sequence[Taken], path: str) -> RunFailure | None:
         for why, names in t.failures.items():
             failures.setdefault(why, []).extend(n for n in names if n not in failures.get(why, ()))
     if not failures:
-        return None
+        none = all(not t.records for t in taken)
+        return RunFailure("no number could be measured, for the reasons above.") if none else None
     lines = [f"{', '.join(names)} not measured: {why}" for why, names in failures.items()]
     n = sum(len(t.records) for t in taken)
     return RunFailure("\n".join([*lines, f"The other {n} records are in {path}/eval.json." if n else

@@ -12,7 +12,7 @@ from genjax.cli import cache
 from genjax.cli.drawn import Drawn, grid, npz, read_latents, write_folder
 from genjax.cli.files import by, check_data, named
 from genjax.cli.flags import flag, parse_all
-from genjax.errors import UsageError
+from genjax.errors import RunFailure, UsageError
 from genjax.files import write_out
 from genjax.trust import Access
 
@@ -31,7 +31,8 @@ class Sample:
 
     A file that ends in .png or .pdf is a grid of them. A file that ends in .npz holds their pixels (image) and all that
     they were drawn from: z, and label of a conditional run; run, digest, step, seed, temperature. With --latents they
-    can be drawn again from it, by this run or another one. A folder (--out samples/) gets a PNG for each image, in
+    can be drawn again from it, by this run or another one. Images with NaN or infinity in them are hatched in a picture
+    and never written elsewhere; the exit code is then 1. A folder (--out samples/) gets a PNG for each image, in
     folders of their classes where the run is conditional: a data set that `--data samples/` reads.
     """
 
@@ -67,6 +68,11 @@ def sample(argv: Sequence[str]) -> None:
     cache.enable()
     seed, temperature = args.seed or 0, 1.0 if args.temperature is None else args.temperature
     drawn = draw(run, n, seed, args.label, temperature, z, label)
+    what = "points" if points else "images"
+    broken = f"{drawn.n_broken} of {n} {what} hold NaN or infinity"
+    if drawn.n_broken and kind not in PICTURES:
+        see = "" if points else f" To see which: genjax sample {args.run} --out F.png"
+        raise RunFailure(f"{broken}; nothing was written, for no other program could tell which.{see}")
     about = f"{named(run)} step {run.step}" + (f", seed {seed}" if z is None else "")
     if kind == ".npz":
         of = {"run": run.name, "step": run.step, "digest": _digest(run)}
@@ -76,8 +82,10 @@ def sample(argv: Sequence[str]) -> None:
         write_folder(args.out, drawn, args.scale, about)
     else:
         write_out(args.out, grid(drawn.image, kind, args.ncols, args.scale, about))
-    what = "points" if points else "images"
     print(f"{n} {what if n > 1 else what[:-1]} of {named(run)} at step {run.step}: {args.out}")
+    if drawn.n_broken:
+        raise RunFailure(f"{broken}; they are hatched in {args.out}. The run has diverged: an earlier checkpoint may be "
+                         "sound.")  # fmt: skip
 
 
 def draw(
@@ -97,6 +105,8 @@ def draw(
     Raises:
         UsageError: a label for an unconditional run, or one out of range.
     """
+    import numpy as np
+
     from genjax import train
     from genjax.train import drawing
 
@@ -110,8 +120,12 @@ def draw(
     if z is None:
         z = drawing.latents(model, n, seed, temperature)
     weights = train.evaluation(run.state)
-    make = drawing.generated_points if run.spec.shape[:2] == (1, 1) else drawing.generated
-    return Drawn(make(run.experiment, *weights, z, y), y, z)
+    if run.spec.shape[:2] == (1, 1):
+        x = drawing.generated_points(run.experiment, *weights, z, y)
+        finite = np.isfinite(x).reshape(len(x), -1).all(1)
+    else:
+        x, finite = drawing.generated_and_finite(run.experiment, *weights, z, y)
+    return Drawn(x, y, z, int((~finite).sum()))
 
 
 def _kind(args: Sample) -> str:
