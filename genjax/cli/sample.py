@@ -84,8 +84,7 @@ def sample(argv: Sequence[str]) -> None:
         write_out(args.out, grid(drawn.image, kind, args.ncols, args.scale, about))
     print(f"{n} {what if n > 1 else what[:-1]} of {named(run)} at step {run.step}: {args.out}")
     if drawn.n_broken:
-        raise RunFailure(f"{broken}; they are hatched in {args.out}. The run has diverged: an earlier checkpoint may be "
-                         "sound.")  # fmt: skip
+        raise RunFailure(f"{broken}; they are hatched in {args.out}. The run has diverged.")
 
 
 def draw(
