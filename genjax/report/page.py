@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from genjax import viz
-from genjax.report import health, html, measured, members, population, words
+from genjax.report import health, html, measured, members, population, sweep, words
 from genjax.report.facts import Facts, commands, gaps
 
 
@@ -138,6 +138,7 @@ def _time_at(run: Facts) -> Callable[[int], str]:
 def _run(run: Facts, ident: str, several: bool) -> str:
     """Everything on one run but its summary. In a comparison its samples have been shown already."""
     parts = [] if several else [_samples(run, ident)]
+    parts.append(sweep.section(run))
     parts.append(measured.numbers(run.records, run.step, bool(run.members), ident))
     parts.append(health.section(run.findings, run.options, run.reached, run.family, f"{ident}-health"))
     if run.pictures is not None:

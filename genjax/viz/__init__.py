@@ -9,11 +9,16 @@ same arrays give the same bytes. `Png` and `Svg` display themselves in a noteboo
 from genjax.viz.charts import Band, Svg, bands, curves, histogram, shades, spectra
 from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, sheet, show, tiles, to_uint8
 from genjax.viz.pdf import pdf
+from genjax.viz.sweeps import SIGNS, Cloud, Trend, against, plane
 
 __all__ = [
+    "SIGNS",
     "Band",
+    "Cloud",
     "Png",
     "Svg",
+    "Trend",
+    "against",
     "bands",
     "curves",
     "decode",
@@ -22,6 +27,7 @@ __all__ = [
     "histogram",
     "neighbours",
     "pdf",
+    "plane",
     "save_grid",
     "shades",
     "sheet",

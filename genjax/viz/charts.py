@@ -13,14 +13,14 @@ N_POINTS = 150
 """Points of a curve; more rows than that are drawn as means with a band from least to greatest."""
 
 # Colours go through matplotlib as these stand-ins and come out as CSS variables, so that one SVG suits light and dark.
-_INK, _RULE = "#010101", "#010102"
-_LINES = ("#010103", "#010104", "#010105")
+INK, RULE = "#010101", "#010102"
+LINES = ("#010103", "#010104", "#010105")
 _CSS = {
-    _INK: "var(--chart-ink, #6b6b6b)",
-    _RULE: "var(--chart-rule, #d5d5d5)",
-    _LINES[0]: "var(--chart-1, #2f6db3)",
-    _LINES[1]: "var(--chart-2, #c2571a)",
-    _LINES[2]: "var(--chart-3, #3d8a5f)",
+    INK: "var(--chart-ink, #6b6b6b)",
+    RULE: "var(--chart-rule, #d5d5d5)",
+    LINES[0]: "var(--chart-1, #2f6db3)",
+    LINES[1]: "var(--chart-2, #c2571a)",
+    LINES[2]: "var(--chart-3, #3d8a5f)",
 }
 
 
@@ -58,11 +58,11 @@ def curves(
         >>> "<svg" in curves({"step": [0, 10, 20], "elbo": [-9.0, float("nan"), -3.0]}, ["elbo"]).text
         True
     """
-    if not 1 <= len(keys) <= len(_LINES):
-        raise ValueError(f"{len(keys)} curves in one chart; at most {len(_LINES)}, and at least one, are legible.")
-    figure, axes = _axes(size, legend=len(keys) > 1)
+    if not 1 <= len(keys) <= len(LINES):
+        raise ValueError(f"{len(keys)} curves in one chart; at most {len(LINES)}, and at least one, are legible.")
+    figure, axes = bare_axes(size, legend=len(keys) > 1)
     drawn = []
-    for key, label, colour in zip(keys, labels or keys, _LINES, strict=False):
+    for key, label, colour in zip(keys, labels or keys, LINES, strict=False):
         x, mean, low, high = _thin(np.asarray(rows["step"], float), np.asarray(rows[key], float))
         finite = np.isfinite(mean)
         if not finite.any():
@@ -73,7 +73,7 @@ def curves(
         alone = finite & ~np.r_[False, finite[:-1]] & ~np.r_[finite[1:], False]
         axes.plot(x[alone], mean[alone], linestyle="", marker="o", markersize=2.5, color=colour, markeredgewidth=0)
     if level is not None:
-        axes.axhline(level, color=_INK, linewidth=0.8, dashes=(4, 3))
+        axes.axhline(level, color=INK, linewidth=0.8, dashes=(4, 3))
     if mark is not None and drawn:
         _mark(axes, mark, np.asarray(rows["step"], float), np.asarray(rows[keys[0]], float))
     if drawn:
@@ -81,7 +81,7 @@ def curves(
         axes.set_ylim(*(ylim or _limits(drawn)))
     if len(keys) > 1 and drawn:
         _legend(axes)
-    return _svg(figure, f"{', '.join(labels or keys)} over training steps")
+    return as_svg(figure, f"{', '.join(labels or keys)} over training steps")
 
 
 class Band(NamedTuple):
@@ -114,7 +114,7 @@ def bands(
         >>> "<svg" in bands([0, 10], [Band(runs, runs.mean(1), runs.min(1), runs.max(1))], "loss").text
         True
     """
-    figure, axes = _axes(size, legend=False)
+    figure, axes = bare_axes(size, legend=False)
     at = np.unique(np.linspace(0, len(steps) - 1, N_POINTS).round().astype(int))
     x, drawn = np.asarray(steps, float)[at], []
     for group, colour in zip(groups, shades(len(groups)), strict=True):
@@ -129,19 +129,19 @@ def bands(
     if drawn:
         axes.set_xlim(0, x[-1] or 1)
         axes.set_ylim(*_limits(drawn))
-    return _svg(figure, f"{description} of {sum(g.runs.shape[1] for g in groups)} runs over training steps")
+    return as_svg(figure, f"{description} of {sum(g.runs.shape[1] for g in groups)} runs over training steps")
 
 
 def histogram(
     groups: Mapping[str, Any], limits: tuple[float, float] | None = None, size: tuple[float, float] = (4.4, 2.1)
 ) -> Svg:
     """How often values occur: one outline for each of up to three named groups, as shares of the group."""
-    figure, axes = _axes(size, legend=True)
+    figure, axes = bare_axes(size, legend=True)
     values = {name: np.asarray(v, float)[np.isfinite(np.asarray(v, float))] for name, v in groups.items()}
     pooled = np.concatenate([*values.values(), np.zeros(0)])
     low, high = limits or ((pooled.min(), pooled.max()) if pooled.size else (0.0, 1.0))
     edges = np.linspace(low, high if high > low else low + 1.0, 33)
-    for (name, v), colour in zip(values.items(), _LINES, strict=False):
+    for (name, v), colour in zip(values.items(), LINES, strict=False):
         if v.size:
             share = np.histogram(np.clip(v, edges[0], edges[-1]), edges)[0] / v.size
             axes.stairs(share, edges, fill=True, color=colour, alpha=0.16)
@@ -150,25 +150,25 @@ def histogram(
     axes.yaxis.set_major_formatter(lambda v, _: f"{100 * v:g} %")
     if pooled.size:
         _legend(axes)
-    return _svg(figure, f"histogram of {', '.join(groups)}")
+    return as_svg(figure, f"histogram of {', '.join(groups)}")
 
 
 def spectra(groups: Mapping[str, tuple[Any, Any]], size: tuple[float, float] = (4.4, 2.1)) -> Svg:
     """Power over frequency, both as `metrics.radial_spectrum` gives them, of up to three named groups of images."""
-    figure, axes = _axes(size, legend=True)
-    for (name, (frequency, power)), colour in zip(groups.items(), _LINES, strict=False):
+    figure, axes = bare_axes(size, legend=True)
+    for (name, (frequency, power)), colour in zip(groups.items(), LINES, strict=False):
         shown = np.where(np.asarray(power) > 0, power, np.nan)
         axes.plot(frequency, 10 * np.log10(shown), color=colour, linewidth=1.4, label=name)
-    axes.yaxis.set_major_formatter(lambda v, _: f"{_number(v)} dB")
+    axes.yaxis.set_major_formatter(lambda v, _: f"{number(v)} dB")
     _legend(axes)
-    return _svg(figure, f"power over cycles per pixel of {', '.join(groups)}")
+    return as_svg(figure, f"power over cycles per pixel of {', '.join(groups)}")
 
 
 def _mark(axes: Any, at: float, x: np.ndarray = np.zeros(0), y: np.ndarray = np.zeros(0)) -> None:
     """A vertical line, and a dot on the curve."""
-    axes.axvline(at, color=_INK, linewidth=0.8, dashes=(4, 3))
+    axes.axvline(at, color=INK, linewidth=0.8, dashes=(4, 3))
     here = (x == at) & np.isfinite(y)
-    axes.plot(x[here], y[here], linestyle="", marker="o", markersize=5, color=_LINES[0], markeredgewidth=0,
+    axes.plot(x[here], y[here], linestyle="", marker="o", markersize=5, color=LINES[0], markeredgewidth=0,
               clip_on=False)  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def _legend(axes: Any) -> None:
         bbox_to_anchor=(-0.02, 1.0),
         ncols=3,
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
         fontsize=9,
         handlelength=1.4,
         borderaxespad=0.2,
@@ -209,14 +209,14 @@ def _limits(drawn: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, floa
     return low - margin, high + margin
 
 
-def _number(value: float, position: float = 0) -> str:
+def number(value: float, position: float = 0) -> str:
     """A tick label: 0.05, -120, 2.5k."""
     del position
     text = f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:.4g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _axes(size: tuple[float, float], legend: bool):
+def bare_axes(size: tuple[float, float], legend: bool):
     """A bare figure, owned by nobody, and its one pair of axes in the stand-in colours."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -230,18 +230,18 @@ def _axes(size: tuple[float, float], legend: bool):
     axes = figure.add_axes((margin, 0.26 / size[1], 1 - margin - 0.12 / size[0], 1 - (0.26 + above) / size[1]))
     axes.patch.set_visible(False)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.grid(axis="y", color=_RULE, linewidth=0.6)
+    axes.spines["bottom"].set_color(RULE)
+    axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelsize=9, labelcolor=_INK, pad=4)
+    axes.tick_params(length=0, labelsize=9, labelcolor=INK, pad=4)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(_number)
-    axes.yaxis.set_major_formatter(_number)
+    axes.xaxis.set_major_formatter(number)
+    axes.yaxis.set_major_formatter(number)
     return figure, axes
 
 
-def _svg(figure: Any, description: str) -> Svg:
+def as_svg(figure: Any, description: str) -> Svg:
     """The figure as a small SVG element: text as text, colours as CSS variables, ids that no other chart has."""
     import matplotlib as mpl
 

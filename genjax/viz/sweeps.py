@@ -1,0 +1,134 @@
+"""Charts of a sweep: rate against distortion, and a number against the field that was swept."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genjax.viz.charts import INK, Svg, as_svg, bare_axes, number, shades
+
+MARKERS = "osD^v"
+SIGNS = "●■◆▲▼"
+"""The markers as text, for legends."""
+LOG_FROM = 20.0
+"""Positive values whose largest is so many times the smallest are drawn on a logarithmic axis."""
+
+
+class Cloud(NamedTuple):
+    """Members of one point of a sweep: they differ in their seed alone."""
+
+    label: str
+    x: np.ndarray
+    """(members,), NaN where there is no number"""
+    y: np.ndarray
+    colour: int = 0
+    """Which of the colours."""
+    marker: int = 0
+    """Which of the markers; clouds of one marker are joined by a line in their order."""
+
+
+class Trend(NamedTuple):
+    """A number over the values of a swept field."""
+
+    label: str
+    values: np.ndarray
+    """(values, seeds), NaN where there is no number"""
+    half: np.ndarray
+    """(values,), half the 95 % interval; NaN where there is none"""
+
+
+def plane(
+    clouds: Sequence[Cloud], xlabel: str, ylabel: str, n_colours: int, size: tuple[float, float] = (5.6, 3.6)
+) -> Svg:
+    """Members in a plane of two numbers: small marks, and of each cloud the mean, large and with its label.
+
+    A thin line joins the means of one marker, in the order given.
+
+    Example:
+        >>> one = Cloud("beta 1", np.array([5.0, 5.5]), np.array([80.0, 81.0]))
+        >>> "beta 1" in plane([one], "rate", "distortion", 1).text
+        True
+    """
+    figure, axes = _titled(size, xlabel, ylabel)
+    colours = shades(n_colours)
+    joined: dict[int, list[tuple[float, float]]] = {}
+    for cloud in clouds:
+        ok = np.isfinite(cloud.x) & np.isfinite(cloud.y)
+        if not ok.any():
+            continue
+        mean = float(cloud.x[ok].mean()), float(cloud.y[ok].mean())
+        joined.setdefault(cloud.marker, []).append(mean)
+        look: dict[str, Any] = {
+            "color": colours[cloud.colour], "marker": MARKERS[cloud.marker % len(MARKERS)], "linestyle": "",
+            "markeredgewidth": 0,
+        }  # fmt: skip
+        if ok.sum() > 1:
+            axes.plot(cloud.x[ok], cloud.y[ok], markersize=3.5, alpha=0.5, **look)
+        axes.plot(*mean, markersize=7, clip_on=False, **look)
+        if cloud.label:
+            axes.annotate(cloud.label, mean, (6, 5), textcoords="offset points", fontsize=9, color=INK)
+    for means in joined.values():
+        axes.plot(*zip(*means, strict=True), color=INK, linewidth=0.8, alpha=0.5, zorder=1)
+    axes.margins(x=0.14, y=0.12)
+    return as_svg(figure, f"{ylabel} over {xlabel} of {len(clouds)} points of a sweep")
+
+
+def against(
+    x: Sequence[float], trends: Sequence[Trend], xlabel: str, ylabel: str, floor: float | None = None,
+    size: tuple[float, float] = (4.4, 2.4),
+) -> Svg:  # fmt: skip
+    """A number over the values of a field, a line for each trend: dots are runs, the line their mean, bars intervals.
+
+    Args:
+        x: the field's values.
+        trends: in the order of their colours.
+        xlabel: the field.
+        ylabel: the number.
+        floor: a dashed line: what real data reach.
+        size: width and height in inches.
+
+    Example:
+        >>> beta = Trend("", np.array([[1.0, 2.0], [2.0, 4.0]]), np.array([0.5, 1.0]))
+        >>> "<svg" in against([0.5, 4.0], [beta], "beta", "fd").text
+        True
+    """
+    figure, axes = _titled(size, xlabel, "")
+    at, order = np.asarray(x, float), np.argsort(np.asarray(x, float))
+    for i, (trend, colour) in enumerate(zip(trends, shades(len(trends)), strict=True)):
+        values = np.where(np.isfinite(trend.values), trend.values, np.nan)
+        n = np.isfinite(values).sum(1)
+        mean = np.where(n, np.nansum(values, 1) / np.maximum(n, 1), np.nan)
+        there = order[np.isfinite(mean[order])]
+        if values.shape[1] > 1:
+            axes.plot(np.repeat(at, values.shape[1]), values.ravel(), linestyle="", marker="o", markersize=3,
+                      color=colour, alpha=0.45, markeredgewidth=0)  # fmt: skip
+        half = np.where(np.isfinite(trend.half), trend.half, 0.0)
+        axes.errorbar(at[there], mean[there], half[there], color=colour, linewidth=1.4, elinewidth=1.0, capsize=2.5,
+                      marker=MARKERS[i % len(MARKERS)], markersize=4.5, markeredgewidth=0)  # fmt: skip
+    if floor is not None and np.isfinite(floor):
+        axes.axhline(floor, color=INK, linewidth=0.8, dashes=(4, 3))
+    positive = at[at > 0]
+    if len(positive) == len(at) and at.max() >= LOG_FROM * at.min():
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    _ticks(axes, at)
+    axes.margins(x=0.08, y=0.1)
+    return as_svg(figure, f"{ylabel} over {xlabel}")
+
+
+def _ticks(axes: Any, at: np.ndarray) -> None:
+    """The field's own values as ticks, where they are few."""
+    values = np.unique(at)
+    if len(values) <= 8:
+        axes.set_xticks(values, [number(float(v)) for v in values])
+
+
+def _titled(size: tuple[float, float], xlabel: str, ylabel: str) -> tuple[Any, Any]:
+    """A bare figure with room for the names of its axes: one below, one above the top left corner."""
+    figure, axes = bare_axes(size, legend=False)
+    left, below, above = 0.5, 0.46, 0.3 if ylabel else 0.1
+    axes.set_position((left / size[0], below / size[1], 1 - (left + 0.16) / size[0], 1 - (below + above) / size[1]))
+    axes.set_xlabel(xlabel, color=INK, fontsize=9, labelpad=3)
+    if ylabel:
+        axes.text(-0.02, 1.03, ylabel, transform=axes.transAxes, color=INK, fontsize=9)
+    return figure, axes
