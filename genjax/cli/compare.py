@@ -16,7 +16,11 @@ from genjax.trust import Access
 
 @dataclass(frozen=True)
 class Compare:
-    """Runs side by side: a table, and a self-contained page. Runs that differ in their seed alone become one.
+    """Measured runs side by side: a table, and a self-contained page. Runs that differ in their seed alone become one
+    side, with an interval over seeds.
+
+    A run of several (--seeds, --sweep) stands for all its measured members, a side for each point of the sweep;
+    RUN#3 or RUN#0,2 are members by number, RUN#beta=4 those at a swept value.
 
     A record that --record wrote stands for the runs that it is of, whose folders may be gone: for their numbers, not
     their pictures.
@@ -40,11 +44,12 @@ def compare(argv: Sequence[str]) -> None:
     if args.record is not None and Path(args.record).suffix != ".json":
         raise UsageError(f"--record={args.record}: write a file that ends in .json.")
     from genjax.report import versus, versus_page
+    from genjax.report.sources import selected
 
     sides = versus.sides(args.run, args.checkpoint)
     rows = versus.rows(sides)
     cache.enable()
-    beside = next((run for run in map(Path, args.run) if run.is_dir()), Path("compare.html"))
+    beside = next((p for p in (Path(selected(run)[0]) for run in args.run) if p.is_dir()), Path("compare.html"))
     out = args.out or str(beside.resolve().parent / "compare.html")
     print(table(_compared(sides, rows)))
     print("".join(f"{note}\n" for note in versus.notes(sides)), end="", flush=True)  # before what a full disk could end

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genjax import viz
 from genjax.figures import figure
 
 WIDTH, LEFT, RIGHT = 440, 96, 44
@@ -23,9 +24,9 @@ class Bar(NamedTuple):
     half: float
 
 
-def colour(i: int) -> str:
-    """Of the i-th thing compared; from the fourth on they are lighter."""
-    return COLOURS[i % len(COLOURS)]
+def colours(n: int) -> Sequence[str]:
+    """A colour for each of n things compared; those of more than three are shades in their order."""
+    return COLOURS[:n] if n <= len(COLOURS) else viz.shades(n)
 
 
 def bars(rows: Mapping[str, Sequence[Bar | None]], floors: Mapping[str, float | None], names: Sequence[str]) -> str:
@@ -45,7 +46,7 @@ def bars(rows: Mapping[str, Sequence[Bar | None]], floors: Mapping[str, float | 
         top = y
         for i, bar in enumerate(row):
             if bar is not None and math.isfinite(bar.value):
-                out.append(_bar(bar, y, scale, colour(i)))
+                out.append(_bar(bar, y, scale, colours(len(names))[i]))
             y += BAR
         middle = (top + y) / 2
         out.append(f'<text x="{LEFT - 8}" y="{middle + 4:.1f}" text-anchor="end" fill="{INK}">{escape(title)}</text>')
@@ -93,7 +94,7 @@ def spectra(frequency: np.ndarray, power: Mapping[str, np.ndarray], dashed: str 
         out.append(f'<path d="M{LEFT / 2} {y:.1f}H{WIDTH - RIGHT / 2}" stroke="{RULE}"/>')
         out.append(f'<text x="{LEFT / 2 - 6}" y="{y + 4:.1f}" text-anchor="end" fill="{INK}">{_power_of_ten(e)}</text>')
     for name, p in power.items():
-        stroke = INK if name == dashed else colour(solid)
+        stroke = INK if name == dashed else colours(len(power) - (dashed in power))[solid]
         solid += name != dashed
         more = ' stroke-dasharray="4 3"' if name == dashed else ""
         keep = p > 0
@@ -108,7 +109,7 @@ def spectra(frequency: np.ndarray, power: Mapping[str, np.ndarray], dashed: str 
 
 def legend(names: Sequence[str], dashed: str = "") -> str:
     """The colours of what is compared."""
-    items = [f'<span style="color:{colour(i)}">● {escape(n)}</span>' for i, n in enumerate(names)]
+    items = [f'<span style="color:{c}">● {escape(n)}</span>' for n, c in zip(names, colours(len(names)), strict=True)]
     items += [f'<span class="soft">- - {escape(dashed)}</span>'] if dashed else []
     return f"<p>{' &nbsp; '.join(items)}</p>"
 

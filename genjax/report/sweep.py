@@ -17,6 +17,8 @@ from genjax.train.validation import PREFIX
 
 MOST_LABELS = 12
 """Points of a sweep with their values beside them; more are told apart by colours alone."""
+COMPARABLE = tuple(k for k in FAVOURITES if not k.endswith("loss"))
+"""Logged numbers that mean the same for every member; a loss has the swept field in it."""
 RATE_DISTORTION = (
     "What the code costs against what is lost without it, in nats per image: every small mark is a member, every large "
     "one the mean over the seeds of a point. Left above are models that ignore their code, right below those that copy "
@@ -25,8 +27,9 @@ RATE_DISTORTION = (
 )
 AGAINST = (
     "Small marks are members, the line joins the means over seeds, bars are 95 % intervals over seeds where there are "
-    "several. Dashed is what real images reach."
+    "several."
 )
+FLOOR = "Dashed is what real images reach in the place of generated ones."
 
 
 class Numbers(NamedTuple):
@@ -56,7 +59,7 @@ def section(run: Facts) -> str:
     cells = [_against(run.members, name, found, main, others) for name in found.values]
     body = f'{_legend(run.members, others)}<div class="charts">{"".join(cells)}</div>'
     ident = "" if parts else 'id="sweep"'
-    said = " ".join(filter(None, (AGAINST, text)))
+    said = " ".join(filter(None, (AGAINST, FLOOR if found.floors else "", text)))
     parts.append(f'<section {ident}><h2>Against {escape(main)}</h2><p class="soft">{escape(said)}</p>{body}</section>')
     return "".join(parts)
 
@@ -76,7 +79,7 @@ def numbers(run: Facts) -> Numbers:
         (run.validation, PREFIX, "on held-out images, at the last evaluation while training"),
         (run.rows, "", "as last logged while training: of training batches, so they flatter a model that overfits"),
     ):
-        names = [k for k in rows if k.removeprefix(strip) in FAVOURITES or k.startswith(f"{PREFIX}kd_")]
+        names = [k for k in rows if k.removeprefix(strip) in COMPARABLE or k.startswith(f"{PREFIX}kd_")]
         last = {k.removeprefix(strip): np.where(failed, np.nan, rows[k][-1]) for k in names if rows[k].ndim == 2}
         if last:
             order = sorted(last, key=words.rank)

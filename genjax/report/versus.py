@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from genjax.errors import UsageError
 from genjax.files import locked
 from genjax.metrics.protocol import Difference, Protocol, Record, alike, check_alike, compare, over_seeds
-from genjax.report.sources import Source, is_record, sources
+from genjax.report.sources import Source, flags_in, is_record, sources
 from genjax.report.words import rank
 from genjax.train import record, steps
 
@@ -23,7 +23,7 @@ class Side(NamedTuple):
 
     name: str
     runs: tuple[str, ...]
-    """Folders, or a record that they stand in."""
+    """Folders, members of one as `runs/eight#3`, or a record that they stand in."""
     records: dict[str, Record]
     """By metric; over seeds where there are several runs."""
     origin: Mapping[str, Any]
@@ -53,8 +53,8 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
     for source in (s for run in runs for s in sources(run)):
         records = tuple(r for r in source.records if r.protocol.checkpoint == checkpoint)
         if not records:
-            where = f"RUN={source.path}: has no records of its {checkpoint} checkpoint"
-            raise UsageError(f"{where}. Measure it first: genjax eval {source.path}")
+            where = f"RUN={source.where}: has no records of its {checkpoint} checkpoint"
+            raise UsageError(f"{where}. Measure it first: {_how_to_measure(source)}")
         about = records[0].subject
         groups.setdefault((about.recipe, about.config_sha256, about.code), []).append(source._replace(records=records))
     everyone = [s.records for group in groups.values() for s in group]
@@ -71,7 +71,7 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
         devices = dict.fromkeys(d for s in group for d in s.origin["device"].split(AND))
         each = [each for s in group for each in s.origin["each"]]
         origin = {**group[0].origin, "device": AND.join(devices), "each": each}
-        made.append(Side(name, tuple(dict.fromkeys(s.path for s in group)), by_metric, origin))
+        made.append(Side(name, tuple(dict.fromkeys(s.where for s in group)), by_metric, origin))
     return made
 
 
@@ -121,19 +121,26 @@ def _common(metric: str, everyone: Sequence[Sequence[Record]]) -> Protocol:
 def _names(groups: Sequence[Sequence[Source]]) -> list[str]:
     """A run's own name; of several their recipe's, with the flags that differ where several sides are of one recipe.
 
-    Sides that differ in their code alone are told apart by it.
+    Sides that are members of one run are called by their swept values: `beta 4`. Sides that differ in their code alone
+    are told apart by it.
     """
+    if len({s.path for g in groups for s in g}) == 1 and all(s.member is not None for g in groups for s in g):
+        told = [g[0].point or (g[0].name if len(g) == 1 else f"{len(g)} seeds") for g in groups]
+    else:
+        told = _told_by_flags(groups)
+    code = [sha256(repr(g[0].records[0].subject.code).encode()).hexdigest()[:6] for g in groups]
+    return [f"{name} · code {code[i]}" if told.count(name) > 1 else name for i, name in enumerate(told)]
+
+
+def _told_by_flags(groups: Sequence[Sequence[Source]]) -> list[str]:
     names = [g[0].name if len(g) == 1 else Path(g[0].records[0].subject.recipe).stem for g in groups]
-    flags = [shlex.split(g[0].origin["command"])[3:] for g in groups]
-    pairs = [list(zip(f[::2], f[1::2], strict=False)) for f in flags]
+    pairs = [flags_in(shlex.split(g[0].origin["command"])[3:]) for g in groups]
 
     def own(i: int) -> list[str]:
         same = [pairs[j] for j, name in enumerate(names) if name == names[i]]
         return [f"{k.lstrip('-')} {v}" for k, v in pairs[i] if any((k, v) not in other for other in same)]
 
-    told = [" · ".join([name, *([", ".join(own(i))] if own(i) else [])]) for i, name in enumerate(names)]
-    code = [sha256(repr(g[0].records[0].subject.code).encode()).hexdigest()[:6] for g in groups]
-    return [f"{name} · code {code[i]}" if told.count(name) > 1 else name for i, name in enumerate(told)]
+    return [" · ".join([name, *([", ".join(own(i))] if own(i) else [])]) for i, name in enumerate(names)]
 
 
 def notes(of: Sequence[Side]) -> list[str]:
@@ -163,6 +170,10 @@ def _gone_on(side: Side) -> list[str]:
                 f"it is at step {now[-1]:,} now. genjax eval {run} measures it again."
             )
     return said
+
+
+def _how_to_measure(source: Source) -> str:
+    return f"genjax eval {source.path}" + (f" --member {source.member}" if source.member is not None else "")
 
 
 def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str]) -> None:

@@ -16,6 +16,7 @@ from genjax.files import write_out
 from genjax.metrics.protocol import Protocol, Record
 from genjax.metrics.sharpness import radial_spectrum
 from genjax.report import charts, html
+from genjax.report.sources import selected
 from genjax.report.versus import Row, Side
 from genjax.train.dataset import dataset_of_run
 from genjax.train.drawing import by_shares, draw
@@ -184,13 +185,13 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
     """The first run of each side drawn from as it was measured, and real images; nothing of a record's alone."""
     drawn, real = [], None
     for side in sides:
-        path = next((run for run in side.runs if Path(run).is_dir()), None)
-        if path is None:
+        path, member = next((found for run in side.runs if Path((found := _place(run))[0]).is_dir()), ("", None))
+        if not path:
             continue
         best = best_of(path) if checkpoint == "best" else None
         step = best[0] if best is not None else next(iter(side.records.values())).subject.step
         try:  # the weights that were measured, not those that the run has by now
-            run = train.open_run(path, step, trust=access.trust)
+            run = train.open_run(path, step, member, access.trust)
         except UsageError as e:
             say(f"genjax: no pictures of {side.name}. {e}")
             continue
@@ -207,6 +208,12 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
         if real is None and reference is not None:
             real = _real(reference)
     return drawn, real
+
+
+def _place(run: str) -> tuple[str, int | None]:
+    """The folder of a side's run, and the member of it."""
+    folder, member = selected(run)
+    return folder, int(member) if member else None
 
 
 def _reference(run: train.Run, split: str, access: Access) -> data.Images | None:

@@ -10,8 +10,8 @@ from genjax.viz.charts import INK, Svg, as_svg, bare_axes, number, shades
 MARKERS = "osD^v"
 SIGNS = "●■◆▲▼"
 """The markers as text, for legends."""
-LOG_FROM = 20.0
-"""Positive values whose largest is so many times the smallest are drawn on a logarithmic axis."""
+NEAR = 0.05
+"""Means nearer than this share of both axes have one label together."""
 
 
 class Cloud(NamedTuple):
@@ -38,7 +38,7 @@ class Trend(NamedTuple):
 
 
 def plane(
-    clouds: Sequence[Cloud], xlabel: str, ylabel: str, n_colours: int, size: tuple[float, float] = (5.6, 3.6)
+    clouds: Sequence[Cloud], xlabel: str, ylabel: str, n_colours: int, size: tuple[float, float] = (7.0, 4.0)
 ) -> Svg:
     """Members in a plane of two numbers: small marks, and of each cloud the mean, large and with its label.
 
@@ -52,6 +52,7 @@ def plane(
     figure, axes = _titled(size, xlabel, ylabel)
     colours = shades(n_colours)
     joined: dict[int, list[tuple[float, float]]] = {}
+    labels: list[tuple[tuple[float, float], str]] = []
     for cloud in clouds:
         ok = np.isfinite(cloud.x) & np.isfinite(cloud.y)
         if not ok.any():
@@ -66,10 +67,12 @@ def plane(
             axes.plot(cloud.x[ok], cloud.y[ok], markersize=3.5, alpha=0.5, **look)
         axes.plot(*mean, markersize=7, clip_on=False, **look)
         if cloud.label:
-            axes.annotate(cloud.label, mean, (6, 5), textcoords="offset points", fontsize=9, color=INK)
+            labels.append((mean, cloud.label))
     for means in joined.values():
         axes.plot(*zip(*means, strict=True), color=INK, linewidth=0.8, alpha=0.5, zorder=1)
     axes.margins(x=0.14, y=0.12)
+    for mean, label in _merged(labels):
+        axes.annotate(label, mean, (6, 5), textcoords="offset points", fontsize=9, color=INK)
     return as_svg(figure, f"{ylabel} over {xlabel} of {len(clouds)} points of a sweep")
 
 
@@ -107,13 +110,37 @@ def against(
                       marker=MARKERS[i % len(MARKERS)], markersize=4.5, markeredgewidth=0)  # fmt: skip
     if floor is not None and np.isfinite(floor):
         axes.axhline(floor, color=INK, linewidth=0.8, dashes=(4, 3))
-    positive = at[at > 0]
-    if len(positive) == len(at) and at.max() >= LOG_FROM * at.min():
+    if _evener_in_logs(at):
         axes.set_xscale("log")
         axes.minorticks_off()
     _ticks(axes, at)
     axes.margins(x=0.08, y=0.1)
     return as_svg(figure, f"{ylabel} over {xlabel}")
+
+
+def _merged(labels: Sequence[tuple[tuple[float, float], str]]) -> list[tuple[tuple[float, float], str]]:
+    """Labels with their places; those that would lie on each other as one, with commas."""
+    if not labels:
+        return []
+    span = np.ptp(np.array([at for at, _ in labels]), axis=0)
+    kept: list[tuple[tuple[float, float], str]] = []
+    for at, label in labels:
+        near = [i for i, (other, _) in enumerate(kept) if all(abs(np.subtract(at, other)) <= NEAR * span)]
+        if near:
+            place, said = kept[near[0]]
+            kept[near[0]] = (place, f"{said}, {label.rpartition(' ')[2]}")
+        else:
+            kept.append((at, label))
+    return kept
+
+
+def _evener_in_logs(at: np.ndarray) -> bool:
+    """Whether the values of a field are spread more evenly on a logarithmic axis."""
+    values = np.unique(at)
+    if len(values) < 3 or values[0] <= 0:
+        return False
+    plain, logs = np.diff(values), np.diff(np.log(values))
+    return float(logs.min() / logs.max()) > float(plain.min() / plain.max())
 
 
 def _ticks(axes: Any, at: np.ndarray) -> None:
