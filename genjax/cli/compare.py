@@ -51,7 +51,7 @@ def compare(argv: Sequence[str]) -> None:
     cache.enable()
     beside = next((p for p in (Path(selected(run)[0]) for run in args.run) if p.is_dir()), Path("compare.html"))
     out = args.out or str(beside.resolve().parent / "compare.html")
-    print(table(_compared(sides, rows)))
+    print(table(compared(sides, rows)))
     print("".join(f"{note}\n" for note in versus.notes(sides)), end="", flush=True)  # before what a full disk could end
     failed = []
     try:
@@ -68,7 +68,7 @@ def compare(argv: Sequence[str]) -> None:
         raise RunFailure("\n".join(failed))
 
 
-def _compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]]:
+def compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]]:
     """A row a metric, a column a side; `*` marks the one that is ahead of all others beyond their intervals."""
     shown: list[tuple[str, ...]] = [("metric", *(s.name for s in sides), "floor", "n")]
     for row in rows:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genjax import figures, room
+from genjax import channels, figures, room
 from genjax.cli import cache
 from genjax.cli.files import by
 from genjax.cli.flags import flag, parse_all
@@ -26,33 +26,36 @@ MOST_IMPORTANCE = 1_000_000
 
 @dataclass(frozen=True)
 class Eval:
-    """Measure a run and write eval.json in its folder: each number with its protocol, interval and floor."""
+    """Measure a run and write eval.json in its folder: each number with its protocol, interval and floor.
+
+    `--member all` measures every member of a run of several that has not failed; each one's numbers are in eval.json as
+    soon as it is done. `genjax compare RUN` and `genjax report RUN` then show them against what was swept.
+    """
 
     run: str = flag(help="a run's folder", positional=True)
     metrics: str = flag("", help="which, comma-separated; without it all that apply and are not costly")
     n: int | None = flag(None, help="images to draw; without it as many as the reference has, at most 10,000")
-    seed: int = flag(0, help="of the evaluation's own draws: same seed, same numbers")
+    seed: int = flag(0, help="of the evaluation's own draws: same seed, same numbers", ge=0)
     split: str = flag("", help="reference: test (default), validation or train")
     checkpoint: str = flag("both", help="last, best (on validation, where the run keeps it), or both")
     features: str = flag("", help="feature net to compare images in, or pixels; without it the data set's own net")
     weights: str = flag("average", help="average (where the run keeps a moving average) or trained")
-    temperature: float = flag(1.0, help="standard deviation of the latents")
-    n_importance: int = flag(5000, help="importance samples of each image's likelihood, for --metrics nll")
-    member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
+    temperature: float = flag(1.0, help="standard deviation of the latents", gt=0)
+    n_importance: int = flag(5000, help="importance samples of each image's likelihood, for --metrics nll", ge=1)
+    member: str | None = flag(None, help="which member of a run of several (--seeds, --sweep): its number, or all")
 
 
 def evaluate(argv: Sequence[str]) -> None:
-    """`genjax eval RUN [--metrics M,...] [--n N] [--seed S] ...`; a report page that the run has is made anew."""
+    """`genjax eval RUN [--metrics M,...] [--n N] [--member all] ...`; a report page that the run has is made anew."""
     args, access = parse_all([Eval, Access], argv, "genjax eval", Eval.__doc__ or "")
     _check(args)
-    from genjax import train
     from genjax.metrics.spaces import space_of
     from genjax.train import evalfile
     from genjax.train.dataset import dataset_of_run
     from genjax.train.evaluate import Request
     from genjax.train.real import real_of
 
-    last = train.open_run(args.run, member=args.member, trust=access.trust)
+    runs = _opened(args, access, None)
     evalfile.read_eval(args.run)  # a damaged one is refused before anything is measured
     best = evalfile.best_of(args.run)
     if best is None and args.checkpoint == "best":
@@ -60,30 +63,63 @@ def evaluate(argv: Sequence[str]) -> None:
             f"--checkpoint=best: {args.run} has no checkpoint chosen on validation. "
             "Train with --validation N --eval-every STEPS."
         )
+    shape = runs[0].spec.shape
     room.refuse_beyond(
-        f"--n={args.n}", room.IMAGE_COPIES * (math.prod(last.spec.shape) + FEATURES), args.n or 0,
-        f"images of {by(last.spec.shape)} and their features",
+        f"--n={args.n}", room.IMAGE_COPIES * (math.prod(shape) + FEATURES), args.n or 0,
+        f"images of {by(shape)} and their features",
     )  # fmt: skip
-    real = real_of(dataset_of_run(last, access), args.split, args.n)
-    space = space_of(args.features, real.name, last.spec.shape)
+    real = real_of(dataset_of_run(runs[0], access), args.split, args.n)
+    space = space_of(args.features, real.name, shape)
     cache.enable()
     request = Request(args.metrics, args.seed, args.weights, args.temperature, args.n_importance)
-    at_best = None
+    at_best = {}
     if best is not None and args.checkpoint != "last":
-        chosen = last if best[0] == last.step else train.open_run(args.run, best[0], args.member, access.trust)
-        at_best = (chosen, best[1])
-    taken = measured(args.run, last, at_best, args.checkpoint, real, space, request, _session([*sys.argv[:1], *argv]))
-    print(records_table(taken.records))
-    if taken.unwritten is not None:
-        raise RunFailure(f"the numbers above are not in {evalfile.EVAL}. {taken.unwritten}")
-    print(f"{len(taken.records)} records: {os.path.join(args.run, evalfile.EVAL)}")
+        chosen = runs if best[0] == runs[0].step else _opened(args, access, best[0])
+        at_best = {run.member: (run, best[1]) for run in chosen}
+    takens = []
+    for run in runs:
+        if len(runs) > 1:
+            channels.say(f"{run.members.name(run.member)}:")
+        session = _session([*sys.argv[:1], *argv])
+        taken = measured(args.run, run, at_best.get(run.member), args.checkpoint, real, space, request, session)
+        takens.append(taken)
+        if len(runs) == 1 or taken.unwritten is not None:
+            print(records_table(taken.records), flush=True)
+        if taken.unwritten is not None:
+            raise RunFailure(f"the numbers above are not in {evalfile.EVAL}. {taken.unwritten}")
+    n_records = sum(len(taken.records) for taken in takens)
+    if len(runs) > 1 and n_records:
+        print(_over_members(args.run, "last" if args.checkpoint == "both" else args.checkpoint))
+    print(f"{n_records} records: {os.path.join(args.run, evalfile.EVAL)}")
     from genjax.report import place, write  # here: matplotlib takes long to import
 
-    for member in dict.fromkeys((None, args.member)):
+    for member in dict.fromkeys((None, *(run.member for run in runs))):
         if place([args.run], member).exists():
             print(f"made anew: {write([args.run], member=member, access=access)}")
-    if (failure := failed([taken], args.run)) is not None:
+    if (failure := failed(takens, args.run)) is not None:
         raise failure
+
+
+def _opened(args: Eval, access: Access, step: int | None) -> list[Any]:
+    """The run, its member, or all its members that have not failed; the others are named.
+
+    Raises:
+        UsageError: as `open_run`, or there is no such member, or all have failed.
+    """
+    from genjax import train
+
+    if args.member != "all":
+        member = None if args.member is None else int(args.member)
+        return [train.open_run(args.run, step, member, access.trust)]
+    runs, failed = train.open_members(args.run, step, access.trust)
+    if step is None:
+        for why in failed.values():
+            channels.say(f"genjax: {why} It is left out.")
+    if not runs:
+        raise UsageError(
+            f"RUN={args.run}: all of its {len(failed)} members have failed, so there is nothing to measure."
+        )
+    return runs
 
 
 def _session(command: Sequence[str]) -> dict[str, Any]:
@@ -95,22 +131,31 @@ def _session(command: Sequence[str]) -> dict[str, Any]:
     return {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": {}, **device}
 
 
+def _over_members(run: str, checkpoint: str) -> str:
+    """A row for each metric, a column for each point of the sweep; why not, where members were not measured alike."""
+    from genjax.cli.compare import compared
+    from genjax.report import versus
+
+    try:
+        sides = versus.sides([run], checkpoint)
+        return table(compared(sides, versus.rows(sides)))
+    except UsageError as e:  # of numbers that are older than these
+        return f"The members cannot be shown side by side. {e}"
+
+
 def _check(args: Eval) -> None:
     if args.checkpoint not in CHECKPOINTS:
         raise UsageError(f"--checkpoint={args.checkpoint}: must be one of {', '.join(CHECKPOINTS)}.")
     if args.weights not in ("average", "trained"):
         raise UsageError(f"--weights={args.weights}: must be average or trained.")
-    if not 0 <= args.seed < 2**31:
-        raise UsageError(f"--seed={args.seed}: must be at least 0, and below 2**31.")
-    if not (math.isfinite(args.temperature) and args.temperature > 0):
-        raise UsageError(f"--temperature={args.temperature}: must be above 0.")
-    if not 1 <= args.n_importance < 2**31:
-        raise UsageError(f"--n-importance={args.n_importance}: must be at least 1.")
     if args.n_importance > MOST_IMPORTANCE:
         raise UsageError(
-            f"--n-importance={args.n_importance}: every image would be decoded so often, which takes days.\n"
+            f"--n-importance={args.n_importance}: every image would be decoded so often, which takes days.
+"
             f"5,000 are usual, and {MOST_IMPORTANCE:,} the most."
         )
+    if args.member not in (None, "all") and not args.member.isdecimal():
+        raise UsageError(f"--member={args.member}: must be a member's number, or all.")
 
 
 def records_table(records: Sequence[Any]) -> str:

@@ -1,5 +1,6 @@
 """A model and the examples that it is measured on: the metrics of models that `genjax eval` has."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -53,8 +54,7 @@ class Measured(NamedTuple):
 
     def view(self, batch: Batch) -> Batch:
         """A raw batch as the model sees it: each example drawn once, with the key "test" of seed 0 and its place."""
-        seen = fixed(self.transform, rng.named(jax.random.key(0), "test"))(batch)
-        return seen if self.conditional else seen._replace(y=None)
+        return _view(self.transform, self.conditional, batch)
 
     def columns(self) -> frozenset[str]:
         """The names that the model's score gives."""
@@ -67,13 +67,7 @@ class Measured(NamedTuple):
 
     def scores(self, names: Sequence[str], key: Key) -> dict[str, np.ndarray]:
         """Columns of the model's score, (n, ...) each; in float32 with full matrix precision, whatever the nets use."""
-
-        @jax.jit
-        def score(params, state, batch, key):
-            with nets.full_precision():
-                out = self.score(params, state, self.view(batch), rng.at_step(key, batch.id[0]))
-            return {k: out[k] for k in names}
-
+        score = _scored(self.score, self.transform, self.conditional, tuple(names))
         return over(lambda batch: score(self.params, self.state, batch, key), self.part, BATCH)
 
     def finite(self, names: Sequence[str], key: Key) -> dict[str, np.ndarray]:
@@ -118,6 +112,37 @@ class Measured(NamedTuple):
         return digest.hexdigest()
 
 
+def _view(transform: data.Transform, conditional: bool, batch: Batch) -> Batch:
+    seen = fixed(transform, rng.named(jax.random.key(0), "test"))(batch)
+    return seen if conditional else seen._replace(y=None)
+
+
+@functools.lru_cache(64)
+def _scored(
+    score: Callable[..., Any], transform: data.Transform, conditional: bool, names: tuple[str, ...]
+) -> Callable[..., Any]:
+    """The compiled program of some columns of a score: one for all that share the score, like members of a sweep."""
+
+    def of(params, state, batch, key):
+        with nets.full_precision():
+            out = score(params, state, _view(transform, conditional, batch), rng.at_step(key, batch.id[0]))
+        return {k: out[k] for k in names}
+
+    return jax.jit(of)
+
+
+@functools.lru_cache(16)
+def _importance(model: Any, transform: data.Transform, conditional: bool, n_samples: int) -> Callable[..., Any]:
+    """The compiled program of importance-sampled likelihoods, likewise."""
+
+    def of(params, state, batch, key):
+        seen = _view(transform, conditional, batch)
+        found = iw_log_likelihood(model, params, state, seen.x, key, n_samples, y=seen.y, id=batch.id)
+        return {"nll": -found.log_likelihood, "nll_ess": found.ess}
+
+    return jax.jit(of)
+
+
 def bound(measured: Measured, key: Key) -> dict[str, np.ndarray]:
     """The model's bound on the likelihood of each example and its two parts, nats; one sample of z each."""
     return measured.scores(("elbo", "rate", "distortion"), key)
@@ -138,13 +163,7 @@ def likelihood(measured: Measured, key: Key, n_samples: int = N_IMPORTANCE) -> d
         key: of the samples.
         n_samples: importance samples of each example; with fewer the estimate is higher.
     """
-
-    @jax.jit
-    def score(params, state, batch, key):
-        seen = measured.view(batch)
-        found = iw_log_likelihood(measured.model, params, state, seen.x, key, n_samples, y=seen.y, id=batch.id)
-        return {"nll": -found.log_likelihood, "nll_ess": found.ess}
-
+    score = _importance(measured.model, measured.transform, measured.conditional, n_samples)
     found = over(lambda batch: score(measured.params, measured.state, batch, key), measured.part, BATCH)
     bits = measured.bits(-found["nll"])
     return found if bits is None else {**found, "nll_bpd": bits}

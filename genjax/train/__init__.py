@@ -7,7 +7,7 @@ from genjax.train.experiment import Experiment
 from genjax.train.extract import extract
 from genjax.train.loop import Every, Fitted, Progress, fit
 from genjax.train.members import Members, members_of
-from genjax.train.opened import Run, load, open_run
+from genjax.train.opened import Run, load, open_members, open_run
 from genjax.train.population import Population, Roots, Shares, member_of, population, shares
 from genjax.train.record import read_metrics
 from genjax.train.run import run
@@ -40,6 +40,7 @@ __all__ = [
     "make_step",
     "member_of",
     "members_of",
+    "open_members",
     "open_run",
     "population",
     "read_eval",

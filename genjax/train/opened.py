@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
-from genjax import data, sources
+from genjax import data, rng, sources
 from genjax.checked import checked
 from genjax.errors import UsageError
 from genjax.train import code, record
@@ -17,8 +18,9 @@ from genjax.train.experiment import Experiment
 from genjax.train.members import Members, read_members
 from genjax.train.populated import like_all
 from genjax.train.population import member_of
-from genjax.train.state import TrainState
+from genjax.train.state import TrainState, evaluation
 from genjax.train.width import in_32_bits
+from genjax.types import Batch
 
 
 class Run(NamedTuple):
@@ -58,42 +60,129 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
         UsageError: no run is there, it has no checkpoint yet, or its recipe is not whole or not trusted; or it is a
             population and no member of it was named, or one that has failed.
     """
-    path = Path(path)
-    if not path.is_dir():
-        raise UsageError(f"RUN={path}: there is no such folder.")
-    stored = record.read_config(path)
-    if stored is None:
-        raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
-    checked(stored, record.WHOLE, path / record.CONFIG)
-    recipe = code.recipe_of(path, stored, trust)
-    cfg = _config(recipe.Config, stored["config"], path)
-    members = read_members(cfg, stored.get("population"))
-    i = 0 if members is None else members.check(member, path)
-    if members is not None:
-        cfg = members.configs[i]
-    elif member is not None:
+    folder = _Folder.read(Path(path), trust)
+    if folder.members is None and member is not None:
         raise UsageError(f"--member={member}: {path} is a single run; leave --member out.")
-    spec = data.spec_of(stored["data"])
-    experiment = built(recipe.build, cfg, spec)
-    like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
-    if members is not None:
-        like = like_all(like, members.n)
-    with Checkpoints(path / "checkpoints", read_only=True, on_message=say_once) as checkpoints:
-        restored = checkpoints.restore(like, step)
-    if restored is None:
-        raise UsageError(f"RUN={path}: it has no finished checkpoint yet. Train it first, or a little longer.")
-    name, step, state, extra = stored["experiment"], restored.step, restored.tree, restored.extra
-    checked(extra, record.EXTRA, f"checkpoint {step} of {path}")
-    if members is not None:
-        if why := extra.get("failed", {}).get(str(i)):
-            raise UsageError(f"--member={i}: {members.name(i)} of {path} has failed: {why}")
-        state = member_of(state, i)
-    recipe_sha256, trained_by = code.identity(stored)
-    if trained_by and trained_by != sources.genjax_sha256():
-        say_once(
-            f"genjax: {path} was trained by another genjax (its sources differ): its model may compute otherwise now."
-        )
-    return Run(path, name, cfg, experiment, state, spec, step, members, member, extra, recipe_sha256, trained_by)
+    i = 0 if folder.members is None else folder.members.check(member, path)
+    restored = folder.restored(step)
+    if why := folder.failed(restored).get(i):
+        raise UsageError(f"--member={i}: {why}")
+    return folder.run(restored, None if folder.members is None else i)
+
+
+@in_32_bits
+def open_members(path: str | Path, step: int | None = None, trust: bool = False) -> tuple[list[Run], dict[int, str]]:
+    """Every member of a population that has not failed, and why each of the others has; the checkpoint is read once.
+
+    Members whose models are one program share one `Experiment`, so that what is compiled for one serves all.
+
+    Args:
+        path: the run's folder.
+        step: as `open_run`.
+        trust: as `open_run`.
+
+    Raises:
+        UsageError: as `open_run`, or it is a single run.
+    """
+    folder = _Folder.read(Path(path), trust)
+    if folder.members is None:
+        raise UsageError(f"--member=all: {path} is a single run; leave --member out.")
+    restored = folder.restored(step)
+    failed = folder.failed(restored)
+    restored = restored._replace(tree=jax.device_get(restored.tree))
+    known: dict[str, Experiment] = {}
+    runs = []
+    for i in (i for i in range(folder.members.n) if i not in failed):
+        run = folder.run(restored, i)
+        runs.append(run._replace(experiment=known.setdefault(program(run), run.experiment)))
+    return runs, failed
+
+
+class _Folder(NamedTuple):
+    """A run's folder as its `config.json` describes it, before its state is read."""
+
+    path: Path
+    stored: dict[str, Any]
+    recipe: Any
+    config: Any
+    """Of the run, or of member 0."""
+    members: Members | None
+    spec: data.Spec
+
+    @classmethod
+    def read(cls, path: Path, trust: bool) -> "_Folder":
+        if not path.is_dir():
+            raise UsageError(f"RUN={path}: there is no such folder.")
+        stored = record.read_config(path)
+        if stored is None:
+            raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
+        checked(stored, record.WHOLE, path / record.CONFIG)
+        recipe = code.recipe_of(path, stored, trust)
+        cfg = _config(recipe.Config, stored["config"], path)
+        return cls(path, stored, recipe, cfg, read_members(cfg, stored.get("population")), data.spec_of(stored["data"]))
+
+    def restored(self, step: int | None) -> Any:
+        """The newest sealed checkpoint, or that of `step`: of all members together."""
+        experiment = built(self.recipe.build, self.config, self.spec)
+        like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
+        if self.members is not None:
+            like = like_all(like, self.members.n)
+        with Checkpoints(self.path / "checkpoints", read_only=True, on_message=say_once) as checkpoints:
+            restored = checkpoints.restore(like, step)
+        if restored is None:
+            raise UsageError(f"RUN={self.path}: it has no finished checkpoint yet. Train it first, or a little longer.")
+        checked(restored.extra, record.EXTRA, f"checkpoint {restored.step} of {self.path}")
+        trained_by = code.identity(self.stored)[1]
+        if trained_by and trained_by != sources.genjax_sha256():
+            say_once(
+                f"genjax: {self.path} was trained by another genjax (its sources differ): its model may compute "
+                "otherwise now."
+            )
+        return restored
+
+    def failed(self, restored: Any) -> dict[int, str]:
+        """Why each failed member of a population failed, in a sentence."""
+        if self.members is None:
+            return {}
+        why = restored.extra.get("failed", {})
+        there = {i: why[str(i)] for i in range(self.members.n) if why.get(str(i))}
+        return {i: f"{self.members.name(i)} of {self.path} has failed: {of}" for i, of in there.items()}
+
+    def run(self, restored: Any, member: int | None) -> Run:
+        """The single run, or a member as the run of its own that it equals."""
+        cfg, state = self.config, restored.tree
+        if member is not None:
+            assert self.members is not None
+            cfg, state = self.members.configs[member], member_of(state, member)
+        experiment = built(self.recipe.build, cfg, self.spec)
+        recipe_sha256, trained_by = code.identity(self.stored)
+        return Run(self.path, self.stored["experiment"], cfg, experiment, state, self.spec, restored.step,
+                   self.members, member, restored.extra, recipe_sha256, trained_by)  # fmt: skip
+
+
+@in_32_bits
+def program(run: Run) -> str:
+    """What a run's model computes, as a text: of one program where two members differ in their weights alone.
+
+    It holds the score, the images of latents, and the transform with its inverse, down to their constants.
+    """
+    experiment, spec, key = run.experiment, run.spec, jax.random.key(0)
+    params, state = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype), evaluation(run.state))
+    points, n_classes = spec.shape[:2] == (1, 1), experiment.model.n_classes
+    x = jax.ShapeDtypeStruct((2, *spec.shape), np.float32 if points else np.uint8)
+    y = jax.ShapeDtypeStruct((2,), np.int32) if n_classes else None
+    z = jax.ShapeDtypeStruct((2, experiment.model.z_dim), np.float32)
+
+    def scored(params, state, x, y, key):
+        batch = Batch(x, y, np.ones(2, bool), None, np.arange(2, dtype=np.uint32))
+        seen = experiment.transform(rng.named(key, "transform"), batch)
+        return experiment.score(params, state, seen, rng.named(key, "score"))
+
+    def drawn(params, state, z, y):
+        return experiment.transform.inverse(experiment.model.generate(params, state, z, y))
+
+    parts = jax.jit(scored).lower(params, state, x, y, key), jax.jit(drawn).lower(params, state, z, y)
+    return "\n".join([f"{experiment.transform.levels} levels", *(part.as_text() for part in parts)])
 
 
 def load(path: str | Path, member: int | None = None, trust: bool = False) -> tuple[Any, TrainState, Any]:
