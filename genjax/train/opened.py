@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from genjax import data, rng, sources
@@ -174,7 +175,7 @@ def program(run: Run) -> str:
     z = jax.ShapeDtypeStruct((2, experiment.model.z_dim), np.float32)
 
     def scored(params, state, x, y, key):
-        batch = Batch(x, y, np.ones(2, bool), None, np.arange(2, dtype=np.uint32))
+        batch = Batch(x, y, jnp.ones(2, bool), None, jnp.arange(2, dtype=jnp.uint32))
         seen = experiment.transform(rng.named(key, "transform"), batch)
         return experiment.score(params, state, seen, rng.named(key, "score"))
 

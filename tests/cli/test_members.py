@@ -45,14 +45,15 @@ def measured(plain, tmp_path_factory):
         if event.endswith("backend_compile_duration"):
             compiled.append(event)
 
-    def write(run, records, session):
+    def one(*args):
+        taken = original(*args)
         after.append(len(compiled))
-        return original(run, records, session)
+        return taken
 
-    original = evalfile.write_eval
+    original = measure.measured
     jax.monitoring.register_event_duration_secs_listener(count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evalfile, "write_eval", write)
+        patch.setattr(measure, "measured", one)
         patch.setattr(cache, "enable", lambda on=True: None)
         assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 0
     return run, after
@@ -117,15 +118,15 @@ def test_the_table_has_a_column_for_each_point(run, capsys):
 
 def test_an_interrupted_evaluation_keeps_the_members_that_are_done(plain, tmp_path, monkeypatch):
     run = shutil.copytree(plain, tmp_path / "eight")
-    real, calls = measure._measured, []
+    real, calls = measure.measured, []
 
     def stopped(*args):
-        calls.append(args[0].member)
+        calls.append(args[1].member)
         if len(calls) == 3:
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(measure, "_measured", stopped)
+    monkeypatch.setattr(measure, "measured", stopped)
     assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 130
     assert {r.subject.member for r in evalfile.read_eval(run)} == {0, 1}
     with pytest.raises(UsageError, match="member 2 was not measured"):
