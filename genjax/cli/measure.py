@@ -150,8 +150,7 @@ def _check(args: Eval) -> None:
         raise UsageError(f"--weights={args.weights}: must be average or trained.")
     if args.n_importance > MOST_IMPORTANCE:
         raise UsageError(
-            f"--n-importance={args.n_importance}: every image would be decoded so often, which takes days.
-"
+            f"--n-importance={args.n_importance}: every image would be decoded so often, which takes days.\n"
             f"5,000 are usual, and {MOST_IMPORTANCE:,} the most."
         )
     if args.member not in (None, "all") and not args.member.isdecimal():
