@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 ERRORS = "genjax.plain"
@@ -103,8 +103,14 @@ def never_failing() -> Iterator[Faults]:
         sys.stdout, sys.stderr = before
 
 
+BEFORE_A_LINE: list[Callable[[], None]] = []
+"""What is called before `say` writes: a line of progress takes itself away."""
+
+
 def say(message: str) -> None:
     """Print a line to standard error, if that is possible."""
+    for make_room in BEFORE_A_LINE:
+        make_room()
     write_line(sys.stderr, message)
 
 

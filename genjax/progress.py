@@ -8,13 +8,15 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from genjax import channels
 
-FIRST, EVERY, LINE_EVERY = 2.0, 0.2, 15.0
-"""Seconds before anything is shown; between changes of the line on a terminal; between lines elsewhere."""
+FIRST, EVERY = 2.0, 0.2
+"""Seconds before the line is shown on a terminal, and between its changes."""
+FIRST_LINE, LINE_EVERY = 10.0, 15.0
+"""Seconds before the first line elsewhere, and between lines."""
 T = TypeVar("T")
 
 
@@ -26,7 +28,7 @@ class _Shown:
         self.thread = threading.get_ident()
         self.began = time.monotonic()
         self.terminal = sys.stderr.isatty()
-        self.last = self.began if self.terminal else self.began + LINE_EVERY / 3 - LINE_EVERY
+        self.last = self.began if self.terminal else self.began + FIRST_LINE - LINE_EVERY
         self.width = 0
 
     def look(self) -> None:
@@ -71,11 +73,13 @@ def shown(what: str = "") -> Iterator[None]:
             yield
         return
     _now.append(_Shown())
+    channels.BEFORE_A_LINE.append(clear)
     try:
         with part(what):
             yield
     finally:
         _now.pop().clear()
+        channels.BEFORE_A_LINE.remove(clear)
 
 
 @contextlib.contextmanager
@@ -92,20 +96,28 @@ def part(what: str, done: int = 0, total: int | None = None) -> Iterator[list[An
         yield here
     finally:
         line.parts.remove(here)
+        if len(line.parts) <= 1:  # what comes next may print
+            line.clear()
 
 
 def over(items: Sequence[T], what: str, each: int = 1) -> Iterator[T]:
+    """The items, with how many of them are done; see `counted`."""
+    return counted(items, what, len(items) * each, each)
+
+
+def counted(items: Iterable[T], what: str, total: int, each: int = 1) -> Iterator[T]:
     """The items, with how many of them are done.
 
     Args:
         items: what is gone through.
         what: the plural of what they are.
+        total: how many things there are.
         each: how many things an item stands for.
     """
-    with part(what, 0, len(items) * each) as here:
+    with part(what, 0, total) as here:
         for item in items:
             yield item
-            here[1] += each
+            here[1] = min(here[1] + each, total)
             look()
 
 

@@ -11,6 +11,7 @@ reader, a command goes on. A command whose product is files (`train`, `sample`, 
 the reader had left (`| head`), as a command that SIGPIPE ends; else with 1 and a line on standard error.
 """
 
+import contextlib
 import errno
 import importlib
 import os
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from genjax import __version__, channels, recipes
+from genjax import __version__, channels, progress, recipes
 from genjax.errors import RunFailure, UsageError
 
 
@@ -50,6 +51,8 @@ COMMANDS = {
 FUNCTIONS = {"list": "list_recipes", "eval": "evaluate"}
 """Functions of commands whose names Python has given away."""
 
+LONG = ("sample", "score", "eval", "report", "compare", "digest", "extract")
+"""Commands that show how far they are; training has a line of its own."""
 PRINTING = ("digest", "plan", "results", "features", "list", "doctor")
 """Commands whose product is what they print, not files."""
 
@@ -74,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def answer(argv: list[str]) -> int:
     """The exit code of one command, its failures told in a few lines."""
     try:
-        return run(argv)
+        with progress.shown(argv[0]) if argv and argv[0] in LONG else contextlib.nullcontext():
+            return run(argv)
     except UsageError as e:
         return say(e, 2)
     except RunFailure as e:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from genjax import channels, progress
+from genjax import channels
 from genjax.errors import RunFailure, UsageError
 
 
@@ -51,33 +51,31 @@ def measured(
     if best is not None and checkpoint != "last" and not same:
         sides.append((best[0], "best", best[1]))
     began = time.perf_counter()
-    with progress.shown("eval"):
-        for run, which, chosen_by in sides:
-            for outcome in outcomes(run, real, space, request, which, chosen_by):
-                new = list(outcome.records)
-                if same and best is not None and checkpoint != "last":
-                    as_best = [_as_best(r, best[1]) for r in new]
-                    new = as_best if checkpoint == "best" else [*new, *as_best]
-                records += new
-                seconds[outcome.name] = round(seconds.get(outcome.name, 0.0) + outcome.seconds, 3)
-                progress.clear()
-                for note in outcome.notes:
-                    if note not in notes:
-                        channels.say(f"genjax: {note}")
-                    notes[note] = None
-                if outcome.failure is not None:
-                    names = failures.setdefault(_reason(outcome.failure), [])
-                    names += [outcome.name] * (outcome.name not in names)
-                elif new:
-                    channels.say(f"{outcome.name}: {outcome.seconds:.1f} s")
-                if new and unwritten is None:
-                    try:
-                        gone = add_records(path, new, session).gone
-                    except (RunFailure, UsageError) as e:  # hours of measuring are not to be lost with the file
-                        unwritten = e
-                        continue
-                    if gone:
-                        channels.say(_of_another_reference(gone, path))
+    for run, which, chosen_by in sides:
+        for outcome in outcomes(run, real, space, request, which, chosen_by):
+            new = list(outcome.records)
+            if same and best is not None and checkpoint != "last":
+                as_best = [_as_best(r, best[1]) for r in new]
+                new = as_best if checkpoint == "best" else [*new, *as_best]
+            records += new
+            seconds[outcome.name] = round(seconds.get(outcome.name, 0.0) + outcome.seconds, 3)
+            for note in outcome.notes:
+                if note not in notes:
+                    channels.say(f"genjax: {note}")
+                notes[note] = None
+            if outcome.failure is not None:
+                names = failures.setdefault(_reason(outcome.failure), [])
+                names += [outcome.name] * (outcome.name not in names)
+            elif new:
+                channels.say(f"{outcome.name}: {outcome.seconds:.1f} s")
+            if new and unwritten is None:
+                try:
+                    gone = add_records(path, new, session).gone
+                except (RunFailure, UsageError) as e:  # hours of measuring are not to be lost with the file
+                    unwritten = e
+                    continue
+                if gone:
+                    channels.say(_of_another_reference(gone, path))
     session["total_seconds"] = round(time.perf_counter() - began, 3)
     return Taken(records, failures, unwritten)
 

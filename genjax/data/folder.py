@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from genjax import progress
 from genjax.data.images import Dataset, Images, Records, dataset
 from genjax.data.resize import square
 from genjax.errors import UsageError
@@ -147,7 +148,7 @@ def _unreadable(file: Path, error: Exception) -> UsageError:
 def _in_threads(f, items: list) -> list:
     """[f(item), ...] in order; decoding leaves the interpreter lock."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(f, items))
+        return list(progress.counted(pool.map(f, items), "files read", len(items)))
 
 
 def _below(folder: Path) -> list[Path]:

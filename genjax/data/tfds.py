@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from genjax import progress
 from genjax.data.cache import cached, identity
 from genjax.data.catalogue import Prepared, prepared
 from genjax.data.images import Dataset, Images, Records, dataset
@@ -105,7 +106,8 @@ class _Reader:
         label = f"{self.builder.info.full_name.replace('/', '-')}-{split}-{key}"
 
         def decode() -> Images:
-            chunks = [self.read(source, np.arange(i, min(i + CHUNK, n))) for i in range(0, n, CHUNK)]
+            starts = progress.over(range(0, n, CHUNK), "images decoded", CHUNK)
+            chunks = [self.read(source, np.arange(i, min(i + CHUNK, n))) for i in starts]
             labels = [c.label for c in chunks if c.label is not None]
             return Images(np.concatenate([c.image for c in chunks]), np.concatenate(labels) if labels else None)
 

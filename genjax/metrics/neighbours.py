@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from genjax import progress
 from genjax.errors import UsageError
 
 ELEMENTS = 2**22
@@ -61,7 +62,7 @@ def nearest_neighbours(queries: Any, reference: Any, k: int = 1, exclude: Any = 
     norms = np.square(b32, dtype=np.float64).sum(1).astype(np.float32)
     on_device = jnp.asarray(b32), jnp.asarray(norms)
     rows = max(1, min(n, ELEMENTS // m))
-    for start in range(0, n, rows):
+    for start in progress.over(range(0, n, rows), "nearest neighbours", rows):
         part = slice(start, min(start + rows, n))
         fill = rows - (part.stop - start)  # parts of one shape: compiled once
         moved, out = np.pad(_moved(a[part], centre, scale), [(0, fill), (0, 0)]), np.pad(without[part], (0, fill))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax import progress
 from genjax.errors import UsageError
 from genjax.train.state import refuse_used
 
@@ -72,7 +73,7 @@ def digest(leaves: Mapping[str, Any]) -> str:
         False
     """
     sha = hashlib.sha256()
-    for name, leaf in leaves.items():
+    for name, leaf in progress.over(list(leaves.items()), "arrays hashed"):
         dtype, shape = describe(name, leaf)
         sha.update(f"{name}\0{dtype}\0{shape}\0".encode())
         # Bytes by a view: hashlib does not take bfloat16.

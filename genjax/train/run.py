@@ -1,5 +1,6 @@
 """A run: a recipe, its data, its folder. Trains, continues, and never loses what was sealed."""
 
+import contextlib
 import dataclasses
 import shlex
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import jax
 
-from genjax import data
+from genjax import data, progress
 from genjax.channels import never_failing, say
 from genjax.checked import checked
 from genjax.errors import RunFailure, UsageError
@@ -66,7 +67,8 @@ def run(
     """
     options = options or Options()
     name, recipe = Path(file).stem, code.sources_of(file, build)
-    dataset = dataset_of(cfg, options.data_dir)
+    with contextlib.nullcontext() if options.quiet else progress.shown("data"):
+        dataset = dataset_of(cfg, options.data_dir)
     if getattr(cfg, "conditional", False) and not dataset.spec.n_classes:
         raise UsageError(
             f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
