@@ -207,6 +207,11 @@ def listen(source: int, lines: int | None, slow: bool, heard: dict[str, bytes], 
             heard[channel] += got
 
 
+def printed(text: str) -> str:
+    """What is the same from call to call: `doctor` tells of the room on the disk and of the folder it is in."""
+    return re.sub(r"\d+(\.\d+)?|sound|broken", "", text)
+
+
 def check(name, channel, there, made, tmp_path):
     command, faults = COMMANDS[name], CHANNELS[channel]
     here, wanted = made(name, tmp_path)
@@ -220,8 +225,8 @@ def check(name, channel, there, made, tmp_path):
     elif command.product is not None:
         assert code == 0, err
         assert command.product(here) == wanted
-        printed = name not in ("train", "continue", "finished")
-        if lost and printed and ERR not in faults:
+        prints = name not in ("train", "continue", "finished")
+        if lost and prints and ERR not in faults:
             assert "standard output cannot be written" in err
             assert "the work is complete" in err
     elif lost:
@@ -232,9 +237,8 @@ def check(name, channel, there, made, tmp_path):
         assert code == 141 if fault == "head-0" else code in (0, 141)  # 0: all was in the pipe before its reader left
     else:
         assert code == 0
-        same = re.sub(r"[\d.]+ (GB|MB)", "", out) if name == "doctor" else out
         if fault not in ("ascii", "latin-1"):
-            assert same == (re.sub(r"[\d.]+ (GB|MB)", "", wanted) if name == "doctor" else wanted)
+            assert printed(out) == printed(wanted)
         else:
             assert len(out.splitlines()) == len(wanted.splitlines())
 
