@@ -8,6 +8,8 @@ COPIES = 3
 """A training state is in memory so often: as it is, as it becomes, and as it is saved."""
 IMAGE_COPIES = 4
 """So are images: as they are drawn, in one array, as a grid, and as the file."""
+SMALL = 64 * 2**20
+"""Bytes for which `check` does not look."""
 MOST_MEMBERS = 100_000
 """Of a population."""
 
@@ -39,6 +41,21 @@ def refuse_beyond(flag: str, each: int, n: int, what: str, have: int | None = No
     raise UsageError(f"{flag}: {n:,} {what} need about {size(each * n)} of memory, {size(have)} are free.\n{most}")
 
 
+def check(n_bytes: float | int, what: str, remedy: str) -> None:
+    """Refuse one piece of work that needs more memory than there is, before it begins.
+
+    Args:
+        n_bytes: what it will need at its peak.
+        what: the work, as the subject of a sentence.
+        remedy: what makes it smaller.
+
+    Raises:
+        UsageError: there is less; with both numbers.
+    """
+    if n_bytes > SMALL and (have := available()) is not None and n_bytes > have:
+        raise UsageError(f"{what}: needs {size(n_bytes)} of memory, {size(have)} are free.\n{remedy}")
+
+
 def size(n_bytes: float | int) -> str:
     """A number of bytes for people.
 
@@ -62,11 +79,20 @@ def _machine() -> int | None:
 
 
 def _group(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a container or a job may still take."""
-    old = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")
-    for most, now in (("memory.max", "memory.current"), old):
+    """What a container or a job may still take; pages of files that it has read are given back when asked for."""
+    new = ("memory.max", "memory.current", "memory.stat", "inactive_file")
+    old = ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file")
+    for most, now, about, name in (new, old):
         try:
-            return max(0, int((root / most).read_text()) - int((root / now).read_text()))
+            used = int((root / now).read_text()) - _pages(root / about, name)
+            return max(0, int((root / most).read_text()) - used)
         except (OSError, ValueError):  # not there, or `max`: no limit
             continue
     return None
+
+
+def _pages(about: Path, name: str) -> int:
+    try:
+        return int(dict(line.split() for line in about.read_text().splitlines()).get(name, 0))
+    except (OSError, ValueError):
+        return 0

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,21 +84,27 @@ def _text(about: str) -> dict[str, str]:
     return {"Software": f"genjax {__version__}", "Description": about.encode("latin-1", "replace").decode("latin-1")}
 
 
-def write_folder(out: str, drawn: Drawn, scale: int, about: str) -> None:
+def write_folder(out: str, drawn: Drawn, scale: int, about: str, classes: Sequence[str] = ()) -> None:
     """A PNG of each image, all of them or none: in a folder beside the place first, which then takes it.
+
+    Labelled ones lie in folders of the names of `classes`, of their numbers where these are no names of folders.
 
     Raises:
         UsageError: there can be no such folder.
         RunFailure: the disk is full or fails.
     """
+    from genjax import data
+
     target = Path(out)
     made: Path | None = None
+    names = data.folder_names(classes)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".genjax-samples-", dir=target.parent))
         made.chmod(0o777 & ~_umask())
         for i, image in enumerate(drawn.image):
-            where = made if drawn.label is None else made / str(drawn.label[i])
+            label = None if drawn.label is None else int(drawn.label[i])
+            where = made if label is None else made / (names[label] if names else str(label))
             where.mkdir(exist_ok=True)
             (where / f"{i:06d}.png").write_bytes(grid(image[None], ".png", 1, scale, f"{about}, image {i}"))
         made.replace(target)

@@ -40,7 +40,9 @@ class Sample:
     out: str = flag(help="what to write: a .png, .pdf or .npz, or a new folder (with a / at its end)", metavar="FILE")
     n: int | None = flag(None, help=f"how many images (default: {DEFAULT_N})", ge=1)
     seed: int | None = flag(None, help="same seed, same images (default: 0)", ge=0)
-    label: int | None = flag(None, help="class to draw, for class-conditional runs; all in turn without it", ge=0)
+    label: str | None = flag(
+        None, help="class to draw, by its name or number, for class-conditional runs; all in turn without it"
+    )
     temperature: float | None = flag(
         None, help="standard deviation of the latents; below 1 more typical images, fewer kinds (default: 1)", gt=0
     )
@@ -67,7 +69,7 @@ def sample(argv: Sequence[str]) -> None:
     room.refuse_beyond(f"--n={n}", room.IMAGE_COPIES * math.prod(run.spec.shape), n, f"images of {by(run.spec.shape)}")
     cache.enable()
     seed, temperature = args.seed or 0, 1.0 if args.temperature is None else args.temperature
-    drawn = draw(run, n, seed, args.label, temperature, z, label)
+    drawn = draw(run, n, seed, _class(run, args.label), temperature, z, label)
     what = "points" if points else "images"
     broken = f"{drawn.n_broken} of {n} {what} hold NaN or infinity"
     if drawn.n_broken and kind not in PICTURES:
@@ -77,9 +79,10 @@ def sample(argv: Sequence[str]) -> None:
     if kind == ".npz":
         of = {"run": run.name, "step": run.step, "digest": _digest(run)}
         of |= {"seed": seed, "temperature": temperature} if z is None else {}
+        of |= {"classes": list(run.spec.classes)} if drawn.label is not None and run.spec.classes else {}
         write_out(args.out, npz(drawn, of))
     elif kind == "folder":
-        write_folder(args.out, drawn, args.scale, about)
+        write_folder(args.out, drawn, args.scale, about, run.spec.classes)
     else:
         write_out(args.out, grid(drawn.image, kind, args.ncols, args.scale, about))
     print(f"{n} {what if n > 1 else what[:-1]} of {named(run)} at step {run.step}: {args.out}")
@@ -96,13 +99,11 @@ def draw(
         run: opened.
         n: how many.
         seed: same seed, same images.
-        label: the class of all.
+        label: the number of the class of all.
         temperature: standard deviation of the latents.
         z: latents (n, z) to draw from; those of the seed without them.
         y: their labels.
 
-    Raises:
-        UsageError: a label for an unconditional run, or one out of range.
     """
     import numpy as np
 
@@ -110,10 +111,6 @@ def draw(
     from genjax.train import drawing
 
     model = run.experiment.model
-    if label is not None and model.n_classes == 0:
-        raise UsageError(f"--label={label}: {run.name} is not class-conditional; leave --label out.")
-    if label is not None and not 0 <= label < model.n_classes:
-        raise UsageError(f"--label={label}: {run.name} has classes 0 to {model.n_classes - 1}.")
     if y is None or label is not None:
         y = drawing.labels_of(n, model.n_classes, label)
     if z is None:
@@ -125,6 +122,20 @@ def draw(
     else:
         x, finite = drawing.generated_and_finite(run.experiment, *weights, z, y)
     return Drawn(x, y, z, int((~finite).sum()))
+
+
+def _class(run: Any, label: str | None) -> int | None:
+    """The number of the class that `--label` means.
+
+    Raises:
+        UsageError: the run is unconditional, or has no such class.
+    """
+    from genjax import data
+
+    n_classes = run.experiment.model.n_classes
+    if label is not None and n_classes == 0:
+        raise UsageError(f"--label={label}: {run.name} is not class-conditional; leave --label out.")
+    return None if label is None else data.class_number(label, run.spec.classes, n_classes, run.name)
 
 
 def _kind(args: Sample) -> str:

@@ -6,13 +6,13 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from genjax import channels
 from genjax.cli import cache
 from genjax.cli.files import by, check_data, check_range, named, suffix_of
 from genjax.cli.flags import flag, parse_all
-from genjax.errors import UsageError
+from genjax.errors import UsageError, shown
 from genjax.files import write_out
 from genjax.trust import Access
 
@@ -45,7 +45,8 @@ def score(argv: Sequence[str]) -> None:
     cache.enable()
     rows = [row for part in parts for row in score_rows(run, part, args.seed)]
     text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
-    write_out(args.out, text.encode())
+    # Bytes of a file's name that are no text are written as escapes: a table is UTF-8.
+    write_out(args.out, text.encode("utf-8", "backslashreplace"))
     bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
     said = f" ({bad} with a score that is not finite)" if bad else ""
     print(f"{len(rows)} images scored by {named(run)} at step {run.step}{said}: {args.out}")
@@ -60,6 +61,8 @@ class Part(NamedTuple):
     """`train` or `test` of a data set that has both."""
     files: Sequence[str] = ()
     """The file of each image, where each has one."""
+    classes: Sequence[str] = ()
+    """The name of each class, where the images have any."""
 
 
 def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> list[Part]:
@@ -68,32 +71,23 @@ def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> 
     Raises:
         UsageError: it cannot be read, or is of another shape.
     """
-    import numpy as np
-
     from genjax import data
-    from genjax.data import folder
 
-    path = Path(what)
-    if path.is_file() and path.suffix.lower() in folder.SUFFIXES:
-        image = folder.decode(path, 3 if run.spec.shape[-1] == 3 else 1, image_size)
-        parts, shape = [Part(data.Images(np.asarray(image)[None]), files=[path.name])], image.shape
-    else:
-        loaded = data.load(what, data_dir=data_dir, image_size=image_size)
-        shape = loaded.spec.shape
-        files = [str(f.relative_to(path)) for f in folder.find_images(path)[0]] if _is_folder(path, loaded) else ()
-        parts = [Part(loaded.train, "train" if loaded.test else "", files)]
-        parts += [Part(loaded.test, "test")] if loaded.test else []
+    loaded = data.load(what, data_dir=data_dir, image_size=image_size, like=run.spec)
+    for note in loaded.notes:
+        channels.say(note)
+    shape = loaded.spec.shape
     if tuple(shape) != tuple(run.spec.shape):
         h, w, _ = run.spec.shape
         hint = f" Try --image-size {h}." if h == w and image_size is None else ""
         theirs, ours = by(shape), by(run.spec.shape)
-        raise UsageError(f"IMAGES={what}: images of {theirs}, but {run.name} was trained on {ours}.{hint}")
-    return parts
-
-
-def _is_folder(path: Path, loaded: Any) -> bool:
-    """Whether this is what `data.load` read, and not a data set of that name."""
-    return path.is_dir() and loaded.test is None and loaded.spec.name == path.resolve().name
+        raise UsageError(f"IMAGES={shown(what)}: images of {theirs}, but {run.name} was trained on {ours}.{hint}")
+    given = {name: getattr(loaded, name) for name in ("train", "validation", "test")}
+    given = {name: images for name, images in given.items() if images is not None}
+    return [
+        Part(images, name if len(given) > 1 else "", loaded.files.get(name, ()), loaded.spec.classes)
+        for name, images in given.items()
+    ]
 
 
 def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
@@ -105,11 +99,11 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
     import jax
     import numpy as np
 
-    from genjax import metrics, rng, train
+    from genjax import data, metrics, rng, train
 
     params, state = train.evaluation(run.state)
     key = rng.named(jax.random.key(seed), "score")
-    n_classes = run.experiment.model.n_classes
+    n_classes, ours = run.experiment.model.n_classes, run.spec.classes
 
     @jax.jit
     def chunk(params, state, batch, key):
@@ -117,9 +111,13 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
         return run.experiment.score(params, state, batch, rng.named(key, "score"))
 
     def scores(batch):
-        if n_classes and (batch.y is None or np.asarray(batch.y).max() >= n_classes):
-            raise UsageError(f"IMAGES: {run.name} needs each image's class, 0 to {n_classes - 1}. Try class folders.")
-        seen = batch if n_classes else batch._replace(y=None)
+        seen = batch._replace(y=None)
+        if n_classes:
+            y = None if batch.y is None else data.matched(np.asarray(batch.y), part.classes, ours, "IMAGES")
+            if y is None or y.max() >= n_classes:
+                some = ", ".join(ours[:10]) if ours else f"0 to {n_classes - 1}"
+                raise UsageError(f"IMAGES: {run.name} needs each image's class ({some}). Try class folders.")
+            seen = batch._replace(y=y)
         return chunk(params, state, seen, rng.at_step(key, int(batch.id[0])))
 
     for batch, columns in metrics.in_batches(scores, part.images, CHUNK):
@@ -131,6 +129,8 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
                 row["file"] = part.files[ids[j]]
             if label is not None:
                 row["label"] = int(label[j])
+                if part.classes:
+                    row["class"] = part.classes[int(label[j])]
             for name, values in columns.items():
                 row |= _columns(name, values[j])
             yield row

@@ -12,6 +12,7 @@ from pathlib import Path
 from genjax import __version__, recipes
 from genjax.cli.cache import cache_folder
 from genjax.cli.flags import flag, parse
+from genjax.errors import UsageError
 
 VERSIONS = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "tensorflow-datasets",
@@ -109,8 +110,12 @@ def _data(data_dir: str | None) -> list[str]:
 
     lines = [f"{name}: {what}" for name, what in data.names().items()]
     folder = data.data_dir_of(data_dir)
-    sets = data.prepared(data_dir)
-    if not sets:
+    try:
+        sets, unusable = data.survey(data_dir)
+    except UsageError as e:
+        return [*lines, str(e)]
+    broken = [f"  {u.name} {u.version}".rstrip() + f": not usable. {u.why}" for u in unusable]
+    if not sets and not broken:
         return [*lines, f"no data set is prepared in {folder} (TFDS); --data-dir or $TFDS_DATA_DIR name another folder"]
     lines.append(f"prepared in {folder}:")
     for s in sets:
@@ -119,7 +124,7 @@ def _data(data_dir: str | None) -> list[str]:
         if s.file_format != "array_record":
             why_not = f"; stored as {s.file_format}, prepare it again with --file_format=array_record"
         lines.append(f"  {s.name} {s.version}: {splits}{why_not}")
-    return lines
+    return lines + broken
 
 
 def _cache() -> str:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genjax.data.augment import flip, shift
-    from genjax.data.catalogue import Prepared, data_dir_of, names, prepared
+    from genjax.data.catalogue import Prepared, data_dir_of, names, prepared, survey
+    from genjax.data.classes import class_number, folder_names, matched
     from genjax.data.door import load
-    from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, size, spec_of, take
+    from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, guarded, size, spec_of, take, untrained
     from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
@@ -32,33 +33,29 @@ if TYPE_CHECKING:
 
 _HOME = {
     "augment": ("flip", "shift"),
-    "catalogue": ("Prepared", "data_dir_of", "names", "prepared"),
+    "catalogue": ("Prepared", "data_dir_of", "names", "prepared", "survey"),
+    "classes": ("class_number", "folder_names", "matched"),
     "door": ("load",),
-    "images": ("Dataset", "Images", "Records", "Spec", "fingerprint", "size", "spec_of", "take"),
+    "images": (
+        "Dataset", "Images", "Records", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
+    ),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
     "split": ("hold_out", "part"),
     "stacks": ("stacked",),
     "synthetic": ("Mixture", "grid", "ring"),
     "transforms": (
-        "Transform",
-        "binarize",
-        "check_range",
-        "compose",
-        "dequantize",
-        "for_range",
-        "to_levels",
-        "to_plane",
-        "to_signed",
-        "to_unit",
+        "Transform", "binarize", "check_range", "compose", "dequantize", "for_range", "to_levels", "to_plane",
+        "to_signed", "to_unit",
     ),
-}
+}  # fmt: skip
 _MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
 
 __all__ = [  # noqa: RUF022  (by module)
     "flip", "shift",
-    "Prepared", "data_dir_of", "names", "prepared",
+    "Prepared", "data_dir_of", "names", "prepared", "survey",
+    "class_number", "folder_names", "matched",
     "load",
-    "Dataset", "Images", "Records", "Spec", "fingerprint", "size", "spec_of", "take",
+    "Dataset", "Images", "Records", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     "Source", "make_source", "once", "resident", "streamed",
     "hold_out", "part",
     "stacked",

@@ -8,13 +8,15 @@ damaged one, which is then made anew; where it cannot be written, everything wor
 import contextlib
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from genjax.data import npz
+from genjax.data.files import kind_of, refused
 from genjax.data.images import Images
+from genjax.errors import UsageError
 from genjax.files import replacing
 
 FORMAT = "1"
@@ -28,36 +30,48 @@ def cache_dir() -> Path:
 
 
 def identity(*parts: object, files: list[Path]) -> str:
-    """A key over `parts` and over the name, size and time of every file, so that a prepared-anew set is another."""
-    digest = hashlib.sha256(repr((FORMAT, *parts)).encode())
+    """A key over `parts` and over the name, size and time of every file, so that a prepared-anew set is another.
+
+    Raises:
+        UsageError: a file cannot be looked at.
+    """
+    digest = hashlib.sha256(repr((FORMAT, *parts)).encode("utf-8", "surrogateescape"))
     for file in sorted(files):
-        stat = file.stat()
-        digest.update(repr((file.name, stat.st_size, stat.st_mtime_ns)).encode())
+        try:
+            stat = file.stat()
+        except OSError as e:
+            raise refused(file, e) from e
+        digest.update(repr((file.name, stat.st_size, stat.st_mtime_ns)).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:24]
 
 
-def cached(name: str, make: Callable[[], Images]) -> Images:
-    """`make()`, or what an earlier call of the same name made."""
+def cached(name: str, make: Callable[[], Images], say: Callable[[str], None] = lambda line: None) -> Images:
+    """`make()`, or what an earlier call of the same name made; `say` is told of a file that cannot be read."""
     file = cache_dir() / f"{name}.npz"
-    kept = _read(file)
-    if kept is not None:
-        return kept
+    try:
+        if kind_of(file) is not None:
+            return _read(file)
+    except UsageError as e:
+        say(f"decoded images kept from an earlier run are made anew: {e}")
     images = make()
     with contextlib.suppress(OSError):
         _write(file, images)
     return images
 
 
-def _read(file: Path) -> Images | None:
-    """What the file holds, None where it is absent or damaged."""
-    try:
-        with file.open("rb") as f, np.load(f, allow_pickle=False) as a:  # np.load(path) leaks its file on errors
-            image, label = a["image"], a["label"]
-    except (OSError, ValueError, EOFError, KeyError, SyntaxError, NotImplementedError, zipfile.BadZipFile):
-        return None
-    has_label = label.shape == image.shape[:1]
-    sound = image.dtype == np.uint8 and image.ndim == 4 and (has_label or label.size == 0)
-    return Images(image, label.astype(np.int32) if has_label else None) if sound else None
+def _read(file: Path) -> Images:
+    """What the file holds.
+
+    Raises:
+        UsageError: it is damaged, or cannot be read.
+    """
+    a, _ = npz.read(file, ["image", "label"])
+    image, label = a.get("image"), a.get("label")
+    if image is None or label is None or image.dtype != np.uint8 or image.ndim != 4 or label.dtype.kind not in "iu":
+        raise UsageError(f"{file}: holds no images.")
+    if label.shape not in (image.shape[:1], (0,)):
+        raise UsageError(f"{file}: holds {label.shape} labels for {image.shape[:1]} images.")
+    return Images(image, label.astype(np.int32) if label.shape == image.shape[:1] else None)
 
 
 def _write(file: Path, images: Images) -> None:

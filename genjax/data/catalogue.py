@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from genjax.data import files
+from genjax.errors import UsageError, shown
+
 EMBEDDED = {
     "digits": "1,797 handwritten digits, 8x8x1, 10 classes (UCI, CC BY 4.0)",
     "fashion_mini": "6,000 + 1,000 images of Fashion-MNIST, 28x28x1, 10 classes (Zalando, MIT)",
@@ -34,6 +37,18 @@ class Prepared(NamedTuple):
     has_images: bool
 
 
+class Unusable(NamedTuple):
+    """A folder where a data set should be."""
+
+    name: str
+    version: str
+    """Empty where its versions cannot be listed."""
+    why: str
+
+
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
 def names() -> dict[str, str]:
     """The embedded and the synthetic sets, each with a line of description.
 
@@ -50,28 +65,70 @@ def data_dir_of(data_dir: str | os.PathLike | None = None) -> Path:
 
 
 def prepared(data_dir: str | os.PathLike | None = None) -> list[Prepared]:
-    """The data sets TFDS has prepared in a folder, newest version last; [] where there is no such folder."""
+    """The data sets TFDS has prepared in a folder, newest version last; [] where there is no such folder.
+
+    Raises:
+        UsageError: as `survey`.
+    """
+    return survey(data_dir)[0]
+
+
+def survey(data_dir: str | os.PathLike | None = None) -> tuple[list[Prepared], list[Unusable]]:
+    """What `prepared` finds, and what is there and cannot be used: half prepared, damaged, or closed to this user.
+
+    Raises:
+        UsageError: the folder of all sets cannot be listed.
+    """
     root = data_dir_of(data_dir)
-    found = [_read(root, info) for info in _infos(root)]
-    return sorted((p for p in found if p is not None), key=lambda p: (p.name, _version_key(p.version)))
+    if files.kind_of(root) != "folder":
+        return [], []
+    good, bad = [], []
+    for name in _folders(root):
+        try:
+            folders = list(_versions(name))
+        except UsageError as e:
+            bad.append(Unusable(name.name, "", str(e)))
+            continue
+        for folder in folders:
+            try:
+                good.append(_read(root, folder))
+            except UsageError as e:
+                bad.append(Unusable(folder.parent.relative_to(root).as_posix(), folder.name, str(e)))
+    return sorted(good, key=lambda p: (p.name, _version_key(p.version))), bad
 
 
-def _infos(root: Path) -> Iterator[Path]:
-    """Every name/version/dataset_info.json and name/config/version/dataset_info.json."""
-    for pattern in ("*/*/dataset_info.json", "*/*/*/dataset_info.json"):
-        yield from (p for p in root.glob(pattern) if re.fullmatch(r"\d+\.\d+\.\d+", p.parent.name))
+def _versions(name: Path) -> Iterator[Path]:
+    """Every name/version and name/config/version."""
+    for inner in _folders(name):
+        if VERSION.fullmatch(inner.name):
+            yield inner
+        else:
+            yield from (version for version in _folders(inner) if VERSION.fullmatch(version.name))
 
 
-def _read(root: Path, info: Path) -> Prepared | None:
-    """What a prepared folder says of itself; None where it cannot be read (half prepared, damaged)."""
+def _folders(folder: Path) -> list[Path]:
+    return [e.path for e in files.listing(folder) if e.kind == "folder"]
+
+
+def _read(root: Path, folder: Path) -> Prepared:
+    """What a prepared folder says of itself.
+
+    Raises:
+        UsageError: it says nothing that can be read.
+    """
+    info = folder / "dataset_info.json"
+    if files.kind_of(info) is None:
+        raise UsageError(f"{shown(folder)}: has no {info.name}: half prepared. Remove the folder and prepare it again.")
     try:
-        about = json.loads(info.read_text())
-        features = (info.parent / "features.json").read_text()
-        splits = {s["name"]: sum(int(n) for n in s.get("shardLengths", [])) for s in about.get("splits", [])}
-        file_format = about.get("fileFormat", "tfrecord")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    folder = info.parent
+        about = json.loads(files.read_text(info))
+        features = files.read_text(folder / "features.json")
+        splits = {str(s["name"]): sum(int(n) for n in s.get("shardLengths", [])) for s in about.get("splits", [])}
+        file_format = str(about.get("fileFormat", "tfrecord"))
+    except UsageError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        what = shown(str(e) or type(e).__name__)
+        raise UsageError(f"{shown(info)}: is damaged ({what}). Remove the folder and prepare it again.") from e
     name = folder.parent.relative_to(root).as_posix()
     return Prepared(name, folder.name, folder, file_format, splits, "image_feature.Image" in features)
 

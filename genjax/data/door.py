@@ -1,20 +1,26 @@
 """The one door to data: `load`."""
 
+import contextlib
 import difflib
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from genjax.data import files
 from genjax.data.arrays import load_array, load_npz
 from genjax.data.catalogue import EMBEDDED, SYNTHETIC, data_dir_of, prepared
+from genjax.data.channels import of_channels
 from genjax.data.embedded import load_embedded
 from genjax.data.folder import load_folder
-from genjax.data.images import Dataset, Images, Records, dataset
+from genjax.data.images import Dataset, Images, Records, Spec, dataset
 from genjax.data.resize import check_image_size, resize_all
 from genjax.data.synthetic import load_synthetic
-from genjax.errors import UsageError
+from genjax.data.tree import SUFFIXES
+from genjax.errors import UsageError, shown
 
+MOST_NAME = 200
+"""Letters beyond which a word is no name of a data set."""
 RESIDENT_BYTES = 2 * 2**30
 """Decoded pixels above which a TFDS set or a folder is decoded on demand instead of held in memory."""
 
@@ -25,6 +31,7 @@ def load(
     data_dir: str | os.PathLike | None = None,
     image_size: int | None = None,
     stream: bool | None = None,
+    like: Spec | None = None,
 ) -> Dataset:
     """A data set as uint8 images (N, H, W, C) with int32 labels.
 
@@ -34,15 +41,18 @@ def load(
               coordinates in the place of pixels, see `synthetic.load_synthetic`);
             - the name of an image set that TFDS has prepared in `data_dir`, also `name/config` and `name:version`
               (its `test` split, else its `validation` split, becomes the test part);
-            - a folder of images, class folders giving labels (see `folder.load_folder`), or an `.npz` file (see
-              `arrays.load_npz`). A plain word is a name first; write `./word` for a folder;
+            - a folder of images, class folders giving labels (see `folder.load_folder`), an image file, or an `.npz`
+              file (see `arrays.load_npz`). A plain word is a name first; write `./word` for a folder;
             - an array of images, or a tuple (images, labels).
             Where a set has no test part all its images are for training and `test` is None. Float pixels are
-            quantised to 8 bits.
+            quantised to 8 bits. Classes are numbered 0 ... k - 1 in the order of their names or numbers; those
+            without an image are left out.
         data_dir: the TFDS folder; by default `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`. Nothing is downloaded.
         image_size: side of the square that images are resized (short side) and cropped (centre) to, antialiased.
         stream: True to decode on demand (`Records`), False to hold all in memory, None to decide by
             `RESIDENT_BYTES`. Embedded sets, arrays and `.npz` files are always in memory.
+        like: what a run was trained on, where the images are for that run: its white is theirs, and colour images
+            become gray, or gray ones colour, as its own are; a note says so.
 
     Raises:
         UsageError: anything wrong with it, saying what was found, what is allowed, and what to try.
@@ -52,9 +62,14 @@ def load(
         (297, 8, 8, 1)
     """
     check_image_size(image_size)
+    found = _found(what, data_dir, image_size, {None: RESIDENT_BYTES, True: -1, False: sys.maxsize}[stream], like)
+    return found if like is None else of_channels(found, like.shape[-1])
+
+
+def _found(what: Any, data_dir: str | os.PathLike | None, image_size: int | None, above: int, like: Spec | None):
+    white = None if like is None or like.white == 255 else like.white
     if not isinstance(what, str | os.PathLike):
-        return load_array(what, image_size)
-    above = {None: RESIDENT_BYTES, True: -1, False: sys.maxsize}[stream]
+        return load_array(what, image_size, white=white)
     name = os.fspath(what)
     if isinstance(what, str) and name in EMBEDDED:
         return _resized(load_embedded(name), image_size)
@@ -64,16 +79,19 @@ def load(
         return load_synthetic(name)
     if not name:
         raise UsageError(f"data={what!r}: empty. Name a data set, a folder of images (`.` for this one) or an .npz.")
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise UsageError(f"data={shown(name)}: there is no such user. Write the folder out.") from None
     if isinstance(what, os.PathLike) or _looks_like_a_path(name, data_dir):
-        return _load_path(path, image_size, above)
+        return _load_path(path, image_size, above, white)
     from genjax.data import tfds  # TFDS takes most of a second to import
 
     found = tfds.find(name, data_dir)
     if found is not None:
         return tfds.load_prepared(name, found, image_size, above)
-    if path.exists():
-        return _load_path(path, image_size, above)
+    if files.kind_of(path) is not None:
+        return _load_path(path, image_size, above, white)
     raise _unknown(name, data_dir)
 
 
@@ -91,26 +109,38 @@ def _resized_part(part: Images | Records | None, image_size: int) -> Images | No
 
 def _looks_like_a_path(name: str, data_dir: str | os.PathLike | None) -> bool:
     """Whether a string is meant as a path: `name/config` of a prepared set is not."""
-    if name.startswith((".", "~", os.sep)) or name.endswith((".npz", os.sep)) or "\\" in name:
+    if name.startswith((".", "~", os.sep)) or name.endswith((".npz", os.sep)) or "\\" in name or not name.isprintable():
         return True
-    return os.sep in name and not (data_dir_of(data_dir) / name.partition(":")[0]).is_dir()
+    if os.sep not in name:
+        return len(name) > MOST_NAME
+    return files.kind_of(data_dir_of(data_dir) / name.partition(":")[0]) != "folder"
 
 
-def _load_path(path: Path, image_size: int | None, above: int) -> Dataset:
-    """A folder or an .npz file."""
-    if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+def _load_path(path: Path, image_size: int | None, above: int, white: int | None) -> Dataset:
+    """A folder, an image, or an .npz file."""
+    kind, said = files.kind_of(path), shown(path)
+    if kind is None:
+        siblings: list[str] = []
+        with contextlib.suppress(OSError):
+            siblings = [p.name for p in path.parent.iterdir()]
         near = difflib.get_close_matches(path.name, siblings, n=3)
-        hint = f" Nearest in {path.parent}: {', '.join(near)}." if near else ""
-        raise UsageError(f"data={path}: there is no such file or folder.{hint}")
-    try:
-        if path.is_dir():
-            return load_folder(path, image_size, above)
-        if path.suffix == ".npz":
-            return load_npz(path, image_size)
-    except PermissionError as e:
-        raise UsageError(f"data={path}: may not be read ({e.strerror}: {e.filename}).") from None
-    raise UsageError(f"data={path}: is neither a folder of images nor an .npz file.")
+        hint = f" Nearest in {shown(path.parent)}: {', '.join(map(shown, near))}." if near else ""
+        raise UsageError(f"data={said}: there is no such file or folder.{hint}")
+    suffix = path.suffix.lower()
+    if kind == "folder" or (kind == "file" and suffix in SUFFIXES):
+        return load_folder(path, image_size, above, white)
+    if kind == "file" and suffix == ".npz":
+        return load_npz(path, image_size, white)
+    if kind == "other":
+        raise files.not_a_file(path)
+    hint = _CONVERT.get(suffix, "")
+    raise UsageError(f"data={said}: is neither a folder of images nor an .npz file.{hint}")
+
+
+_CONVERT = {
+    ".npy": " Try np.savez('images.npz', image=np.load('images.npy')).",
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"), " Unpack it, and name the folder."),
+}
 
 
 def _unknown(name: str, data_dir: str | os.PathLike | None) -> UsageError:

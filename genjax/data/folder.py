@@ -1,164 +1,156 @@
 """Images from a folder: class folders give labels; sizes and modes are read from the headers before any is decoded."""
 
+import math
 import os
 import sys
+import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from genjax import progress
-from genjax.data.images import Dataset, Images, Records, dataset
-from genjax.data.resize import square
-from genjax.errors import UsageError
+from genjax import progress, room
+from genjax.data.classes import numbered
+from genjax.data.depth import said_of_white, white_of
+from genjax.data.images import Dataset, Images, Records, by, dataset
+from genjax.data.picture import Header, decode, header_of, largest_value
+from genjax.data.tree import Tree, trees_of
+from genjax.errors import UsageError, shown
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
-"""Files taken for images, upper or lower case; others are left alone."""
-GRAY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
-ORIENTATION = 0x0112
-
-
-class Header(NamedTuple):
-    """What a file's header says of its picture."""
-
-    size: tuple[int, int]
-    """(H, W), turned as EXIF says."""
-    gray: bool
+WORK = 3
+"""Times its decoded bytes (of four channels) that decoding one picture may take."""
 
 
-def load_folder(path: Path, image_size: int | None = None, stream_above: int = sys.maxsize) -> Dataset:
-    """A folder of images as a data set without a test part.
+class Layout(NamedTuple):
+    """What all images of a data set have in common."""
+
+    h: int
+    w: int
+    c: int
+    image_size: int | None
+    white: int
+
+
+def load_folder(
+    path: Path, image_size: int | None = None, stream_above: int = sys.maxsize, white: int | None = None
+) -> Dataset:
+    """A folder of images as a data set.
 
     Images in the folder itself have no label; images in its subfolders (at any depth) have the class of the
-    subfolder of the first level, numbered in sorted order of names; subfolders without an image do not count, and
-    none is special (`train/` and `test/` would be two classes: give the one meant). Hidden files and folders are
-    left alone. Pictures are turned as EXIF says, transparency is laid on white, 16-bit gray becomes 8-bit; one
-    channel if all are gray, else RGB. Of an animation the first frame counts.
+    subfolder of the first level, numbered in sorted order of names; subfolders without an image do not count. Folders
+    named as parts of a data set (`train` and `test`, `validation`; see `tree`) are these parts, each of images or of
+    class folders. Hidden files and folders are left alone. Pictures are turned as EXIF says, transparency is laid on
+    white; one channel if all are gray, else RGB. Of an animation the first frame counts. Gray pictures of 16 bits
+    become 8-bit by the range of all of them, see `depth`.
 
     Args:
-        path: the folder.
+        path: the folder, or one image file.
         image_size: side of the square to resize (short side) and crop (centre) to; None to take them as they are.
         stream_above: bytes of decoded pixels above which the images are decoded on demand.
+        white: the stored value that is white in 16-bit pictures; None to find it in them.
 
     Raises:
-        UsageError: no image, a file that is none (named), mixed sizes without `image_size`, images both in the
-            folder and in subfolders.
+        UsageError: no image; a file that is none or cannot be read, a folder that cannot be listed (named); mixed
+            sizes without `image_size`; images both in the folder and in subfolders; more than memory holds.
     """
-    files, label, classes = find_images(path)
-    headers = _in_threads(_header, files)
+    trees, notes = trees_of(path)
+    files = [file for tree in trees.values() for file in tree.files]
+    headers = _headers(files)
     channels = 1 if all(h.gray for h in headers) else 3
     h, w = (image_size, image_size) if image_size else _common_size(path, files, headers)
+    said = shown(path)
+    of_set, most = _white(said, files, headers, white)
+    layout = Layout(h, w, channels, image_size, of_set)
+    names = sorted({name for tree in trees.values() for name in tree.names or ()})
+    place = {name: i for i, name in enumerate(names)}
+    raw = [None if t.names is None else np.array([place[n] for n in t.names]) for t in trees.values()]
+    labels, classes = numbered(raw, names, said)
+    n_bytes = len(files) * h * w * channels
+    if n_bytes <= stream_above:
+        remedy = "Give --image-size to make the images smaller, or take fewer."
+        room.check(2 * n_bytes, f"{said}: {len(files):,} images of {by((h, w, channels))}", remedy)
+    parts: dict[str, Images | Records] = {}
+    for (name, tree), label in zip(trees.items(), labels, strict=True):
+        records = Records(len(tree.files), (h, w, channels), _reader(tree, layout, label), label)
+        parts[name] = records if n_bytes > stream_above else records.read(np.arange(records.n))
+    if most is not None:
+        notes += said_of_white(said, most, of_set)
+    name = shown(os.path.basename(os.path.realpath(path)) or path)
+    return dataset(
+        name, parts["train"], parts.get("test"), classes, parts.get("validation"), white=of_set, notes=notes,
+        files={n: tuple(f.relative_to(t.root).as_posix() for f in t.files) for n, t in trees.items()},
+    )  # fmt: skip
+
+
+def _reader(tree: Tree, layout: Layout, label: np.ndarray | None) -> Callable[[np.ndarray], Images]:
+    """Reads pictures of a part by their places."""
+    shape = layout[:3]
 
     def read(indices: np.ndarray) -> Images:
-        chosen = [files[i] for i in indices]
-        decoded = _in_threads(lambda file: decode(file, channels, image_size), chosen)
-        for file, image in zip(chosen, decoded, strict=True):
-            if image.shape != (h, w, channels):
-                raise UsageError(f"{file}: is {image.shape} now and was {(h, w, channels)} (H, W, C) at the start.")
-        return Images(np.stack(decoded), None if label is None else label[indices])
+        out = np.empty((len(indices), *shape), np.uint8)
 
-    records = Records(len(files), (h, w, channels), read, label)
-    large = len(files) * h * w * channels > stream_above
-    return dataset(path.resolve().name, records if large else read(np.arange(len(files))), None, classes)
+        def fill(place: int) -> None:
+            file = tree.files[int(indices[place])]
+            image = decode(file, layout.c, layout.image_size, layout.white)
+            if image.shape != shape:
+                raise UsageError(f"{shown(file)}: is {image.shape} now and was {shape} (H, W, C) at the start.")
+            out[place] = image
+
+        _in_threads(fill, range(len(indices)))
+        return Images(out, None if label is None else label[indices])
+
+    return read
 
 
-def find_images(path: Path) -> tuple[list[Path], np.ndarray | None, list[str]]:
-    """Image files in sorted order, their labels (or None), and the names of the classes."""
-    direct = sorted(p for p in path.iterdir() if _is_image(p))
-    folders = sorted((p for p in path.iterdir() if p.is_dir() and not _hidden(p.name)), key=lambda p: p.name)
-    by_class = {p.name: inside for p in folders if (inside := sorted(_below(p)))}
-    if direct and by_class:
+def _headers(files: Sequence[Path]) -> list[Header]:
+    with warnings.catch_warnings():  # of large pictures, which `header_of` refuses in our words
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        headers = _in_threads(header_of, files)
+    largest = max(math.prod(h.size) for h in headers)
+    i = next(i for i, h in enumerate(headers) if math.prod(h.size) == largest)
+    threads = min(_n_threads(), len(files))
+    what = f"{shown(files[i])}: is {by(headers[i].size)}; decoding {threads} such pictures at once"
+    room.check(WORK * 4 * largest * threads, what, "Make it smaller first.")
+    return headers
+
+
+def _white(
+    name: str, files: Sequence[Path], headers: Sequence[Header], white: int | None
+) -> tuple[int, int | None]:
+    """White of the set and its largest value, where it has pictures of 16 bits whose white their format leaves open."""
+    deep = [file for file, h in zip(files, headers, strict=True) if h.deep == "gray"]
+    coloured = [file for file, h in zip(files, headers, strict=True) if h.deep == "colour"]
+    if coloured and (top := max(_in_threads(largest_value, coloured))) < 64:  # of the upper 8 bits alone
         raise UsageError(
-            f"{path}: holds images itself ({direct[0].name}) and in subfolders ({next(iter(by_class))}/). "
-            "Keep all in the folder (no labels), or all in class folders."
+            f"{name}: colour images of 16 bits ({shown(coloured[0].name)}) hold values below {256 * (top + 1)} of "
+            "65535: they have fewer bits. Save them with 8 bits, their white as 255."
         )
-    if not direct and not by_class:
-        raise UsageError(
-            f"{path}: holds no image. Wanted files ending in {' '.join(SUFFIXES)}, or class folders of them."
-        )
-    if direct:
-        return direct, None, []
-    label = np.concatenate([np.full(len(files), i, np.int32) for i, files in enumerate(by_class.values())])
-    return [file for files in by_class.values() for file in files], label, list(by_class)
+    if not deep:
+        return 255, None
+    most = max(_in_threads(largest_value, deep))
+    return white_of(most, name, white if white != 255 else None), most
 
 
-def decode(file: Path, channels: int, image_size: int | None) -> np.ndarray:
-    """One file as uint8 (H, W, channels); `UsageError` names it where it cannot be read."""
-    try:
-        with Image.open(file) as opened:
-            image = ImageOps.exif_transpose(_eight_bits(opened, file))
-            if image.has_transparency_data:
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image.convert("RGBA"))
-            image = image.convert("L" if channels == 1 else "RGB")
-    except UsageError:
-        raise
-    except Exception as e:
-        raise _unreadable(file, e) from None
-    a = np.asarray(square(image, image_size) if image_size else image)
-    return a[..., None] if channels == 1 else a
-
-
-def _header(file: Path) -> Header:
-    try:
-        with Image.open(file) as image:
-            w, h = image.size
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            return Header((w, h) if turned else (h, w), image.mode in GRAY)
-    except Exception as e:
-        raise _unreadable(file, e) from None
-
-
-def _eight_bits(image: Image.Image, file: Path) -> Image.Image:
-    """16-bit gray scaled to 8 bits, which a plain conversion would clip."""
-    if image.mode == "F":
-        raise UsageError(f"{file}: holds floating-point pixels; wanted 8 or 16 bits a channel.")
-    if not image.mode.startswith("I"):
-        return image
-    a = np.asarray(image).astype(np.int64)
-    if a.min() < 0 or a.max() > 65535:
-        raise UsageError(f"{file}: holds pixels {a.min()} ... {a.max()}; wanted 8 or 16 bits a channel.")
-    eight = Image.fromarray(np.rint(a / 257).astype(np.uint8))
-    eight.getexif().update(image.getexif())
-    return eight
-
-
-def _common_size(path: Path, files: list[Path], headers: list[Header]) -> tuple[int, int]:
+def _common_size(path: Path, files: Sequence[Path], headers: Sequence[Header]) -> tuple[int, int]:
     first = headers[0].size
     for file, header in zip(files, headers, strict=True):
         if header.size != first:
             side = min(min(h.size) for h in headers)
             raise UsageError(
-                f"{path}: images of mixed sizes: {files[0].name} is {first[0]}x{first[1]}, {file.name} is "
-                f"{header.size[0]}x{header.size[1]} (H x W). "
-                f"Give --image-size to resize and crop, as --image-size {side}."
+                f"{shown(path)}: images of mixed sizes: {shown(files[0].name)} is {by(first)}, {shown(file.name)} is "
+                f"{by(header.size)} (H x W). Give --image-size to resize and crop, as --image-size {side}."
             )
     return first
 
 
-def _unreadable(file: Path, error: Exception) -> UsageError:
-    what = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UsageError(
-        f"{file}: cannot be read as an image ({what.replace(str(file), file.name)}). Repair or remove it."
-    )
+def _n_threads() -> int:
+    return min(8, os.cpu_count() or 1)
 
 
-def _in_threads(f, items: list) -> list:
+def _in_threads(f, items: Sequence) -> list:
     """[f(item), ...] in order; decoding leaves the interpreter lock."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(_n_threads()) as pool:
         return list(progress.counted(pool.map(f, items), "files read", len(items)))
-
-
-def _below(folder: Path) -> list[Path]:
-    """Image files below a folder at any depth, none in a hidden folder."""
-    return [p for p in folder.rglob("*") if _is_image(p) and not any(map(_hidden, p.relative_to(folder).parts))]
-
-
-def _is_image(p: Path) -> bool:
-    return p.suffix.lower() in SUFFIXES and not _hidden(p.name) and p.is_file()
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"

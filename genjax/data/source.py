@@ -15,8 +15,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from genjax import rng
-from genjax.data.images import Images, Records, size, take
+from genjax import rng, room
+from genjax.data.images import Images, Records, by, guarded, size, take
 from genjax.data.transforms import Transform, to_unit
 from genjax.errors import UsageError
 from genjax.types import Batch, Key
@@ -135,14 +135,19 @@ def streamed(
         n_threads: threads that decode, each a minibatch at a time.
 
     Raises:
-        UsageError: where batch_size is not in 1 ... n.
+        UsageError: where batch_size is not in 1 ... n, or memory does not hold the minibatches in flight. An example
+            that cannot be read is a `DataFailure`, when its minibatch is asked for.
     """
-    n = records.n
+    records, n = guarded(records), records.n
     _check(batch_size, n)
     bytes_a_step = batch_size * int(np.prod(records.shape))
     capacity = capacity or max(1, min(MAX_CAPACITY, WINDOW_BYTES // bytes_a_step))
     mine = np.arange(batch_size) if mesh is None else _own(mesh, batch_size)
-    ahead = _Ahead(records, batch_size, mine, n_threads, max(n_threads, min(32, WINDOW_BYTES // bytes_a_step)))
+    depth = max(n_threads, min(32, WINDOW_BYTES // bytes_a_step))
+    held = (depth + n_threads + 2 * capacity) * (bytes_a_step // batch_size) * len(mine)
+    what = f"batch_size={batch_size} of images of {by(records.shape)}, read on demand"
+    room.check(held, what, "Give --image-size to make the images smaller, or a smaller --batch-size.")
+    ahead = _Ahead(records, batch_size, mine, n_threads, depth)
 
     def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> Window:
         if not 1 <= n_steps <= capacity:

@@ -19,10 +19,15 @@ def hold_out(whole: Dataset, n: int) -> Dataset:
         n: images to hold out, at least 0 and fewer than there are.
 
     Raises:
-        UsageError: n is out of range.
+        UsageError: n is out of range, or the set has a validation part of its own.
     """
     if n == 0:
         return whole
+    if whole.validation is not None:
+        raise UsageError(
+            f"validation={n}: {whole.spec.name} has a validation part of its own, of {size(whole.validation):,}. "
+            "Leave --validation out."
+        )
     total = size(whole.train)
     if not 0 < n < total:
         raise UsageError(
@@ -30,8 +35,13 @@ def hold_out(whole: Dataset, n: int) -> Dataset:
         )
     order = rng.order(rng.named(jax.random.key(0), "validation"), np.arange(total, dtype=np.uint32), total)
     held, left = np.sort(order[:n]), np.sort(order[n:])
-    left, held = part(whole.train, left), part(whole.train, held)
-    return dataset(whole.spec.name, left, whole.test, whole.spec.classes, held, whole.spec.white)
+    files = dict(whole.files)
+    if "train" in files:
+        files |= {n: tuple(files["train"][i] for i in of) for n, of in (("train", left), ("validation", held))}
+    return dataset(
+        whole.spec.name, part(whole.train, left), whole.test, whole.spec.classes, part(whole.train, held),
+        white=whole.spec.white, files=files, notes=whole.notes,
+    )  # fmt: skip
 
 
 def part(images: Images | Records, indices: np.ndarray) -> Images | Records:

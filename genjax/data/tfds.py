@@ -4,20 +4,28 @@ Reads what TFDS has prepared as `array_record`, through `builder_from_directory`
 downloads: `tfds.load` and `tfds.data_source` on a set that is not prepared retry the network for minutes.
 """
 
-import logging
+import contextlib
+import io
+import json
+import math
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genjax import progress
+from genjax import progress, room
+from genjax.data import files
 from genjax.data.cache import cached, identity
-from genjax.data.catalogue import Prepared, prepared
-from genjax.data.images import Dataset, Images, Records, dataset
+from genjax.data.catalogue import Prepared, survey
+from genjax.data.classes import numbered
+from genjax.data.images import Dataset, Images, Records, by, dataset
+from genjax.data.picture import stored_pixels
 from genjax.data.resize import resize_array
-from genjax.errors import UsageError
+from genjax.errors import UsageError, shown
 
+OWN_FEATURES = "tensorflow_datasets.core.features."
 CHUNK = 1024
 """Examples decoded at a time: `__getitems__` is twice as fast as single reads."""
 
@@ -26,9 +34,17 @@ def find(name: str, data_dir: str | os.PathLike | None) -> Prepared | None:
     """The prepared set `name[/config][:version]`, the newest version where none is asked for; None if not there.
 
     A set with configurations needs its config named, but where just one is prepared.
+
+    Raises:
+        UsageError: one of that name is there and cannot be used, or has several configurations.
     """
     wanted, _, version = name.partition(":")
-    here = [p for p in prepared(data_dir) if not version or p.version == version]
+    good, bad = survey(data_dir)
+    for b in bad:  # else an older version, or nothing, would be taken for it
+        same = f"{b.name}/".startswith(f"{wanted}/") or (not b.version and wanted.startswith(f"{b.name}/"))
+        if same and (not version or not b.version or version == b.version):
+            raise UsageError(f"data={shown(name)!r}: {b.why}")
+    here = [p for p in good if not version or p.version == version]
     exact = [p for p in here if p.name == wanted]
     below = [p for p in here if p.name.startswith(f"{wanted}/")]
     if not exact and len({p.name for p in below}) > 1:
@@ -74,7 +90,13 @@ def load_prepared(name: str, found: Prepared, image_size: int | None, stream_abo
     test_split = next((s for s in ("test", "validation") if found.splits.get(s, 0) > 0), None)
     train = reader.part("train", stream_above)
     test = reader.part(test_split, stream_above) if test_split else None
-    return dataset(name, train, test, reader.classes)
+    classes: Sequence[str] = reader.classes
+    if isinstance(train, Images) and not isinstance(test, Records):  # else labels are known when they are decoded
+        raw = [train.label, *([] if test is None else [test.label])]
+        labels, classes = numbered(raw, reader.classes, f"data={name!r}")
+        train = train._replace(label=labels[0])
+        test = None if test is None else test._replace(label=labels[1])
+    return dataset(name, train, test, classes, notes=reader.notes)
 
 
 class _Reader:
@@ -84,51 +106,94 @@ class _Reader:
         import tensorflow_datasets as tfds
 
         self.name, self.found, self.image_size = name, found, image_size
-        logging.getLogger("absl").addFilter(_not_about_opencv)
-        self.builder = tfds.builder_from_directory(found.path)
+        self.notes: list[str] = []
+        _check_code(found)
+        with self._reading():
+            self.builder = tfds.builder_from_directory(found.path)
         features = self.builder.info.features
         self.image_key = _only(name, features, tfds.features.Image, "image", found)
         self.label_key = _label_key(features, tfds.features.ClassLabel)
-        self.classes = features[self.label_key].names if self.label_key else []
+        self.classes = [shown(c) for c in features[self.label_key].names or ()] if self.label_key else []
+        # Pixels are decoded here: TFDS would take another decoder where there is one, and open any format.
+        self.decoders: Any = {self.image_key: tfds.decode.SkipDecoding()}
         image = features[self.image_key]
         if np.dtype(image.np_dtype) != np.uint8:
             raise UsageError(f"data={name!r}: images are {np.dtype(image.np_dtype)}; wanted uint8.")
+        self.channels = image.shape[-1]
         self.shape = self._shape(image.shape)
 
     def part(self, split: str, stream_above: int) -> Images | Records:
         """The split decoded, or to be decoded on demand where its pixels are more than `stream_above` bytes."""
         n = self.found.splits[split]
-        source = self.builder.as_data_source(split=split)
-        if n * int(np.prod(self.shape)) > stream_above:
+        here = [e for e in files.listing(self.found.path) if e.kind != "folder"]
+        if odd := next((e for e in here if e.kind != "file"), None):
+            raise files.not_a_file(odd.path)
+        with self._reading():
+            source = self.builder.as_data_source(split=split, decoders=self.decoders)
+            if len(source) != n:
+                raise ValueError(f"{len(source)} examples of {n}")
+        n_bytes = n * math.prod(self.shape)
+        if n_bytes > stream_above:
             return Records(n, self.shape, lambda indices: self.read(source, indices))
-        files = [p for p in self.found.path.iterdir() if p.is_file()]
-        key = identity(self.builder.info.full_name, split, self.image_size, files=files)
+        remedy = "Give --image-size to make the images smaller."
+        room.check(2 * n_bytes, f"data={self.name!r}: {n:,} images of {by(self.shape)}", remedy)
+        key = identity(self.builder.info.full_name, split, self.image_size, files=[e.path for e in here])
         label = f"{self.builder.info.full_name.replace('/', '-')}-{split}-{key}"
 
         def decode() -> Images:
-            starts = progress.over(range(0, n, CHUNK), "images decoded", CHUNK)
-            chunks = [self.read(source, np.arange(i, min(i + CHUNK, n))) for i in starts]
-            labels = [c.label for c in chunks if c.label is not None]
-            return Images(np.concatenate([c.image for c in chunks]), np.concatenate(labels) if labels else None)
+            images = np.empty((n, *self.shape), np.uint8)
+            labels = []
+            for i in progress.over(range(0, n, CHUNK), "images decoded", CHUNK):
+                some = self.read(source, np.arange(i, min(i + CHUNK, n)))
+                images[i : i + CHUNK] = some.image
+                labels += [] if some.label is None else [some.label]
+            return Images(images, np.concatenate(labels) if labels else None)
 
-        images = cached(label, decode)
+        images = cached(label, decode, self.notes.append)
         if images.image.shape != (n, *self.shape):  # a file of that name by another hand
             images = decode()
         return images
 
     def read(self, source: Any, indices: np.ndarray) -> Images:
         """Examples decoded, made of one size, labels checked."""
-        rows = source.__getitems__([int(i) for i in indices])
-        image = np.stack([self._fit(row[self.image_key]) for row in rows])
+        with self._reading():
+            rows = source.__getitems__([int(i) for i in indices])
+        image = np.empty((len(rows), *self.shape), np.uint8)
+        for i, row in enumerate(rows):
+            one = self._decoded(row[self.image_key], int(indices[i]))
+            if one.shape != self.shape:
+                raise UsageError(f"{self._at(int(indices[i]))}: is {one.shape}; wanted {self.shape} (H, W, C).")
+            image[i] = one
         if not self.label_key:
             return Images(image)
         label = np.array([row[self.label_key] for row in rows], np.int32)
-        if label.min() < 0:
-            raise UsageError(f"data={self.name!r}: holds label {label.min()} (an unlabelled split?); wanted 0, 1, ...")
+        if label.min() < 0 or label.max() >= len(self.classes):
+            raise UsageError(
+                f"data={self.name!r}: holds label {label.min() if label.min() < 0 else label.max()} (an unlabelled "
+                f"split?); wanted 0 ... {len(self.classes) - 1}."
+            )
         return Images(image, label)
 
-    def _fit(self, image: np.ndarray) -> np.ndarray:
+    def _decoded(self, content: bytes, place: int) -> np.ndarray:
+        image = stored_pixels(io.BytesIO(content), self._at(place), self.channels)
         return image if self.image_size is None else resize_array(image, self.image_size)
+
+    def _at(self, place: int) -> str:
+        return f"{shown(self.found.path)}: example {place}"
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What TFDS and its reader make of damaged files, told by the set's folder."""
+        try:
+            yield
+        except UsageError:
+            raise
+        except Exception as e:
+            what = str(e).splitlines()[0] if str(e) else type(e).__name__
+            raise UsageError(
+                f"data={self.name!r}: {shown(self.found.path)} cannot be read ({shown(what)}). "
+                "Remove that folder and prepare it again."
+            ) from e
 
     def _shape(self, shape: tuple[int | None, ...]) -> tuple[int, int, int]:
         h, w, c = shape
@@ -141,9 +206,32 @@ class _Reader:
         return h, w, c
 
 
-def _not_about_opencv(record: logging.LogRecord) -> bool:
-    """Keeps TFDS's advice to install OpenCV off the user's terminal: decoded sets are cached."""
-    return "OpenCV" not in record.getMessage()
+def _check_code(found: Prepared) -> None:
+    """Refuses features of classes that are not TFDS's own: it would import whatever module they name.
+
+    Raises:
+        UsageError: there is such a class; or the file cannot be read.
+    """
+    path = found.path / "features.json"
+    try:
+        todo = [json.loads(files.read_text(path))]
+    except (ValueError, RecursionError) as e:
+        if isinstance(e, UsageError):
+            raise
+        raise UsageError(f"{shown(path)}: is damaged ({shown(e)}). Remove the folder and prepare it again.") from e
+    while todo:
+        value = todo.pop()
+        if isinstance(value, list):
+            todo += value
+        elif isinstance(value, dict):
+            todo += value.values()
+            for key in ("pythonClassName", "python_class_name", "type"):
+                name = value.get(key)
+                if isinstance(name, str) and "." in name and not name.startswith(OWN_FEATURES):
+                    raise UsageError(
+                        f"{shown(path)}: names {shown(name)}, code that is not TFDS's own and is not run. "
+                        "Prepare the set with features of tensorflow_datasets."
+                    )
 
 
 def _only(name: str, features: Any, kind: type, preferred: str, found: Prepared) -> str:

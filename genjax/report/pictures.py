@@ -14,7 +14,7 @@ from jax.scipy.stats import norm
 
 from genjax import data, models, rng, train, viz
 from genjax.data import Dataset, Images
-from genjax.errors import UsageError
+from genjax.errors import UsageError, shown
 from genjax.report import words
 from genjax.types import Batch, Key, Params, State
 
@@ -124,10 +124,10 @@ def _common(latents: _Latents, model: Any, key: Key) -> tuple[slice, list[slice]
     return samples, [latents.add(z[:N_ACROSS], c) for c in range(min(model.n_classes, 20))]
 
 
-def _classes(images: np.ndarray, places: Sequence[slice]) -> list[Figure]:
+def _classes(images: np.ndarray, places: Sequence[slice], names: Sequence[str]) -> list[Figure]:
     if not places:
         return []
-    lines = tuple(Row(f"class {c}", images[p]) for c, p in enumerate(places))
+    lines = tuple(Row(shown(names[c]) if names else f"class {c}", images[p]) for c, p in enumerate(places))
     return [Figure("classes", "Samples by class", words.CLASSES, lines)]
 
 
@@ -191,7 +191,7 @@ def _vae(run: Any, model: models.VAE, params: Params, state: State, key: Key, da
     if model.z_dim == 2:
         lines = tuple(Row("", line) for line in np.split(images[plane], N_MANIFOLD))
         figures.append(Figure("manifold", "The latent plane", words.plane(conditional), lines))
-    figures += _classes(images, classes)
+    figures += _classes(images, classes, run.spec.classes)
     says = ["" if encoded is None else f" · {encoded.rate[d]:.2f} nats" for d in dims]
     lines = tuple(Row(f"z{d + 1}{said}", images[p]) for d, said, p in zip(dims, says, moved, strict=True))
     text = words.traversals(encoded is not None)
@@ -240,7 +240,8 @@ def _gan(run: Any, model: models.GAN, params: Params, state: State, key: Key, da
     # generated second: it then has the colour that it has in the curves over training
     scores = {n: v for n, v in named.items() if n == "training"} | {"generated": of_fake} | named
     lines = tuple(Row("", images[p]) for p in paths)
-    figures = [*_classes(images, classes), Figure("interpolations", "Interpolations", words.ARCS, lines)]
+    arcs = Figure("interpolations", "Interpolations", words.ARCS, lines)
+    figures = [*_classes(images, classes, run.spec.classes), arcs]
     real = _some(next(reversed(groups.values())).image) if groups else None
     return Pictures(images[samples], real, tuple(figures), scores, is_probability)
 

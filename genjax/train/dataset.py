@@ -35,6 +35,27 @@ def dataset_of(cfg: Any, data_dir: str | None = None, what: Any = None) -> data.
     return data.hold_out(whole, getattr(cfg, "validation", 0))
 
 
+def dataset_to_train(cfg: Any, data_dir: str | None = None) -> data.Dataset:
+    """`dataset_of` for a run about to begin: what cannot be read from now on is the run's failure.
+
+    Raises:
+        UsageError: as `dataset_of`; or the run is conditional, and the set has no labels or a class without an image.
+    """
+    dataset = data.guarded(dataset_of(cfg, data_dir))
+    if not getattr(cfg, "conditional", False):
+        return dataset
+    if not dataset.spec.n_classes:
+        raise UsageError(
+            f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
+        )
+    if without := data.untrained(dataset):
+        raise UsageError(
+            f"conditional=True: {dataset.spec.name} has no training image of class {', '.join(without[:5])}, which "
+            "would be drawn all the same. Leave its other images out too, or train without --conditional."
+        )
+    return dataset
+
+
 def where(what: Any, data_dir: str | None, run: Path) -> dict[str, str]:
     """Where the data of a run lie, for its `config.json`: absolutely, and from the run's folder."""
     found = {} if data_dir is None else {"data_dir": str(Path(data_dir).expanduser().absolute())}

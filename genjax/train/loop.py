@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from genjax.channels import say
+from genjax.errors import DataFailure
 from genjax.train.chunk import advance
 from genjax.train.experiment import check_model
 from genjax.train.mesh import Layout
@@ -61,6 +62,11 @@ class Fitted(NamedTuple):
     failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     interrupted: bool = False
     """Whether Ctrl-C (the stop button of a notebook) came: a loop of several `fit` asks this to end as well."""
+
+    @property
+    def progress(self) -> Progress:
+        """What there is to save."""
+        return Progress(int(self.state.step), self.state, self.pending, self.seconds, self.failed)
 
 
 def make_chunk(step: Step | Population, source, capacity: int, layout: Layout | None = None, state: Any = None):
@@ -124,6 +130,7 @@ def fit(
         RunFailure: a loss or a parameter is not finite and no guard skipped it, or a guard skipped `PATIENCE`
             steps in a row. It names the metric or the leaf, and the step. A population goes on without the members
             that failed, until all have.
+        DataFailure: an example can no longer be read; all steps before it are in its `fitted`.
         UsageError: the source's transform gives another range than the model of an objective is for.
     """
     refuse_used(state)
@@ -181,7 +188,11 @@ def fit(
                     break
                 edge = min([steps, *((done // e.steps + 1) * e.steps for e in every)])
                 n = min(n, capacity, edge - done)
-                data = source.window(key, done, n, step.n_batches)
+                try:
+                    data = source.window(key, done, n, step.n_batches)
+                except DataFailure:
+                    land()  # the rows of what was trained until here
+                    raise
                 sent = time.perf_counter()
                 with interrupts.held(given_away):  # until the state that takes its place is here
                     state, buffer = chunk(state, data, root, np.int32(n))

@@ -14,13 +14,13 @@ import jax
 from genjax import data, progress
 from genjax.channels import never_failing, say
 from genjax.checked import checked
-from genjax.errors import RunFailure, UsageError
+from genjax.errors import DataFailure, RunFailure, UsageError
 from genjax.train import code, distributed, mesh, optimizer, record, tensorboard
 from genjax.train.callback import Callback, OnRow
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.command import command, fresh_folder
 from genjax.train.config import Options, kinds
-from genjax.train.dataset import as_stored, dataset_of, say_another_test, where
+from genjax.train.dataset import as_stored, dataset_to_train, say_another_test, where
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment, facts_of, likelihood_note
@@ -68,11 +68,7 @@ def run(
     options = options or Options()
     name, recipe = Path(file).stem, code.sources_of(file, build)
     with contextlib.nullcontext() if options.quiet else progress.shown("data"):
-        dataset = dataset_of(cfg, options.data_dir)
-    if getattr(cfg, "conditional", False) and not dataset.spec.n_classes:
-        raise UsageError(
-            f"conditional=True: {dataset.spec.name} has no labels. Try class folders, or `label` in an .npz."
-        )
+        dataset = dataset_to_train(cfg, options.data_dir)
     cfg = cfg if members is None else members.configs[0]
     experiment = built(build, cfg, dataset.spec)
     experiment.step.check(cfg.batch_size)
@@ -121,8 +117,9 @@ def run(
         code.check(folder.path, stored, recipe, options.changed_code)
         say_another_test((stored or {}).get("data", {}).get("fingerprint_test", ""), dataset.spec, cfg.data)
     say_once(f"run folder: {folder.path}")
-    if note := likelihood_note(cfg, experiment.model, dataset.spec):
-        say_once(note)
+    for note in (*dataset.notes, likelihood_note(cfg, experiment.model, dataset.spec)):
+        if note:
+            say_once(note)
     with ExitStack() as stack:
         stack.enter_context(never_failing())
         signals = stack.enter_context(Signals(say))
@@ -256,7 +253,8 @@ class _Run:
         every = [Every(sample_every, grid), Every(self.options.save_every, save)]
         if self.checks is not None:
             every.insert(1, Every(self.options.eval_every, check))
-        if int(state.step) == 0:
+        start = int(state.step)
+        if start == 0:
             grid(Progress(0, state, [], 0.0))
         try:
             fitted = fit(
@@ -265,12 +263,17 @@ class _Run:
                 layout=self.layout, agree=self._agree, pending=pending, seconds=seconds, failed=failed,
                 monitor=journal.monitor,
             )  # fmt: skip
+        except DataFailure as e:  # no step is lost of those that had their data
+            if (held := getattr(e, "fitted", None)) and held.state.step > start and self.group.size == 1:
+                save(held.progress)
+                self.checkpoints.wait()
+            raise
         except Diverged as e:
             alone = self.layout is None and self.members is None
             since = (self.checkpoints.sealed() or [0])[-1]
             journal.failure(str(e), partial(self._replayer, key) if alone else None, since)
             raise
-        last = Progress(int(fitted.state.step), fitted.state, fitted.pending, fitted.seconds, fitted.failed)
+        last = fitted.progress
         if last.step < steps or steps % self.options.save_every:
             save(last)
         self.checkpoints.wait()

@@ -54,9 +54,9 @@ def test_score_folder_to_csv(tmp_path, pictures):
     out = tmp_path / "s.csv"
     assert cli.main(["score", "R", str(pictures), "--out", str(out)]) == 0
     rows = read(out)
-    assert list(rows[0]) == ["index", "file", "label", "logit", "mu_0", "mu_1", "noise"]
+    assert list(rows[0]) == ["index", "file", "label", "class", "logit", "mu_0", "mu_1", "noise"]
     assert [r["file"] for r in rows] == ["c0/a.png", "c1/a.png", "c2/a.png"]
-    assert [int(r["label"]) for r in rows] == [0, 1, 2]
+    assert [(int(r["label"]), r["class"]) for r in rows] == [(0, "c0"), (1, "c1"), (2, "c2")]
     np.testing.assert_allclose([float(r["logit"]) for r in rows], [0.0, 0.2, 0.4], atol=1e-6)
 
 

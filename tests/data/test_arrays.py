@@ -67,7 +67,7 @@ def test_npz_in_one_part_and_in_two(tmp_path):
     parts = {"train_image": GRAY[:4] / 255, "test_image": GRAY[4:]}
     np.savez_compressed(tmp_path / "two.npz", **parts, train_label=np.arange(4), test_label=np.array([7, 0]))
     two = data.load(tmp_path / "two.npz")
-    assert (two.spec.n_train, two.spec.n_classes) == (4, 8)
+    assert (two.spec.n_train, two.spec.classes) == (4, ("0", "1", "2", "3", "7"))
     np.testing.assert_array_equal(two.test.image[..., 0], GRAY[4:])
     np.testing.assert_array_equal(two.train.image, one.train.image[:4])
 

@@ -9,7 +9,7 @@ import pytest
 
 from genjax import data, rng
 from genjax.data import source as module
-from genjax.errors import UsageError
+from genjax.errors import DataFailure, UsageError
 
 N, B, LONGEST = 23, 4, 23
 IMAGES = data.Images(
@@ -163,7 +163,7 @@ def test_an_unreadable_example_is_reported_and_the_next_window_works():
         return data.take(IMAGES, indices)
 
     source = data.streamed(data.Records(N, (3, 5, 2), read), B, data.to_unit())
-    with pytest.raises(UsageError, match=r"b\.png"):
+    with pytest.raises(DataFailure, match=r"b\.png"):
         source.window(KEY, 0, 1, 1)
     broken["yes"] = False
     assert_equal(source.batch(KEY, 0), data.resident(IMAGES, B, data.to_unit()).batch(KEY, 0))

@@ -1,0 +1,135 @@
+"""Which files of a folder are images, of which part of the data set, and of which class."""
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from genjax.data import files
+from genjax.data.files import Entry
+from genjax.errors import UsageError, shown
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
+"""Files taken for images, upper or lower case; others are left alone."""
+OTHER_IMAGES = (
+    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".tga", ".psd", ".svg", ".ico", ".eps", ".pdf", ".dcm", ".exr",
+    ".hdr", ".raw", ".dng", ".nef", ".cr2", ".arw", ".jfif", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz",
+)  # fmt: skip
+"""Files that may hold images too and are not read: their number is said."""
+PARTS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test",
+    "val": "validation", "valid": "validation", "validation": "validation",
+}  # fmt: skip
+"""First-level folders that are a part of a data set, by name in lower case."""
+
+
+class Tree(NamedTuple):
+    """The images of a part, in order."""
+
+    root: Path
+    """What the names of files are relative to."""
+    files: list[Path]
+    names: list[str] | None
+    """The class of each; None where the images are not in class folders."""
+
+
+def trees_of(path: Path) -> tuple[dict[str, Tree], list[str]]:
+    """The parts `train`, `test`, `validation` that a folder has, and what should be said of it.
+
+    Where every first-level folder with images has a name of `PARTS`, these are the parts; with `train` and
+    `validation` alone the latter is the test part, as in the sets of TFDS. Else all is the training part.
+
+    Raises:
+        UsageError: as `files.below`; no image; images both beside folders and in them; parts without `train`, one
+            given twice, or some with classes and some without.
+    """
+    kind = files.kind_of(path)
+    if kind is None:
+        raise files.refused(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    if kind == "file":
+        return {"train": Tree(path.parent, [path], None)}, []
+    left: Counter[str] = Counter()
+    direct, by_folder = _level(path, left)
+    names = {name: PARTS.get(name.lower()) for name in by_folder}
+    if not direct and by_folder and None not in names.values():
+        parts = _parts(path, names, left)
+    elif len({part for part in names.values() if part}) > 1:
+        other = next(name for name, part in names.items() if part is None)
+        raise UsageError(
+            f"{shown(path)}: has parts of a data set ({', '.join(f'{shown(n)}/' for n in names if names[n])}) and "
+            f"{shown(other)}/, which is none. Move it away, or give the folder of classes that is meant."
+        )
+    else:
+        parts = {"train": _tree(path, path, direct, by_folder)}
+    notes = []
+    if left:
+        most = ", ".join(f"{n:,} {suffix}" for suffix, n in left.most_common(3))
+        notes.append(f"{shown(path)}: files that are not read as images were left alone: {most}.")
+    return parts, notes
+
+
+def _parts(path: Path, names: dict[str, str | None], left: Counter[str]) -> dict[str, Tree]:
+    of = {part: [name for name in names if names[name] == part] for part in ("train", "test", "validation")}
+    if twice := next((folders for folders in of.values() if len(folders) > 1), None):
+        raise UsageError(f"{shown(path)}: {' and '.join(map(shown, twice))} are the same part. Keep one of them.")
+    if not of["train"]:
+        first = next(iter(names))
+        raise UsageError(
+            f"{shown(path)}: has {', '.join(f'{shown(n)}/' for n in names)} and no train/. "
+            f"Name the folder that is meant, as {shown(path / first)}."
+        )
+    left.clear()  # counted anew, below
+    found = {}
+    for part, folders in of.items():
+        if folders:
+            root = path / folders[0]
+            found[part] = _tree(path, root, *_level(root, left))
+    with_classes = {tree.names is not None for tree in found.values()}
+    if len(with_classes) > 1:
+        has, lacks = (next(p for p in found if (found[p].names is not None) == yes) for yes in (True, False))
+        raise UsageError(
+            f"{shown(path)}: the {has} part has class folders, the {lacks} part has none. Give all or none."
+        )
+    if "test" not in found and "validation" in found:
+        found["test"] = found.pop("validation")
+    return {part: found[part] for part in ("train", "test", "validation") if part in found}
+
+
+def _level(path: Path, left: Counter[str]) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The images of a folder itself, and those of each of its folders at any depth, where there are any."""
+    inside = files.listing(path)
+    direct = _images([e for e in inside if e.kind != "folder"], left)
+    folders = {e.name: _images(files.below(e.path), left) for e in inside if e.kind == "folder"}
+    return direct, {name: found for name, found in folders.items() if found}
+
+
+def _tree(root: Path, path: Path, direct: list[Path], by_class: dict[str, list[Path]]) -> Tree:
+    if direct and by_class:
+        raise UsageError(
+            f"{shown(path)}: holds images itself ({shown(direct[0].name)}) and in subfolders "
+            f"({shown(next(iter(by_class)))}/). Keep all in the folder (no labels), or all in class folders."
+        )
+    if direct:
+        return Tree(root, direct, None)
+    if by_class:
+        named = [(file, name) for name, found in by_class.items() for file in found]
+        return Tree(root, [file for file, _ in named], [name for _, name in named])
+    raise UsageError(
+        f"{shown(path)}: holds no image. Wanted files ending in {' '.join(SUFFIXES)}, or class folders of them."
+    )
+
+
+def _images(entries: Sequence[Entry], left: Counter[str]) -> list[Path]:
+    """The image files among entries; others that may be images are counted."""
+    found = []
+    for e in entries:
+        suffix = e.path.suffix.lower()
+        if suffix in SUFFIXES:
+            if e.kind != "file":
+                raise files.not_a_file(e.path)
+            found.append(e.path)
+        elif suffix in OTHER_IMAGES:
+            left[suffix] += 1
+    return found
