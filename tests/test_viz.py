@@ -1,6 +1,7 @@
 """Pictures: geometry is exact, bytes are reproducible, charts are valid and self-contained SVG."""
 
 import io
+import re
 import sys
 import xml.etree.ElementTree as ET
 
@@ -174,3 +175,41 @@ def test_spectra_in_decibels_leave_out_what_has_no_power():
     assert all(name in svg.text for name in ("generated", "real"))
     assert "NaN" not in svg.text
     assert svg.text == viz.spectra({"generated": (f, 100 * f), "real": (f, np.where(f > 0.3, f, 0.0))}).text
+
+
+def test_a_plane_of_a_sweep_has_every_run_and_its_means_where_they_are():
+    clouds = [viz.Cloud("beta 1", np.array([1.0, 3.0]), np.array([10.0, 14.0]), 0),
+              viz.Cloud("beta 4", np.array([0.0, np.nan]), np.array([20.0, 21.0]), 1)]  # fmt: skip
+    text = viz.plane(clouds, "rate", "distortion", 2).text
+    for said in ("beta 1", "beta 4", "rate", "distortion"):
+        assert f">{said}<" in text
+    blue, orange = viz.shades(2)
+    assert len(re.findall(f"<use [^>]*fill: {blue}", text)) == 3  # two runs and their mean
+    assert len(re.findall(f"<use [^>]*fill: {orange}", text)) == 1  # the run with both numbers is its own mean
+    x = [float(v) for v in re.findall(f'<use [^>]*x="([\\d.]+)"[^>]*fill: {blue}', text)]
+    assert x[2] == pytest.approx((x[0] + x[1]) / 2, abs=1e-3)
+
+
+def test_labels_that_would_lie_on_each_other_become_one():
+    same = [viz.Cloud(f"beta {b:g}", np.array([r]), np.array([d])) for b, r, d in
+            ((1, 5.0, 20.0), (4, 0.01, 27.0), (16, 0.0, 27.1))]  # fmt: skip
+    text = viz.plane(same, "rate", "distortion", 1).text
+    assert ">beta 4, 16<" in text
+    assert ">beta 1<" in text
+
+
+def test_a_field_s_axis_is_logarithmic_where_its_values_are():
+    def ticks(values):
+        trend = viz.Trend("", np.arange(float(len(values)))[:, None], np.full(len(values), np.nan))
+        text = viz.against(values, [trend], "lr", "elbo").text
+        places = re.findall(r'<text style="[^"]*text-anchor: middle[^"]*" x="([\d.]+)"', text)
+        return np.diff([float(p) for p in places[: len(values)]])
+
+    np.testing.assert_allclose(ticks([0.01, 0.1, 1.0, 10.0]), ticks([0.01, 0.1, 1.0, 10.0])[0], rtol=1e-3)
+    np.testing.assert_allclose(ticks([1.0, 2.0, 3.0, 4.0]), ticks([1.0, 2.0, 3.0, 4.0])[0], rtol=1e-3)
+    assert len(ticks([0.0, 1.0, 10.0])) == 2  # no logarithm of 0
+
+
+def test_a_number_that_no_member_has_leaves_a_gap():
+    trend = viz.Trend("a", np.array([[1.0, 2.0], [np.nan, np.nan], [3.0, np.inf]]), np.array([0.5, np.nan, np.nan]))
+    assert "nan" not in viz.against([1.0, 2.0, 3.0], [trend], "lr", "elbo", floor=0.5).text.lower()

@@ -11,6 +11,11 @@ from genjax.cli.fields import BOUNDS, Flag
 
 INDENT, COLUMN = 2, 26
 """Spaces before a flag, and the column where its help begins."""
+COMMON = {
+    "seed": "of all that is random: same seed, same run",
+    "batch_size": "examples in a step",
+}
+"""Help of fields that every recipe has, where it does not say its own."""
 METAVARS = {int: "INT", float: "FLOAT", str: "TEXT"}
 
 
@@ -91,7 +96,7 @@ def about(f: Flag) -> str:
         'how many, >= 1 (default: 4)'
     """
     meta, default = f.field.metadata, f.field.default
-    said = [meta.get("help") or f.comment]
+    said = [meta.get("help") or f.comment or COMMON.get(f.name, "")]
     said += [f"{BOUNDS[name][0]} {limit:g}" for name, limit in meta.get("bounds", {}).items() if name in BOUNDS]
     if f.choices and len(_listed(f)) > COLUMN:
         said.append(f"one of {', '.join(map(str, f.choices))}")

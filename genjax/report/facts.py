@@ -174,7 +174,10 @@ def commands(facts: Facts) -> dict[str, str]:
         said["Continue"] = [*again, f"--run-dir={run}"]
     if facts.step is not None:
         one = [f"--member={facts.member or 0}"] if facts.population else []
-        said["Measure it, and make this page anew with the numbers"] = ["genjax", "eval", run, *one]
+        measured = ["--member", "all"] if facts.members else one
+        said["Measure it, and make this page anew with the numbers"] = ["genjax", "eval", run, *measured]
+        if facts.members:
+            said["Its members side by side, once they are measured"] = ["genjax", "compare", run]
         said["Draw samples"] = ["genjax", "sample", run, *one, "--n", "64", "--out", "samples.png"]
         said["Compare with another run, bit by bit"] = ["genjax", "digest", run, *(() if facts.members else one)]
         if facts.population:

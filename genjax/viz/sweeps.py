@@ -105,8 +105,8 @@ def against(
         if values.shape[1] > 1:
             axes.plot(np.repeat(at, values.shape[1]), values.ravel(), linestyle="", marker="o", markersize=3,
                       color=colour, alpha=0.45, markeredgewidth=0)  # fmt: skip
-        half = np.where(np.isfinite(trend.half), trend.half, 0.0)
-        axes.errorbar(at[there], mean[there], half[there], color=colour, linewidth=1.4, elinewidth=1.0, capsize=2.5,
+        half = np.where(np.isfinite(trend.half), trend.half, np.nan)[there]
+        axes.errorbar(at[there], mean[there], half, color=colour, linewidth=1.4, elinewidth=1.0, capsize=2.5,
                       marker=MARKERS[i % len(MARKERS)], markersize=4.5, markeredgewidth=0)  # fmt: skip
     if floor is not None and np.isfinite(floor):
         axes.axhline(floor, color=INK, linewidth=0.8, dashes=(4, 3))

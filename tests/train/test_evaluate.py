@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -251,10 +252,17 @@ def test_every_line_of_the_table_gives_records(vae):
 
 def test_the_configuration_s_hash_is_that_of_all_its_seeds():
     cfg = recipes.load("vae_digits").Config()
-    base = config_sha256("vae_digits", cfg)
-    assert config_sha256("vae_digits", dataclasses.replace(cfg, seed=5, steps=7)) == base
-    assert config_sha256("vae_digits", dataclasses.replace(cfg, beta=2.0)) != base
-    assert config_sha256("other", cfg) != base
+
+    def of(name, cfg, fingerprint="f"):
+        run = train.Run(Path(), name, cfg, None, None, data.Spec("made", (8, 8, 1), 0, 9, fingerprint), 4)
+        return config_sha256(run)
+
+    base = of("vae_digits", cfg)
+    assert of("vae_digits", dataclasses.replace(cfg, seed=5, steps=7)) == base
+    assert of("vae_digits", dataclasses.replace(cfg, data="elsewhere/digits")) == base
+    assert of("vae_digits", dataclasses.replace(cfg, beta=2.0)) != base
+    assert of("vae_digits", cfg, "g") != base
+    assert of("other", cfg) != base
 
 
 def test_weights_of_a_run_without_an_average():
