@@ -44,8 +44,10 @@ def text(prog: str, doc: str, flags: Sequence[Flag], titles: Sequence[str] = ())
         *["[options]"][: len(rest)],
     ]
     groups = [("arguments", free), ("required", needed)]
-    groups += [(titles[i] if titles else "options", [f for f in rest if f.group == i])
-               for i in sorted({f.group for f in rest})]  # fmt: skip
+    if titles:
+        groups += [(title, [f for f in rest if f.group == i]) for i, title in enumerate(titles)]
+    else:
+        groups.append(("options", rest))
     parts = [_folded(" ".join(words), "    "), kept(doc)]
     parts += [f"{title}:\n{rows((_left(f), about(f)) for f in group)}" for title, group in groups if group]
     return "\n\n".join(filter(None, parts))
@@ -99,7 +101,7 @@ def about(f: Flag) -> str:
     said = [meta.get("help") or f.comment or COMMON.get(f.name, "")]
     said += [f"{BOUNDS[name][0]} {limit:g}" for name, limit in meta.get("bounds", {}).items() if name in BOUNDS]
     if f.choices and len(_listed(f)) > COLUMN:
-        said.append(f"one of {', '.join(map(str, f.choices))}")
+        said.append(f"one of {', '.join(str(c) for c in f.choices if c != '')}")
     notes = []
     if isinstance(default, bool):
         notes += ["default: on"] if default else []
@@ -129,7 +131,7 @@ def _metavar(f: Flag) -> str:
 
 
 def _listed(f: Flag) -> str:
-    return "{" + ",".join(map(str, f.choices)) + "}"
+    return "{" + ",".join(str(c) for c in f.choices if c != "") + "}"
 
 
 def _depth(line: str) -> int:

@@ -61,7 +61,8 @@ def test_help_is_one_text_however_it_is_asked_for_and_fits(command, columns, mon
     out = printed([*words, "--help"], capsys)
     assert out == printed([*words, "-h"], capsys) == printed(["help", *words], capsys)
     assert out.startswith(f"usage: genjax {command}")
-    for quirk in ("│", "{None}", "STR", "default: None", "default: False", "(required)"):
+    assert out.count("\noptions:\n") <= 1
+    for quirk in ("one of ,", "{,", "│", "{None}", "STR", "default: None", "default: False", "(required)"):
         assert quirk not in out
     body = out.split("\n\n", 1)[1]
     assert max(map(len, body.splitlines())) <= columns
