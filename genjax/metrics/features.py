@@ -139,8 +139,8 @@ def batched(
 
     def outputs(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         images = _checked(images, shape, name)
-        parts = []
-        for first in progress.over(range(0, len(images), batch), "images through the feature net", batch):
+        parts, n = [], len(images)
+        for first in progress.counted(range(0, n, batch), "images through the feature net", n, batch):
             part = images[first : first + batch]
             filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), np.uint8)])
             parts.append([np.asarray(v)[: len(part)] for v in run(params, state, filled)])

@@ -143,13 +143,13 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
         4.0
     """
     r, f = _pair(real, fake)
-    for name, g in (("real", r), ("fake", f)):
-        if g.n is not None and g.n <= g.d:
-            warnings.warn(
-                f"{name} has {g.n} samples in {g.d} dimensions: their covariance is singular, and the Fréchet distance "
-                "mostly bias: compare it at one n only. kernel_distance (kd) has no bias.",
-                stacklevel=2,
-            )
+    few = [f"{name} has {g.n} samples" for name, g in (("real", r), ("fake", f)) if g.n is not None and g.n <= g.d]
+    if few:
+        warnings.warn(
+            f"{' and '.join(few)} in {f.d} dimensions: a covariance is singular, and the Fréchet distance mostly bias: "
+            "compare it at one n only. kernel_distance (kd) has no bias.",
+            stacklevel=2,
+        )
     return _distance(r, f)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from genjax import data
 from genjax.errors import UsageError
 from genjax.metrics.conditional import frechet_per_class
-from genjax.metrics.frechet import Fitted, frechet_distance, frechet_of_subsets
+from genjax.metrics.frechet import Fitted, frechet_distance, frechet_of_subsets, operations
 from genjax.metrics.kernel import kernel_distance
 from genjax.metrics.manifold import prdc
 from genjax.metrics.measured import N_IMPORTANCE, Measured, bits_of_bound, bound, gap, latents, likelihood
@@ -49,6 +49,7 @@ class Metric(NamedTuple):
         floor: `floor(real, others, key)`, where it is not `of` of these.
         definition: grows when the same inputs give other numbers than before.
         least: samples that it needs on either side.
+        operations: `operations(n_real, n_fake, d)`, about how many one number takes; None where that is no matter.
     """
 
     of: Callable[..., Mapping[str, Any]]
@@ -65,6 +66,7 @@ class Metric(NamedTuple):
     floor: Callable[..., Mapping[str, Any]] | None = None
     definition: int = 1
     least: int = 2
+    operations: Callable[[int, int, int], float] | None = None
 
 
 def _sharpness(images: np.ndarray) -> tuple[float, float]:
@@ -139,7 +141,7 @@ METRICS: dict[str, Metric] = {
     "gap": Metric(gap, "model", {"gap_auc": "lower"}, by_default=False, needs="logit", lacks=_not_held_out),
     "fd": Metric(
         lambda r, f, key: {"fd_{}": frechet_distance(r, f)}, "features", {"fd": "lower"}, partial(Fitted, "real"),
-        of_subsets=_fd_of_subsets,
+        of_subsets=_fd_of_subsets, operations=operations,
     ),
     "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}, n_resamples=8),
     "prdc": Metric(

@@ -46,7 +46,7 @@ def generated_and_finite(
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Bool[np.ndarray, " n"]]:
     """As `generated`, and whether all that the model gave for each image is finite."""
     parts, finite = [], []
-    for first in progress.over(range(0, len(z), CHUNK), "images drawn", CHUNK):
+    for first in progress.counted(range(0, len(z), CHUNK), "images drawn", len(z), CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
         made = np.asarray(_image_of(experiment)(params, state, _filled(z[first : first + CHUNK]), y))[: len(z) - first]
         finite.append(np.isfinite(made).reshape(len(made), -1).all(1))

@@ -19,7 +19,7 @@ from genjax.errors import RunFailure, UsageError
 from genjax.metrics.measured import N_IMPORTANCE, Estimate, Measured
 from genjax.metrics.protocol import NO_LABELS, Protocol, Record, Subject
 from genjax.metrics.resampling import HALVES, half_samples, of_mean
-from genjax.metrics.spaces import Kind, Space
+from genjax.metrics.spaces import PIXELS, Kind, Space
 from genjax.metrics.table import Metric, chosen, nll, of_points
 from genjax.train.config import kinds
 from genjax.train.drawing import SHARES, draw_points, generated_and_finite, labels_of, latents
@@ -32,6 +32,8 @@ from genjax.train.state import TrainState, evaluation
 from genjax.types import Key, Params, State
 
 WEIGHTS = ("average", "trained")
+MOST_OPERATIONS = 5e12
+"""Of a metric that nobody named: minutes on a core or two."""
 SEEN = "the recipe's transform, drawn once per example (key: test of seed 0)"
 """What was done to the values that a model's likelihood is of."""
 
@@ -121,6 +123,8 @@ def outcomes(
         measured = measured._replace(trained=real.trained(data.size(measured.part)))
     picked = chosen(request.metrics, measured, space)
     too_few = {name: why for name, metric in picked.items() if (why := _too_few(metric, real))}
+    if not request.metrics:
+        too_few |= {k: why for k, m in picked.items() if k not in too_few and (why := _too_costly(k, m, real, space))}
     if request.metrics and too_few:
         name, why = next(iter(too_few.items()))
         raise UsageError(f"--metrics={name}: {why}, so it cannot be measured. Raise --n, or leave it out.")
@@ -135,6 +139,20 @@ def _too_few(metric: Metric, real: Real) -> str:
     if metric.kind in ("model", "modes") or min(real.n, size) >= metric.least:
         return ""
     return f"it takes {metric.least} images on either side, and there are {real.n} generated and {size} real ones"
+
+
+def _too_costly(name: str, metric: Metric, real: Real, space: Space) -> str:
+    """Why nobody should wait for a metric who did not ask for it; empty where it takes a few minutes at most."""
+    if metric.operations is None or space.name != PIXELS:
+        return ""  # the features of nets are few
+    size, d = data.size(real.reference), int(np.prod(real.reference.image.shape[1:]))
+    cost = 2 * metric.operations(size, real.n, d) + metric.n_resamples * metric.operations(size, real.n // 2, d)
+    if cost < MOST_OPERATIONS:
+        return ""
+    return (
+        f"in the {d:,} dimensions of pixels {real.n:,} images take {cost:.0e} operations, half an hour or more; "
+        f"kd says much the same, and --metrics {name} measures it nevertheless"
+    )
 
 
 def _each(

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from genjax.errors import UsageError
-from genjax.metrics import Protocol, Record, Subject, compare, from_json, half_samples, over_seeds, unlike
+from genjax.metrics import Protocol, Record, Subject, check_alike, compare, from_json, half_samples, over_seeds, unlike
+from genjax.metrics.protocol import alike
 from genjax.metrics.resampling import of_mean
 from genjax.train.jsonfile import to_json
 
@@ -113,3 +114,22 @@ def test_half_samples_cover_as_often_as_they_say():
         half = half_samples(lambda j, x=x: {"d": squared_distance(x[j])}, n, jax.random.key(i), 20)["d"]
         inside += abs(squared_distance(x) - truth) <= half
     assert stats.binomtest(inside, 100, 0.95).pvalue > 0.01, inside
+
+
+def test_unlike_rules_of_labels_do_not_compare():
+    """A model without labels stands beside any known rule; in turn and by shares do not, nor what nobody wrote down."""
+    of = {rule: dataclasses.replace(P, labels=rule) for rule in ("", "none", "in turn", "by shares")}
+    for a in of:
+        for b in of:
+            assert alike(of[a], of[b]) == (a == b or "none" in (a, b)), (a, b)
+    records = [dataclasses.replace(made(), protocol=of[rule]) for rule in ("none", "in turn", "by shares")]
+    check_alike(records[:2])
+    with pytest.raises(UsageError, match="labels: 'in turn' against 'by shares'"):
+        check_alike(records)
+
+
+def test_a_record_of_before_labels_were_written_is_as_comparable_as_ever():
+    stored = json.loads(json.dumps(to_json(made().to_json())))
+    assert stored["protocol"].pop("labels") == ""
+    assert from_json(stored) == made()
+    assert alike(from_json(stored).protocol, dataclasses.replace(P, labels="none"))

@@ -13,7 +13,7 @@ from genjax import cli, data, recipes, train
 from genjax.cli import cache
 from genjax.data import Dataset, Images, Records
 from genjax.errors import UsageError
-from genjax.metrics import Protocol, Record, Subject, from_json
+from genjax.metrics import Protocol, Record, Subject, check_alike, from_json
 from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.measured import Measured
 from genjax.metrics.spaces import pixels
@@ -21,7 +21,7 @@ from genjax.metrics.table import METRICS, Metric
 from genjax.train import evalfile
 from genjax.train.dataset import dataset_of_run
 from genjax.train.drawing import draw
-from genjax.train.evaluate import Request, config_sha256, evaluate, weights_of
+from genjax.train.evaluate import SEEN, Request, _too_costly, config_sha256, evaluate, weights_of
 from genjax.train.merging import merged
 from genjax.train.real import real_of
 from genjax.types import Batch
@@ -203,6 +203,38 @@ def test_the_file_keeps_other_records_and_drops_those_of_a_state_that_is_gone(tm
     (tmp_path / "eval.json").write_text('{"format": 99}')
     with pytest.raises(UsageError, match="format"):
         evalfile.read_eval(tmp_path)
+
+
+def test_records_of_another_reference_go_and_are_named(tmp_path):
+    """The test part was replaced: what the old one gave does not stand beside what the new one gives."""
+    subject = Subject("gan_a", "c", 0, 4, "state", True)
+
+    def record(metric, sha, split="test", **more):
+        return Record(Protocol(metric, 100, split, "made", sha, 9, **more), subject, 1.0)
+
+    old = [record("fd", "5e"), record("elbo", "seen", quantisation=SEEN), record("authenticity", "all", "train")]
+    evalfile.write_eval(tmp_path, old, {})
+    assert evalfile.add_records(tmp_path, [record("kd", "5e")], {}).gone == []
+    kept = evalfile.add_records(tmp_path, [record("kd", "6f")], {})
+    assert {r.protocol.metric for r in kept.gone} == {"fd", "elbo", "kd"}
+    assert [(r.protocol.metric, r.protocol.reference_sha256) for r in kept.records] == [
+        ("authenticity", "all"), ("kd", "6f"),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="reference_sha256: '5e' against '6f'"):
+        check_alike([record("fd", "5e"), record("fd", "6f")])
+
+
+def test_what_takes_half_an_hour_is_left_out_unless_it_is_named():
+    """10,000 colour images of 64x64 in pixels; of 28x28 grey ones nothing is."""
+
+    def left_out(name, shape):
+        real = real_of(parts(), n=10)
+        real = dataclasses.replace(real, n=10_000, reference=Images(np.broadcast_to(np.uint8(0), (10_000, *shape))))
+        return _too_costly(name, METRICS[name], real, pixels())
+
+    assert "--metrics fd measures it nevertheless" in left_out("fd", (64, 64, 3))
+    assert left_out("fd", (28, 28, 1)) == ""
+    assert left_out("kd", (64, 64, 3)) == ""
 
 
 def test_a_new_metric_is_a_line_of_the_table(gan, monkeypatch):
