@@ -113,10 +113,14 @@ def write_out(path: str | os.PathLike[str], content: bytes, flag: str = "--out")
 def failed_write(path: Path, n_bytes: int, e: OSError) -> RunFailure:
     """The failure to raise where writing `path` met `e`: names the path, and room needed and free on a full disk."""
     if e.errno in NO_ROOM:
-        there = next((p for p in (path.parent, *path.parent.parents) if p.exists()), Path("/"))
-        free = shutil.disk_usage(there).free / 1e6
-        return RunFailure(f"no space left for {path}: needs {n_bytes / 1e6:.3f} MB, {free:.3f} MB free.")
+        return RunFailure(f"no space left for {path}: needs {n_bytes / 1e6:.3f} MB, {free(path) / 1e6:.3f} MB free.")
     return RunFailure(f"writing {path} failed: {e.strerror or e}.")
+
+
+def free(path: str | os.PathLike[str]) -> int:
+    """Bytes free on the disk where `path` is, or would be."""
+    path = Path(path).absolute()
+    return shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
 
 
 @contextlib.contextmanager
@@ -159,9 +163,27 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()  # while it is held: who waits for it then finds that it is gone, and makes a new one
-        os.close(fd)
+        try:
+            with contextlib.suppress(OSError):
+                beside.unlink()  # while it is held: who waits for it then finds that it is gone, and makes a new one
+        finally:
+            os.close(fd)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copies the files of a folder, where there is one, and of those within; links are no part of it.
+
+    Raises:
+        OSError: the first that was met (`shutil.copytree` hides it in a list).
+    """
+    if not source.is_dir():
+        return
+    target.mkdir()
+    for entry in sorted(os.scandir(source), key=lambda e: e.name):
+        if entry.is_dir(follow_symlinks=False):
+            copy_folder(Path(entry.path), target / entry.name)
+        elif entry.is_file(follow_symlinks=False):
+            shutil.copyfile(entry.path, target / entry.name)
 
 
 def fsync_folder(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genjax.errors import RunFailure, UsageError
-from genjax.files import building, failed_write
+from genjax.files import building, copy_folder, failed_write
 from genjax.train import code, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.command import command
@@ -79,12 +78,8 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
                         if row["step"] <= opened.step:
                             log.append(_share(row, i, opened.members.n))
                     log.sync()
-            if (run / code.COPY).is_dir():
-                shutil.copytree(run / code.COPY, folder.path / code.COPY, copy_function=shutil.copyfile)
-            if (where := run / "samples" / member_folder(i)).is_dir():
-                (folder.path / "samples").mkdir()
-                for picture in sorted(where.glob("*.png")):
-                    shutil.copyfile(picture, folder.path / "samples" / picture.name)
+            copy_folder(run / code.COPY, folder.path / code.COPY)
+            copy_folder(run / "samples" / member_folder(i), folder.path / "samples")
             with Checkpoints(folder.path / "checkpoints") as checkpoints:
                 checkpoints.save(opened.step, opened.state, extra)
     except RunFailure as e:

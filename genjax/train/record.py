@@ -17,6 +17,7 @@ import numpy as np
 
 from genjax.checked import Each, checked, number
 from genjax.errors import UsageError
+from genjax.files import FAILING, failed_write
 from genjax.train.jsonfile import read_json, to_json, write_json
 from genjax.train.manifest import environment_differences, manifest, now
 from genjax.train.metrics_log import MetricsLog, columns, read_rows
@@ -149,6 +150,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as e:
+            if e.errno in FAILING:
+                raise failed_write(self.path / LOCK, 0, e) from e
             raise UsageError(f"run folder {self.path}: cannot be written ({e.strerror}).") from e
         self._lock(self._fd)
         # A forked child would hold the lock beyond this process's death.

@@ -6,13 +6,13 @@ leaves half a step under a step's name.
 
 import contextlib
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from etils import epath
 
 from genjax.errors import RunFailure, UsageError
+from genjax.files import free
 from genjax.train import seal
 
 TRASH = ".trash"
@@ -130,8 +130,8 @@ def fault(folder: epath.Path, megabytes: float, e: Exception) -> str:
     """Why writing `megabytes` of state into `folder` failed, in half a sentence."""
     text = str(e)
     if "RESOURCE_EXHAUSTED" in text or "No space left" in text or "quota exceeded" in text:
-        free = f"{shutil.disk_usage(folder).free / 1e6:.1f} MB" if seal.is_local(folder) else "too little"
-        return f"no space left for {folder}: needs {megabytes:.1f} MB, {free} free"
+        room = f"{free(folder) / 1e6:.1f} MB" if seal.is_local(folder) else "too little"
+        return f"no space left for {folder}: needs {megabytes:.1f} MB, {room} free"
     if "File too large" in text:
         return f"{folder} allows no file of that size ({megabytes:.1f} MB of state; see `ulimit -f`)"
     return f"writing {folder} failed ({type(e).__name__}: {(text.splitlines() or [''])[0][:200]})"
