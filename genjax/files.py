@@ -6,6 +6,7 @@ second writes over what the first has added.
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import socket
@@ -24,6 +25,9 @@ FAILING = NO_ROOM | {errno.EIO, errno.EFBIG}
 """What a disk answers that is at fault itself; any other answer is about the path."""
 LOCK_SECONDS = 60.0
 """So long a process waits for another one that changes the same file."""
+RUN_FILES = ("config.json", "manifest.json", "metrics.jsonl", "validation.jsonl", "eval.json", "lock")
+RUN_FOLDERS = ("checkpoints", "samples", "tensorboard", "recipe")
+"""What a run's folder keeps itself, and no `--out` may replace."""
 _COUNT = count()
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _PREFIX = ".genjax-tmp-"
@@ -98,9 +102,10 @@ def write_out(path: str | os.PathLike[str], content: bytes, flag: str = "--out")
     """`replace` for a file that somebody asked for by `flag`; its folder is made where there is none.
 
     Raises:
-        UsageError: there can be no such file.
+        UsageError: there can be no such file; or it is a part of a run.
         RunFailure: the disk is full or fails.
     """
+    refuse_part_of_a_run(path, flag)
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         replace(path, content)
@@ -108,6 +113,31 @@ def write_out(path: str | os.PathLike[str], content: bytes, flag: str = "--out")
         if e.errno in FAILING:
             raise failed_write(Path(path), len(content), e) from e
         raise UsageError(f"{flag}={os.fspath(path)}: cannot be written ({e.strerror or e}).") from None
+
+
+def refuse_part_of_a_run(out: str | os.PathLike[str], flag: str = "--out") -> None:
+    """Refuse a path that would replace what a run's folder itself keeps.
+
+    Raises:
+        UsageError: it names such a file.
+    """
+    path = Path(os.path.realpath(out))
+    for parent in path.parents:
+        first = path.relative_to(parent).parts[0]
+        if first in (*RUN_FILES, *RUN_FOLDERS) and _is_run(parent):
+            raise UsageError(
+                f"{flag}={os.fspath(out)}: the run in {parent} keeps {first} itself. Name another file."
+            )
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder has the `config.json` of a run."""
+    try:
+        with (folder / "config.json").open("rb") as f:
+            found = json.loads(f.read(1 << 22))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "format" in found and "experiment" in found
 
 
 def failed_write(path: Path, n_bytes: int, e: OSError) -> RunFailure:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reliability.trees import seal_anew
 
 from genjax import data, dist, losses, models, objectives, recipes, report, train, viz
 from genjax.cli.flags import parse_all
@@ -110,6 +111,8 @@ def edit(file, change):
     value = json.loads(file.read_text())
     change(value)
     file.write_text(json.dumps(value))
+    if file.name == "config.json":
+        seal_anew(file.parent)
 
 
 def test_a_vae_run(run_of):
@@ -168,6 +171,8 @@ def test_an_unfinished_run_says_how_to_continue(run_of):
 def test_a_run_without_checkpoint_metrics_or_samples_still_gets_a_page(run_of):
     run = run_of("vae_digits")
     shutil.rmtree(run / "checkpoints")
+    assert "step 2 was sealed once, now" in read(report.write([run])).said
+    edit(run / "config.json", lambda c: c.pop("sealed"))  # as of a run that never came to one
     got = read(report.write([run]))
     assert "no checkpoint yet" in got.said
     assert "Evidence lower bound" in got.said

@@ -11,6 +11,7 @@ from genjax.cli.flags import flag, parse_all
 from genjax.cli.measure import CHECKPOINTS, said
 from genjax.cli.show import table
 from genjax.errors import RunFailure, UsageError
+from genjax.files import refuse_part_of_a_run
 from genjax.trust import Access
 
 
@@ -45,12 +46,19 @@ def compare(argv: Sequence[str]) -> None:
         raise UsageError(f"--record={args.record}: write a file that ends in .json.")
     from genjax.report import versus, versus_page
     from genjax.report.sources import selected
+    from genjax.train.ownership import refuse_foreign_page
+
+    beside = next((p for p in (Path(selected(run)[0]) for run in args.run) if p.is_dir()), Path("compare.html"))
+    out = args.out or str(beside.resolve().parent / "compare.html")
+    if args.out is None:
+        refuse_foreign_page(Path(out))
+    for named, name in ((args.out, "--out"), (args.record, "--record")):
+        if named is not None:
+            refuse_part_of_a_run(named, name)
 
     sides = versus.sides(args.run, args.checkpoint)
     rows = versus.rows(sides)
     cache.enable()
-    beside = next((p for p in (Path(selected(run)[0]) for run in args.run) if p.is_dir()), Path("compare.html"))
-    out = args.out or str(beside.resolve().parent / "compare.html")
     print(table(compared(sides, rows)))
     print("".join(f"{note}\n" for note in versus.notes(sides)), end="", flush=True)  # before what a full disk could end
     failed = []

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from genjax.errors import UsageError
+from genjax.files import refuse_part_of_a_run
 from genjax.trust import Access
 
 
 def suffix_of(out: str, allowed: Sequence[str]) -> str:
-    """The suffix of a file to be written, which must be one of `allowed`."""
+    """The suffix of a file to be written, which must be one of `allowed`; no part of a run's folder is."""
+    refuse_part_of_a_run(out)
     suffix = Path(out).suffix.lower()
     if suffix not in allowed:
         raise UsageError(f"--out={out}: write a file that ends in {' or '.join(allowed)}.")

@@ -51,10 +51,23 @@ def parse_all(
     if any(word in ("-h", "--help") for word in argv):
         print(help.text(prog, inspect.cleandoc(doc), list(flags.values()), titles))
         raise SystemExit(0)
-    values = _tyro(flags, _checked(argv, flags, prog), prog)
+    words = _checked(argv, flags, prog)
+    values = _tyro(flags, words, prog)
     fields.check(list(flags.values()), values)
-    return [c(**{f.name: getattr(values, f.name) for f in flags.values() if f.group == i})
+    made = [c(**{f.name: getattr(values, f.name) for f in flags.values() if f.group == i})
             for i, c in enumerate(commands)]  # fmt: skip
+    _note_given(made, flags, words)
+    return made
+
+
+def _note_given(made: Sequence[Any], flags: dict[str, Flag], words: Sequence[str]) -> None:
+    """Tell each instance whose class asks for it (`given`) which of its fields the person has named."""
+    before = words[: words.index("--")] if "--" in words else words
+    named = {m[1] for word in before if (m := re.match(r"--(?:no-)?([A-Za-z][\w-]*)", word))}
+    for i, instance in enumerate(made):
+        if hasattr(type(instance), "given"):
+            names = {f.name for f in flags.values() if f.group == i and dashed(f.name) in named}
+            object.__setattr__(instance, "given", frozenset(names))
 
 
 def _checked(argv: Sequence[str], flags: dict[str, Flag], prog: str) -> list[str]:

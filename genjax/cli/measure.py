@@ -92,9 +92,10 @@ def evaluate(argv: Sequence[str]) -> None:
         print(_over_members(args.run, "last" if args.checkpoint == "both" else args.checkpoint))
     print(f"{n_records} records: {os.path.join(args.run, evalfile.EVAL)}")
     from genjax.report import place, write  # here: matplotlib takes long to import
+    from genjax.train.ownership import is_page
 
     for member in dict.fromkeys((None, *(run.member for run in runs))):
-        if place([args.run], member).exists():
+        if is_page(place([args.run], member)):
             print(f"made anew: {write([args.run], member=member, access=access)}")
     if (failure := failed(takens, args.run)) is not None:
         raise failure

@@ -103,9 +103,11 @@ def demo(argv: Sequence[str]) -> int:
     memory.keep()
     from genjax import report
     from genjax.train import Options
+    from genjax.train.ownership import refuse_foreign_page, refuse_other_than
 
-    folder = Path(args.run_dir)
-    runs = []
+    folder, runs = Path(args.run_dir), []
+    refuse_other_than(folder, [*(name for each in DEMO.values() for name in each), "report.html"])
+    refuse_foreign_page(folder / "report.html")
     for name, changes in DEMO[args.data].items():
         recipe = recipes.load(name)
         run = folder / name

@@ -41,10 +41,12 @@ class Digest:
 def digest(argv: Sequence[str]) -> None:
     """`genjax digest RUN [--member I]`: no model is built, only the checkpoint is read."""
     args = parse(Digest, argv, "genjax digest")
-    from genjax.train import checkpoint, leaves
+    from genjax.train import checkpoint, leaves, record
     from genjax.train.extract import leaves_of
 
-    step, named, _ = checkpoint.read_leaves(f"{args.run.rstrip('/')}/checkpoints")
+    mark, where = record.mark_of(args.run), f"{args.run.rstrip('/')}/{record.CHECKPOINTS}"
+    record.refuse_vanished(args.run, record.read_config(args.run) or {})
+    step, named, _ = checkpoint.read_leaves(where, mark=mark)
     if args.member is not None:
         named = leaves_of(named, args.member, args.run)
     print(f"step {step}, {len(named)} leaves")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genjax.errors import UsageError
-from genjax.files import write_out
+from genjax.files import refuse_part_of_a_run, write_out
 from genjax.trust import Access
 
 __all__ = ["place", "write"]
@@ -45,14 +45,20 @@ def write(
         access: how the runs are opened, and where their data lie now.
 
     Raises:
-        UsageError: no runs, a folder that is not a run's, no such member, or an unwritable `out`.
+        UsageError: no runs, a folder that is not a run's, no such member, an unwritable `out`; or without `out` the
+            page's place is taken by a file that genjax did not write.
         RunFailure: the disk is full; a page that was there is as it was.
     """
     if not runs:
         raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
     from genjax.report import facts, page
+    from genjax.train.ownership import refuse_foreign_page
 
     paths = [os.fspath(run) for run in runs]
+    if out is None:
+        refuse_foreign_page(place(paths, member))
+    else:
+        refuse_part_of_a_run(out)
     n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
     text = page.page([facts.read(path, n_tiles, member, access) for path in paths])
     target = Path(out) if out is not None else place(paths, member)

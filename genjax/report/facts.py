@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genjax import data, models, train, viz
+from genjax.checked import checked
 from genjax.errors import RunFailure, UsageError
 from genjax.metrics.protocol import Record
 from genjax.report import neighbours, pictures
@@ -23,7 +24,7 @@ from genjax.train.dataset import dataset_of_run
 from genjax.train.evalfile import best_of, read_eval
 from genjax.train.health import Said, read_findings
 from genjax.train.members import flags_of
-from genjax.train.record import METRICS, read_config, read_manifest
+from genjax.train.record import METRICS, WHOLE, mark_of, read_config, read_manifest, refuse_vanished
 from genjax.train.validation import VALIDATION
 from genjax.trust import Access
 
@@ -107,9 +108,11 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     folder = Path(path)
     if not folder.is_dir():
         raise UsageError(f"RUN={path}: there is no such folder.")
+    mark = mark_of(path)
     if not (folder / "config.json").exists():
         raise UsageError(f"RUN={path}: not a run's folder, it has no config.json. `genjax train NAME` makes one.")
     record = read_config(path) or {}
+    checked(record, WHOLE, folder / "config.json")
     manifest = read_manifest(folder)
     problems: list[str] = []
     who = members(record.get("population"))
@@ -127,7 +130,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     if _has_checkpoint(folder):
         try:
             if whole:
-                step, leaves, _ = read_leaves(folder / "checkpoints")
+                step, leaves, _ = read_leaves(folder / "checkpoints", mark=mark)
                 digest = leaves_digest(leaves)
             else:
                 run = train.open_run(path, member=member, trust=access.trust)
@@ -136,6 +139,8 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
                 drawn = _drawn(run, _dataset(run, problems, access))
         except (UsageError, RunFailure) as e:
             problems.append(f"The model could not be drawn from: {e}")
+    elif gone := _vanished(path, record):
+        problems.append(gone)
     else:
         problems.append("This run has no checkpoint yet, so there is no model to draw pictures from.")
     shape = tuple(about.get("shape") or ())
@@ -204,6 +209,15 @@ def gaps(rows: Mapping[str, np.ndarray], key: str) -> str:
 
 def data_uri(png: viz.Png) -> str:
     return "data:image/png;base64," + base64.b64encode(png.data).decode()
+
+
+def _vanished(path: str, record: Mapping[str, Any]) -> str:
+    """What there is to say of checkpoints that are gone; empty where none ever was."""
+    try:
+        refuse_vanished(path, record)
+    except UsageError as e:
+        return str(e)
+    return ""
 
 
 def _has_checkpoint(folder: Path) -> bool:

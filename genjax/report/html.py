@@ -18,7 +18,7 @@ def document(title: str, body: Iterable[str]) -> str:
     files = resources.files("genjax.report")
     css, js = (files.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="generator" content="genjax">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)} · genjax</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in body if part)

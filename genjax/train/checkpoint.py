@@ -1,9 +1,9 @@
 """Checkpoints that survive kills, full disks and flipped bits. The only room that imports Orbax.
 
-`checkpoints/<step>/` is written by Orbax in the background, fsynced, and then sealed (`genjax.train.seal`). Only a
-sealed step exists for genjax: an interrupted save has no seal and is cleared away, a damaged one no longer fits its
-seal and is kept aside as `<step>.corrupt` while the sealed step before it is used. Retention is genjax's own:
-Orbax deletes in place, which a kill leaves half done, and one NaN metric makes it delete the best.
+`checkpoints/<step>/` is written by Orbax in the background, fsynced, and then sealed (`seal`). Only a sealed step
+exists for genjax: an interrupted save is cleared away, a step that no longer fits its seal is kept aside while the one
+before it is used. The seal names the run (`marks`): a step of another is refused, one without a seal that no save of
+ours explains is kept aside. Retention is genjax's own: Orbax deletes in place, and one NaN makes it delete the best.
 """
 
 import contextlib
@@ -11,7 +11,8 @@ import json
 import math
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from genjax.errors import RunFailure, UsageError
 from genjax.train import distributed, seal, steps
 from genjax.train.exit_guard import EXIT_STARTS_NO_THREAD, IN_FLIGHT
 from genjax.train.leaves import check, describe, digest, is_placed, named_leaves, placed, tree_digest
+from genjax.train.marks import Mark
 from genjax.train.quiet import Quiet
 from genjax.train.shelf import Shelf
 
@@ -45,13 +47,12 @@ class Restored(NamedTuple):
 
 
 class _Save(NamedTuple):
-    """A save under way."""
+    """A save under way; `name` is that under which the first process tells the others how it ended."""
 
     step: int
     body: dict[str, Any]
     megabytes: float
     name: str
-    """Under which the first process tells the others how it ended."""
 
 
 class Checkpoints:
@@ -59,19 +60,21 @@ class Checkpoints:
 
     Opening for writing clears what interrupted saves left. It takes no lock: that is the run folder's (`record`).
     All methods are for one thread; sealing and retention run on another. Several processes of one run
-    (`jax.distributed`) call each method together, all of them on one folder: each writes and reads its share of the
-    arrays, the first alone seals and removes.
+    (`jax.distributed`) call each method together, on one folder: each has its share, the first seals and removes.
 
     Args:
         folder: where the steps are; made when missing, unless read-only.
         keep: how many of the newest sealed steps stay, at least 1; with 2 or more a damaged one has a predecessor.
         keep_best: also keep the step with the smallest ("min") or largest ("max") metric ever saved. A NaN, infinite
-            or absent metric is never the best and never displaces it.
+            or absent metric is never the best and never displaces it. With a name, as in "max:elbo", only steps saved
+            under that name are compared; the best under another name stays too.
         on_message: receives one-line news (a damaged step set aside, a residue cleared); standard error by default.
         read_only: change nothing on disk; `save` is refused.
+        mark: the run's: put into each seal, and looked for in each before it is believed. None asks for none.
+        on_seal: called with each step once it is sealed, on the sealing thread.
 
     Raises:
-        UsageError: the folder cannot be made or written, or a newer genjax wrote to it.
+        UsageError: the folder cannot be made or written, a newer genjax wrote to it, or a step in it is not the run's.
 
     Example:
         >>> import tempfile
@@ -88,26 +91,29 @@ class Checkpoints:
         self,
         folder: epath.PathLike,
         keep: int = 2,
-        keep_best: Literal["min", "max"] | None = None,
+        keep_best: str | None = None,
         on_message: Callable[[str], Any] = say,
         read_only: bool = False,
+        mark: Mark | None = None,
+        on_seal: Callable[[int], Any] = lambda step: None,
     ):
-        self._shelf = Shelf(folder, keep, keep_best, on_message, read_only)
-        self.folder = self._shelf.folder
         self._group = distributed.Group() if read_only else distributed.group()
+        self._shelf = Shelf(folder, keep, keep_best, on_message, read_only, mark, self._group.size == 1)
+        self.folder = self._shelf.folder
+        self._ranked, self._on_seal = keep_best, on_seal
         self._manager: ocp.CheckpointManager | None = None
         self._thread: threading.Thread | None = None
         self._failure: tuple[_Save, Exception] | None = None
         self._saves = 0
         self._in_block = False
-        kept = not read_only and self._group.leader and seal.is_local(self.folder)
-        self._quiet = Quiet(self.folder / LOG if kept else None)
         if not read_only:
             self._group.share(self._shelf.open)  # the others come when it is there
+        self._logs = not read_only and self._group.leader and seal.is_local(self.folder)
+        self._quiet = Quiet(self._shelf.at / LOG if self._logs else None)
 
     def sealed(self) -> list[int]:
         """Steps that carry a seal, ascending; whether it still fits is checked when they are restored."""
-        return steps.sealed(self.folder)
+        return steps.sealed(self._shelf.at)
 
     def save(self, step: int, tree: Any, extra: Mapping[str, Any] | None = None, metric: float | None = None) -> None:
         """Start saving `tree` as `step`; returns when the arrays may be donated or changed.
@@ -129,11 +135,14 @@ class Checkpoints:
         if self._shelf.read_only:
             raise ValueError(f"{self.folder} was opened read-only.")
         self.wait()
+        self._shelf.check()
         leaves = named_leaves(tree)
-        self._shelf.metrics = {s: m for s, m in self._shelf.metrics.items() if (self.folder / str(s)).exists()}
+        self._shelf.metrics = {s: m for s, m in self._shelf.metrics.items() if (self._shelf.at / str(s)).exists()}
         body = {
             "step": int(step),
             "metric": float(metric) if metric is not None and math.isfinite(metric) else None,
+            "ranked": self._ranked,
+            "mark": None if self._shelf.mark is None else self._shelf.mark.stored(),
             "extra": json.loads(json.dumps(dict(extra or {}), allow_nan=False)),
             "leaves": [[name, *describe(name, leaf)] for name, leaf in leaves.items()],
             "digest": digest(leaves),
@@ -147,6 +156,7 @@ class Checkpoints:
         job = _Save(int(step), body, sum(x.nbytes for x in arrays.values()) / 1e6, f"sealed/{self._saves}")
         IN_FLIGHT.add(self)
         try:
+            self._group.share(lambda: self._shelf.begin(job.step))
             self._orbax().save(job.step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(arrays)), force=True)
         except Exception as e:
             self._give_up(job, e)
@@ -186,6 +196,9 @@ class Checkpoints:
         finally:
             self._drop_manager()
             self._quiet.close()
+            if not self._shelf.read_only:
+                self._quiet.path = Path(self.folder / LOG) if self._logs and self._shelf.stands() else None
+                self._shelf.close()
 
     def __enter__(self) -> "Checkpoints":
         self._in_block = True
@@ -215,15 +228,16 @@ class Checkpoints:
             None where nothing was ever sealed.
 
         Raises:
-            UsageError: a leaf's name, dtype or shape differs from `like`; or there is no such step.
+            UsageError: a leaf's name, dtype or shape differs from `like`; no such step, or one of another run.
             RunFailure: every sealed step (or the one asked for) is damaged.
         """
         if not self._shelf.read_only:
             self.wait()
-        wanted = named_leaves(like)
+        wanted, at = named_leaves(like), self._shelf.at
+        steps.check_marks(at, self._shelf.mark, self.folder)
         try:
             if self._group.size == 1:
-                found = steps.newest(self.folder, step, lambda s: self._read(s, wanted), self._shelf.set_aside)
+                found = steps.newest(at, step, lambda s: self._read(s, wanted), self._shelf.set_aside, self.folder)
             else:
                 found = self._read_together(step, wanted)
         finally:
@@ -235,9 +249,9 @@ class Checkpoints:
         return Restored(body["step"], tree, body["extra"])
 
     def _read(self, step: int, wanted: Mapping[str, Any]) -> _Read:
-        path = self.folder / str(step)
+        path = self._shelf.at / str(step)
         body = seal.verify(path)
-        check(wanted, body["leaves"], f"checkpoint {path}")
+        check(wanted, body["leaves"], f"checkpoint {self.folder / str(step)}")
         return body, _read_arrays(path, step, body, wanted, self._quiet)
 
     def _read_together(self, step: int | None, wanted: Mapping[str, Any]) -> _Read | None:
@@ -263,7 +277,7 @@ class Checkpoints:
         self._quiet.open()
         if self._manager is None:
             options = ocp.CheckpointManagerOptions(create=False, save_root_metadata=False)
-            self._manager = ocp.CheckpointManager(self.folder, options=options)
+            self._manager = ocp.CheckpointManager(self._shelf.at, options=options)
         else:
             self._manager.reload()  # steps were renamed and removed behind its back
         return self._manager
@@ -281,8 +295,9 @@ class Checkpoints:
             self._manager.wait_until_finished()
             if self._group.leader:
                 # Read back before older steps go: a write that lost something without a word is no checkpoint.
-                _read_arrays(self.folder / str(job.step), job.step, job.body, {}, self._quiet)
+                _read_arrays(self._shelf.at / str(job.step), job.step, job.body, {}, self._quiet)
                 self._shelf.add(job.step, job.body)
+                self._on_seal(job.step)
             elif fault := self._group.fetch(job.name):
                 raise OSError(fault)
         except Exception as e:
@@ -299,7 +314,7 @@ class Checkpoints:
         self._drop_manager()
         if self._group.leader:
             with contextlib.suppress(OSError):
-                steps.sweep(self.folder)
+                self._shelf.clear()
             self._group.post(job.name, steps.fault(self.folder, job.megabytes, e))
         self._failure = (job, e)
 
@@ -308,6 +323,8 @@ class Checkpoints:
             return
         (job, e), self._failure = self._failure, None
         IN_FLIGHT.discard(self)
+        if isinstance(e, RunFailure):  # the folder was moved: it says all there is
+            raise e
         last = max(self.sealed(), default=None)
         good = "there is no earlier checkpoint" if last is None else f"the last good checkpoint is step {last}"
         raise RunFailure(
@@ -316,15 +333,16 @@ class Checkpoints:
 
 
 def read_leaves(
-    folder: epath.PathLike, step: int | None = None, on_message: Callable[[str], Any] = say
+    folder: epath.PathLike, step: int | None = None, on_message: Callable[[str], Any] = say, mark: Mark | None = None
 ) -> tuple[int, dict[str, np.ndarray], dict[str, Any]]:
     """The newest intact state as `(step, named NumPy leaves in tree order, extra)`; needs no model, changes nothing.
 
     Raises:
-        UsageError: there is no checkpoint, or not this one.
+        UsageError: there is no checkpoint, or not this one; or one is of another run than `mark` is of.
         RunFailure: every sealed step (or the one asked for) is damaged.
     """
     path = steps.resolved(folder)
+    steps.check_marks(path, mark)
 
     def read(s: int) -> tuple[dict[str, Any], dict[str, Any]]:
         body = seal.verify(path / str(s))
@@ -339,12 +357,7 @@ def read_leaves(
 
 
 def _read_arrays(
-    path: epath.Path,
-    step: int,
-    body: Mapping[str, Any],
-    like: Mapping[str, Any],
-    quiet: Quiet,
-    together: bool = False,
+    path: epath.Path, step: int, body: Mapping[str, Any], like: Mapping[str, Any], quiet: Quiet, together: bool = False
 ) -> dict[str, Any]:
     """The arrays of a verified step by name, those with a committed counterpart in `like` placed on its devices.
 
@@ -369,7 +382,7 @@ def _read_arrays(
         if not path.exists():
             raise seal.Damage(seal.SEAL, "was removed while it was read") from e
         reason = str(e).splitlines()[0][:200] if str(e) else type(e).__name__
-        raise RunFailure(f"checkpoint {path} has all its files but cannot be read: {reason}") from e
+        raise RunFailure(f"checkpoint {steps.resolved(path)} has all its files but cannot be read: {reason}") from e
     leaves.update(state)
     if digest(leaves) != body["digest"]:
         raise seal.Damage("state", "was read with other contents than were saved (state digest does not match)")

@@ -8,7 +8,7 @@ never inside traced code.
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from genjax.errors import UsageError
 
@@ -93,8 +93,11 @@ def _article(kind: type) -> str:
 class Options:
     """How a run is carried out; nothing here changes what is computed, but a mesh the last bits, in the order of sums.
 
-    All of it may change on continuation.
+    All of it may change on continuation; what is not said anew stays as the run has it (`options.in_force`).
     """
+
+    given: ClassVar[frozenset[str]] = frozenset()
+    """Names of the fields that a command line gave, which may have given a default (`cli.flags`)."""
 
     run_dir: str | None = run_only(None)  # folder of the run (default: a new one under runs/)
     data_dir: str | None = run_only(None)  # where prepared TFDS sets are ($TFDS_DATA_DIR, ~/tensorflow_datasets)

@@ -29,7 +29,7 @@ def read_eval(run: str | os.PathLike[str]) -> list[Record]:
     if stored is None:
         return []
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not isinstance(stored.get("records"), list):
-        raise UsageError(f"{path}: not of format {FORMAT}, which this genjax reads. `genjax eval` writes it anew.")
+        raise UsageError(f"{path}: not of format {FORMAT}, which this genjax reads. Move it away to measure.")
     checked(stored, {"records": [dict]}, path)
     try:
         return [from_json(r) for r in stored["records"]]
@@ -76,5 +76,5 @@ def best_of(run: str | os.PathLike[str]) -> tuple[int, str] | None:
     how, _, metric = str(options.get("keep_best", "")).partition(":")
     if how not in ("min", "max") or not metric.startswith(PREFIX):
         return None
-    step = steps.best(steps.resolved(Path(run) / "checkpoints"), "min" if how == "min" else "max")
+    step = steps.best(steps.resolved(Path(run) / "checkpoints"), f"{how}:{metric}")
     return None if step is None else (step, f"{how}:{metric}")

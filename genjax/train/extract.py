@@ -13,6 +13,7 @@ from genjax.files import building, copy_folder, failed_write
 from genjax.train import code, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.command import command
+from genjax.train.config import kinds
 from genjax.train.dataset import dataset_of_run
 from genjax.train.health import share_of
 from genjax.train.metrics_log import numbers
@@ -62,7 +63,7 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
     place = out
     try:
         with building(out) as place, record.RunFolder(place) as folder:
-            folder.claim(wanted)
+            folder.claim(wanted, {f for f, kind in kinds(type(config)).items() if kind == "run_only"})
             manifest = record.read_manifest(run)
             source = {"run": str(run.resolve()), "member": i, "of": opened.members.n, "step": opened.step}
             words = [*shlex.split(again), "--run-dir", str(out)]
@@ -80,7 +81,8 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
                     log.sync()
             copy_folder(run / code.COPY, folder.path / code.COPY)
             copy_folder(run / "samples" / member_folder(i), folder.path / "samples")
-            with Checkpoints(folder.path / "checkpoints") as checkpoints:
+            to = folder.path / record.CHECKPOINTS
+            with Checkpoints(to, mark=folder.mark, on_seal=folder.note_seal) as checkpoints:
                 checkpoints.save(opened.step, opened.state, extra)
     except RunFailure as e:
         raise RunFailure(f"{out} was not written: {str(e).replace(str(place), str(out))}") from e

@@ -31,7 +31,8 @@ class MetricsLog:
         path: the file, made when missing.
 
     Raises:
-        RunFailure: it cannot be written, or a line within it is damaged.
+        RunFailure: it cannot be written, or a line within it is damaged. Any method that writes raises it, too, where
+            the path has come to lead to another file.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -39,7 +40,9 @@ class MetricsLog:
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             whole = sum(len(line) for line, _ in _lines(self.path))
-            if os.fstat(self._fd).st_size != whole:
+            if os.fstat(self._fd).st_nlink > 1:  # a copy by hard links (cp -al) has the same file
+                self._replace([line for line, _ in _lines(self.path)])
+            elif os.fstat(self._fd).st_size != whole:
                 os.ftruncate(self._fd, whole)
         except OSError as e:
             raise failed_write(self.path, 0, e) from e
@@ -50,6 +53,7 @@ class MetricsLog:
         Raises:
             RunFailure: the disk is full or fails; nothing of the row is in the file then.
         """
+        self._check()
         line = (json.dumps(to_json(row), allow_nan=False) + "\n").encode()
         size = os.fstat(self._fd).st_size
         try:
@@ -82,7 +86,20 @@ class MetricsLog:
         if len(kept) < len(rows):
             self._replace(kept)
 
+    def _check(self) -> None:
+        """Refuse to write where the path no longer leads to the open file: it, or its folder, was moved or replaced."""
+        try:
+            same = os.path.samestat(os.lstat(self.path), os.fstat(self._fd))
+        except OSError:
+            same = False
+        if not same:
+            raise RunFailure(
+                f"{self.path} is no longer the file that this process writes: it, or the folder, was moved or replaced "
+                "meanwhile. Nothing was written into what is there now."
+            )
+
     def _replace(self, lines: Sequence[bytes]) -> None:
+        self._check()
         write_atomically(self.path, b"".join(lines))
         os.close(self._fd)
         self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)

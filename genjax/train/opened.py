@@ -109,18 +109,21 @@ class _Folder(NamedTuple):
     """Of the run, or of member 0."""
     members: Members | None
     spec: data.Spec
+    mark: record.Mark | None
 
     @classmethod
     def read(cls, path: Path, trust: bool) -> "_Folder":
         if not path.is_dir():
             raise UsageError(f"RUN={path}: there is no such folder.")
-        stored = record.read_config(path)
+        stored, mark = record.read_config(path), record.mark_of(path)
         if stored is None:
             raise UsageError(f"RUN={path}: not a run's folder, it has no {record.CONFIG}.")
         checked(stored, record.WHOLE, path / record.CONFIG)
+        record.refuse_vanished(path, stored)
         recipe = code.recipe_of(path, stored, trust)
         cfg = _config(recipe.Config, stored["config"], path)
-        return cls(path, stored, recipe, cfg, read_members(cfg, stored.get("population")), data.spec_of(stored["data"]))
+        members = read_members(cfg, stored.get("population"))
+        return cls(path, stored, recipe, cfg, members, data.spec_of(stored["data"]), mark)
 
     def restored(self, step: int | None) -> Any:
         """The newest sealed checkpoint, or that of `step`: of all members together."""
@@ -128,7 +131,8 @@ class _Folder(NamedTuple):
         like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
         if self.members is not None:
             like = like_all(like, self.members.n)
-        with Checkpoints(self.path / "checkpoints", read_only=True, on_message=say_once) as checkpoints:
+        where = self.path / record.CHECKPOINTS
+        with Checkpoints(where, read_only=True, on_message=say_once, mark=self.mark) as checkpoints:
             restored = checkpoints.restore(like, step)
         if restored is None:
             raise UsageError(f"RUN={self.path}: it has no finished checkpoint yet. Train it first, or a little longer.")

@@ -27,7 +27,7 @@ class Quiet:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None):
-        self._path = None if path is None else Path(path)
+        self.path = None if path is None else Path(path)
         self._depth = 0
         self._failed = False
         self._mutex = threading.RLock()
@@ -83,10 +83,10 @@ class Quiet:
             self._previous(unraisable)
 
     def _write(self, text: str) -> None:
-        if self._path is None:
+        if self.path is None:
             return
         # The disk may be what failed; and an exception raised from within Orbax's logging would swallow Orbax's own.
         with self._mutex, contextlib.suppress(Exception):
-            if self._path.parent.exists() and (not self._path.exists() or self._path.stat().st_size < LIMIT):
-                with self._path.open("a") as f:
+            if self.path.parent.exists() and (not self.path.exists() or self.path.stat().st_size < LIMIT):
+                with self.path.open("a") as f:
                     f.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {text.rstrip()}\n")

@@ -6,6 +6,7 @@ The rest of a run's record is next door: `manifest` (where it ran), `metrics_log
 import contextlib
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Collection, Mapping
@@ -14,56 +15,63 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from etils import epath
 
-from genjax.checked import Each, checked, number
-from genjax.errors import UsageError
+from genjax.errors import RunFailure, UsageError
 from genjax.files import FAILING, failed_write
+from genjax.train import ownership, seal, steps
+from genjax.train.held import Held, moved
+from genjax.train.identity import (
+    ABOUT,
+    CHECKPOINTS,
+    CONFIG,
+    EXTRA,
+    FIELDS,
+    FORMAT,
+    MANIFEST,
+    METRICS,
+    WHOLE,
+    mark_of,
+    options_of,
+    read_config,
+    read_manifest,
+    refuse_vanished,
+)
 from genjax.train.jsonfile import read_json, to_json, write_json
 from genjax.train.manifest import environment_differences, manifest, now
+from genjax.train.marks import Mark, mark
 from genjax.train.metrics_log import MetricsLog, columns, read_rows
 
 __all__ = [
+    "ABOUT",
+    "CHECKPOINTS",
     "CONFIG",
+    "EXTRA",
+    "FIELDS",
     "FORMAT",
     "MANIFEST",
     "METRICS",
+    "WHOLE",
     "MetricsLog",
     "RunFolder",
     "differences",
     "environment_differences",
     "manifest",
+    "mark",
+    "mark_of",
     "now",
+    "options_of",
     "read_config",
     "read_json",
     "read_manifest",
     "read_metrics",
     "read_rows",
+    "refuse_vanished",
     "to_json",
     "write_json",
 ]
 
-FORMAT = 1
-"""Version of the run folder's layout; a newer one is refused."""
-CONFIG, MANIFEST, METRICS, LOCK = "config.json", "manifest.json", "metrics.jsonl", "lock"
-FIELDS = {
-    "experiment?": str, "config?": dict, "options?": dict,
-    "data?": {"name?": str, "shape?": [int], "n_classes?": int, "n_train?": int, "fingerprint?": str},
-    "population?": ({"seeds": [int], "sweep": Each([float])}, None),
-    "code?": ({"entry": str, "recipe": Each(str), "genjax": str}, None),
-}  # fmt: skip
-"""What `config.json` may hold; see `genjax.checked`."""
-WHOLE = {
-    "experiment": str, "config": dict, "options": dict,
-    "data": {"name": str, "shape": [int], "n_classes": int, "n_train": int, "fingerprint": str},
-}  # fmt: skip
-"""What it must hold of a run that is opened."""
-EXTRA = {"pending?": [dict], "seconds?": number, "failed?": Each(str), "health?": dict}
-"""What a run's checkpoint holds besides its state."""
-ABOUT = {
-    "started?": (str, None), "command?": [str], "device_kind?": (str, None), "device_count?": (int, None),
-    "cpu?": (str, None), "cpu_count?": (int, None), "commit?": (str, None), "continued?": [dict],
-}  # fmt: skip
-"""What is read of `manifest.json`."""
+LOCK = "lock"
 
 
 class RunFolder:
@@ -88,6 +96,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path).expanduser().absolute()
         self._fd: int | None = None
+        self._held: Held | None = None
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -97,6 +106,12 @@ class RunFolder:
             UsageError: it is damaged, or of a newer format.
         """
         return read_config(self.path)
+
+    @property
+    def mark(self) -> Mark | None:
+        """What the checkpoints of this run are sealed with; None in a new folder."""
+        stored = self.config
+        return None if stored is None else mark(stored)
 
     def check(self, wanted: Mapping[str, Any] | None = None, run_only: Collection[str] = ()) -> dict[str, Any] | None:
         """Refuse, before anything is written, a folder in which the run cannot be.
@@ -109,17 +124,24 @@ class RunFolder:
             The stored configuration, None in a new folder.
 
         Raises:
-            UsageError: the path or a parent is a file; the folder cannot be written; its format is newer; or its
-                configuration differs, with the fields, stored and wanted.
+            UsageError: the path or a parent is a file; the folder cannot be written; it is neither empty nor a run's;
+                its format is newer; its configuration differs, with the fields, stored and wanted; a checkpoint in it
+                is of another run or of another `config.json`; or its checkpoints are gone.
         """
         _refuse_unwritable(self.path)
         stored = self.config
-        if stored is not None and wanted is not None:
+        if stored is None:
+            ownership.refuse_strangers(self.path)
+            return None
+        ownership.refuse_odd_parts(self.path)
+        if wanted is not None:
             different = differences(stored, wanted, run_only)
             if different:
                 lines = [f"{self.path} holds a run of another configuration:", *(f"  {d}" for d in different[:5])]
                 lines += [f"  ... and {len(different) - 5} more"] if len(different) > 5 else []
                 raise UsageError("\n".join([*lines, "Use its configuration to continue it, or another --run-dir."]))
+        mark_of(self.path)
+        refuse_vanished(self.path, stored)
         return stored
 
     def claim(self, wanted: Mapping[str, Any], run_only: Collection[str] = ()) -> bool:
@@ -130,6 +152,10 @@ class RunFolder:
                 added. `options` may differ freely.
             run_only: names of fields of `config` that may differ; the stored file then takes the wanted values.
 
+        A new run gets a random `id`, which stays; `run_only` is kept beside it. Where genjax itself writes another
+        configuration into the folder (a field that may differ), the old one's hash is kept in `was`, so that the
+        checkpoints of before still fit.
+
         Returns:
             True in a new folder, False where a run continues.
 
@@ -139,16 +165,86 @@ class RunFolder:
         if self._fd is None:
             raise ValueError("enter the run folder before claiming it.")
         stored = self.check(wanted, run_only)
-        full = to_json({"format": FORMAT, **wanted})
+        self.guard()
+        full = to_json({"format": FORMAT, **wanted, **self._identity(stored, run_only)})
+        if stored is not None and (before := mark(stored)).config != mark(full).config:
+            full["was"] = [*before.was, before.config]
         if stored != full:
             write_json(self.path / CONFIG, full)
         return stored is None
 
+    def _identity(self, stored: Mapping[str, Any] | None, run_only: Collection[str]) -> dict[str, Any]:
+        """What `config.json` says of the run itself: a new one's, or kept; one older than ids gets its id now."""
+        if stored is not None and stored.get("id"):
+            return {k: stored[k] for k in ("id", "run_only", "was", "adopted", "sealed") if k in stored}
+        made: dict[str, Any] = {"id": secrets.token_hex(8), "run_only": sorted(run_only)}
+        if stored is not None:
+            where = steps.resolved(self.path / CHECKPOINTS)
+            made["adopted"] = {}
+            for step in steps.sealed(where):
+                with contextlib.suppress(seal.Damage):
+                    made["adopted"][str(step)] = seal.own_hash(seal.read(where / str(step)))
+            made |= {"sealed": max(map(int, made["adopted"]))} if made["adopted"] else {}
+        return made
+
+    def note_seal(self, step: int) -> None:
+        """Note in `config.json` that a checkpoint was sealed once: should all be gone later, that is no fresh start."""
+        stored = self.config
+        if stored is not None and stored.get("sealed") is None and self._held is not None and self._held.is_here():
+            with contextlib.suppress(RunFailure):  # a full disk: noted with the next seal
+                write_json(self.path / CONFIG, {**stored, "sealed": step})
+
+    def guard(self) -> None:
+        """Refuse to go on where the path no longer leads to the folder that is held. Call it before each write.
+
+        Costs two looks at the disk. A lock file that was removed is made and locked anew, so that no second process
+        can hold the folder. Between this look and the rename of a small file nothing is guarded; what takes longer,
+        checkpoints, is written through the open folder (`shelf`).
+
+        Raises:
+            RunFailure: the folder was moved or replaced, or another process has locked it since.
+        """
+        if self._fd is None or self._held is None:
+            return  # not the leader of several processes
+        if self._held.is_here() and (self._locks_there(self._fd) or self._locked_anew()):
+            return
+        good = None
+        if self._held.at != self.path:
+            good = max(steps.sealed(epath.Path(self._held.at) / CHECKPOINTS), default=None)
+        last = "" if good is None else f"the last good checkpoint in it is step {good}"
+        raise moved(self.path, self._held.where(), last)
+
+    def _locks_there(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.lstat(self.path / LOCK), os.fstat(fd))
+        except OSError:
+            return False
+
+    def _locked_anew(self) -> bool:
+        """Whether a lock file that somebody removed could be made and locked again."""
+        import fcntl
+
+        try:
+            fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        old, self._fd = self._fd, fd
+        if old is not None:
+            os.close(old)
+        return True
+
     def __enter__(self) -> "RunFolder":
         _refuse_unwritable(self.path)
+        if self.config is None:
+            ownership.refuse_strangers(self.path)
+        else:
+            ownership.refuse_odd_parts(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            self._held = Held(self.path)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            self._fd = os.open(self._held.at / LOCK, flags, 0o644)
         except OSError as e:
             if e.errno in FAILING:
                 raise failed_write(self.path / LOCK, 0, e) from e
@@ -167,6 +263,9 @@ class RunFolder:
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
 
     def _lock(self, fd: int) -> None:
         import fcntl  # not on Windows, where genjax still imports
@@ -185,36 +284,6 @@ class RunFolder:
         with contextlib.suppress(OSError):  # a full disk: the lock holds without its holder's name
             os.ftruncate(fd, 0)
             os.pwrite(fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}).encode(), 0)
-
-
-def read_config(run: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """A run folder's `config.json`, None where there is none.
-
-    Raises:
-        UsageError: it is damaged, or of a newer format.
-    """
-    path = Path(run) / CONFIG
-    stored = read_json(path)
-    if stored is None:
-        return None
-    if not isinstance(stored, dict) or not isinstance(stored.get("format"), int):
-        raise UsageError(f"{path} is damaged: it has no format number.")
-    if stored["format"] > FORMAT:
-        raise UsageError(
-            f"{path} has format {stored['format']}, this genjax reads up to {FORMAT}. Install a newer genjax."
-        )
-    return checked(stored, FIELDS, path)
-
-
-def read_manifest(run: str | os.PathLike[str]) -> dict[str, Any]:
-    """A run folder's `manifest.json`; empty where there is none.
-
-    Raises:
-        UsageError: it is damaged.
-    """
-    path = Path(run) / MANIFEST
-    stored = read_json(path)
-    return {} if stored is None else checked(stored, ABOUT, path)
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: Collection[str] = ()) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 
@@ -15,7 +15,7 @@ from genjax import data, progress
 from genjax.channels import never_failing, say
 from genjax.checked import checked
 from genjax.errors import DataFailure, RunFailure, UsageError
-from genjax.train import code, distributed, mesh, optimizer, record, tensorboard
+from genjax.train import code, distributed, mesh, optimizer, ownership, record, tensorboard
 from genjax.train.callback import Callback, OnRow
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.command import command, fresh_folder
@@ -29,11 +29,12 @@ from genjax.train.loop import Every, Progress, fit
 from genjax.train.members import Members
 from genjax.train.metrics_log import MetricsLog, flat, numbers, over_members
 from genjax.train.opened import built
+from genjax.train.options import best_by, in_force, shown
 from genjax.train.populated import populated, roots_of
 from genjax.train.population import shares
 from genjax.train.samples import grids
 from genjax.train.signals import Signals
-from genjax.train.validation import PREFIX, Ledger, Validation, validation
+from genjax.train.validation import Ledger, Validation, validation
 from genjax.train.watch import Diverged, said
 from genjax.train.width import in_32_bits
 
@@ -65,7 +66,8 @@ def run(
         UsageError: the configuration, the data or the folder will not do; nothing was written.
         RunFailure: the run failed; the last good checkpoint is named.
     """
-    options = options or Options()
+    group, given = distributed.group(), options or Options()
+    options, held = in_force(given, group.share(lambda: record.options_of(given.run_dir)))
     name, recipe = Path(file).stem, code.sources_of(file, build)
     with contextlib.nullcontext() if options.quiet else progress.shown("data"):
         dataset = dataset_to_train(cfg, options.data_dir)
@@ -85,22 +87,27 @@ def run(
     else:
         experiment = populated(experiment, members, lambda c: built(build, c, dataset.spec))
         source = shares(dataset.train, cfg.batch_size, experiment.transform, members.n)
-    checks = validation(experiment, dataset, layout) if options.eval_every else None
-    options, best = _best(options, checks)
     tensorboard.check(options.tensorboard)
-    group = distributed.group()
     here = record.RunFolder(options.run_dir or fresh_folder(name, cfg.seed, members))
     folder = record.RunFolder(group.share(lambda: str(here.path)))
     wanted: dict[str, Any] = {
         "experiment": name,
         "config": dataclasses.asdict(cfg),
-        "options": {**dataclasses.asdict(options), "changed_code": False},
         "data": dataclasses.asdict(dataset.spec),
         "where": where(cfg.data, options.data_dir, folder.path),
         "code": code.described(recipe),
         **({} if members is None else {"population": members.stored()}),
     }
     run_only = {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
+    if group.leader:
+        stored = folder.config
+        folder.check(wanted if stored is None else as_stored(stored, wanted), run_only)
+        code.check(folder.path, stored, recipe, options.changed_code)
+        ownership.refuse_overlap(folder.path, cfg.data)
+        say_another_test((stored or {}).get("data", {}).get("fingerprint_test", ""), dataset.spec, cfg.data)
+    checks = validation(experiment, dataset, layout) if options.eval_every else None
+    options, best, best_note = best_by(options, checks, held)
+    wanted["options"] = {**dataclasses.asdict(options), "changed_code": False}
     group.require_same({**wanted["config"], **wanted["data"], **wanted["options"], "recipe": recipe.sha256})
 
     def claim() -> tuple[bool, list[str]]:
@@ -111,13 +118,8 @@ def run(
         code.note_trained(recipe, file)
         return new, changed
 
-    if group.leader:
-        stored = folder.config
-        folder.check(wanted if stored is None else as_stored(stored, wanted), run_only)
-        code.check(folder.path, stored, recipe, options.changed_code)
-        say_another_test((stored or {}).get("data", {}).get("fingerprint_test", ""), dataset.spec, cfg.data)
     say_once(f"run folder: {folder.path}")
-    for note in (*dataset.notes, likelihood_note(cfg, experiment.model, dataset.spec)):
+    for note in (shown(held), best_note, *dataset.notes, likelihood_note(cfg, experiment.model, dataset.spec)):
         if note:
             say_once(note)
     with ExitStack() as stack:
@@ -126,8 +128,9 @@ def run(
         if group.leader:
             stack.enter_context(folder)
         new, changed = group.share(claim)
+        where_saved, mark = folder.path / record.CHECKPOINTS, folder.mark
         checkpoints = stack.enter_context(
-            Checkpoints(folder.path / "checkpoints", options.keep, best and best[0], on_message=say_once)
+            Checkpoints(where_saved, options.keep, best or None, say_once, mark=mark, on_seal=folder.note_seal)
         )
         this = _Run(
             code.word(recipe, file), cfg, options, folder, experiment, source, checkpoints, signals, best, layout,
@@ -136,6 +139,7 @@ def run(
         try:
             return this.go(new, changed)
         except RunFailure as e:
+            folder.guard()  # where the folder was moved, that is why
             raise RunFailure(f"{e}{this.last_good(e)}") from e
         except jax.errors.JaxRuntimeError as e:
             if "RESOURCE_EXHAUSTED" not in str(e):
@@ -157,7 +161,8 @@ class _Run:
     source: Any
     checkpoints: Checkpoints
     signals: Signals
-    best: tuple[Literal["min", "max"], str] | None
+    best: str
+    """`min:loss`: what the best checkpoint is ranked by; empty for nothing."""
     layout: mesh.Layout | None
     group: distributed.Group
     members: Members | None = None
@@ -215,15 +220,17 @@ class _Run:
 
     def _train(self, state, key, pending, seconds, failed, journal: Journal, display: Display) -> Progress:
         """Trains and saves. What belongs to a step, rows and grid, is on the disk before its checkpoint is begun."""
-        grid = grids(self.experiment, key, self.folder.path, self.layout, self.group.leader, journal.images)
+        where, guard, metric = self.folder.path, self.folder.guard, self.best.partition(":")[2]
+        grid = grids(self.experiment, key, where, self.layout, self.group.leader, journal.images, guard)
         steps, sample_every, log = self.cfg.steps, self.options.sample_every, journal.log
 
         def on_row(row):
             if log is None:  # another process's to write
                 return
-            if not self.row and self.best is not None and not self.checks and self.best[1] not in row:
+            guard()
+            if not self.row and metric and not self.checks and metric not in row:
                 at, names = row["step"], ", ".join(row)
-                say_once(f"keep_best: there is no metric {self.best[1]!r} at step {at}, only {names}.")
+                say_once(f"keep_best: there is no metric {metric!r} at step {at}, only {names}.")
             self.row = row
             journal.row(row)
             display.update(over_members(row))
@@ -232,6 +239,7 @@ class _Run:
             self.callback(row)
 
         def save(progress: Progress):
+            guard()
             if progress.step == steps and steps % sample_every:
                 grid(progress)
             if log is not None:
@@ -244,6 +252,7 @@ class _Run:
         def check(progress: Progress):
             """An evaluation, and the checkpoint that may be the best."""
             assert self.ledger is not None
+            guard()
             row = self.ledger.look(progress.step, progress.state)
             if self.group.leader and not self.options.quiet:
                 said = ", ".join(f"{k} {v:.5g}" for k, v in over_members(row).items() if k != "step")
@@ -277,6 +286,7 @@ class _Run:
         if last.step < steps or steps % self.options.save_every:
             save(last)
         self.checkpoints.wait()
+        guard()
         return last
 
     def _monitor(self, key, stored) -> Monitor | None:
@@ -322,7 +332,7 @@ class _Run:
     def _metric(self, step: int) -> float | None:
         """What the best checkpoint is ranked by: of this step's evaluation, or of the last row where none is made."""
         row = self.row if self.checks is None or self.ledger is None else self.ledger.at(step)
-        return None if self.best is None else over_members(row).get(self.best[1])
+        return over_members(row).get(self.best.partition(":")[2]) if self.best else None
 
     def last_good(self, e: RunFailure) -> str:
         """A line that names the last good checkpoint, empty where the failure tells of it already.
@@ -344,6 +354,7 @@ class _Run:
         path = self.folder.path / record.MANIFEST
         there = {} if new else record.read_manifest(path.parent)
         here = self._here()
+        self.folder.guard()
         if not there:
             record.write_json(path, here)
             return
@@ -354,12 +365,13 @@ class _Run:
             say_once(f"with another recipe than before: {', '.join(recipe)}.")
         sessions = [*there.get("continued", []), {"started": here["started"], "step": at, "changed": changed}]
         sessions[-1] |= {"recipe": recipe} if recipe else {}
+        self.folder.guard()
         record.write_json(path, {**there, "continued": sessions})
 
     def _here(self) -> dict[str, Any]:
         again = command(self.name, self.cfg, self.options, self.members)
         words = [*shlex.split(again), "--run-dir", str(self.folder.path)]
-        about = record.read_json(self.folder.path / record.CONFIG)["data"]
+        about = (self.folder.config or {}).get("data")
         return record.manifest(words, about, str(self.layout or "")) | facts_of(self.experiment.model)
 
     def _say_environment(self, there: Any) -> list[str]:
@@ -368,23 +380,3 @@ class _Run:
         if changed:
             say_once("\n  ".join(["bit-exact resumption is not promised, the environment changed:", *changed]))
         return changed
-
-
-def _best(options: Options, checks: Validation | None) -> tuple[Options, tuple[Literal["min", "max"], str] | None]:
-    """`min:loss` -> ("min", "loss"), and the options with what `keep_best` then is.
-
-    Raises:
-        UsageError: it is not of that form; or it names a metric of validation without any, or another one with it.
-    """
-    text = options.keep_best or (checks.best if checks else "")
-    if not text:
-        return options, None
-    how, _, metric = text.partition(":")
-    if how not in ("min", "max") or not metric:
-        raise UsageError(f"keep_best={text!r}: must be min:METRIC or max:METRIC, for example min:loss.")
-    if checks is None and metric.startswith(PREFIX):
-        raise UsageError(f"keep_best={text!r}: nothing is evaluated on validation. Add --eval-every STEPS.")
-    if checks is not None and metric not in checks.names:
-        names = ", ".join(checks.names)
-        raise UsageError(f"keep_best={text!r}: with --eval-every the best is chosen on validation, by one of {names}.")
-    return dataclasses.replace(options, keep_best=text), ("min" if how == "min" else "max", metric)

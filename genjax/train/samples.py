@@ -10,6 +10,7 @@ import numpy as np
 
 from genjax import rng, viz
 from genjax.files import failed_write, write_atomically
+from genjax.train import ownership
 from genjax.train.experiment import Experiment
 from genjax.train.loop import Progress
 from genjax.train.mesh import Layout
@@ -23,11 +24,12 @@ N_SAMPLES = 64
 
 def grids(
     experiment: Experiment, key: Key | Roots, folder: Path, layout: Layout | None = None, leader: bool = True,
-    look: Callable[[int, np.ndarray], None] | None = None,
+    look: Callable[[int, np.ndarray], None] | None = None, guard: Callable[[], None] = lambda: None,
 ) -> Callable[[Progress], None]:  # fmt: skip
     """`grid(progress)` writes a picture of the run's samples, or one of each member's.
 
-    On a `layout` all processes draw; the leader writes, and shows the images to `look(step, images)`.
+    On a `layout` all processes draw; the leader writes, and shows the images to `look(step, images)`. Before each
+    picture it calls `guard`, which raises where nothing may be written.
     """
     model, inverse = experiment.model, experiment.transform.inverse
 
@@ -57,7 +59,7 @@ def grids(
             return
         for path, one in zip(paths, images if len(paths) > 1 else images.reshape(1, N_SAMPLES, *images.shape[-3:]),
                              strict=True):
-            _write(folder / "samples" / path / f"{progress.step:08d}.png", one)
+            _write(folder / "samples" / path / f"{progress.step:08d}.png", one, guard)
         if look is not None:
             look(progress.step, images)
 
@@ -69,10 +71,12 @@ def member_folder(i: int) -> str:
     return f"{i:03d}"
 
 
-def _write(path: Path, images: Any) -> None:
-    png = viz.encode(viz.grid(viz.to_uint8(images))).data
+def _write(path: Path, images: Any, guard: Callable[[], None]) -> None:
+    png = viz.encode(viz.grid(viz.to_uint8(images)), ownership.SOFTWARE).data
+    guard()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise failed_write(path.parent, len(png), e) from e
+    ownership.set_aside(path, png)
     write_atomically(path, png)

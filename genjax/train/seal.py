@@ -18,8 +18,8 @@ from genjax.checked import Each, checked
 from genjax.errors import UsageError
 
 SEAL = "seal.json"
-FORMAT = 1
-"""Version of the seal's fields; a reader refuses a newer one."""
+FORMAT = 2
+"""Version of the seal's fields; a reader refuses a newer one. Before 2 there were neither `mark` nor `ranked`."""
 
 
 FIELDS = {
@@ -42,7 +42,7 @@ def is_local(path: epath.PathLike) -> bool:
     return "://" not in os.fspath(path)
 
 
-def fsync(path: epath.Path) -> None:
+def fsync(path: epath.PathLike) -> None:
     """Flush a local file or folder to its disk; nothing for an object store, which is durable when written."""
     if is_local(path):
         fd = os.open(path, os.O_RDONLY)
@@ -50,6 +50,18 @@ def fsync(path: epath.Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def is_link(path: epath.Path) -> bool:
+    """Whether a local path is a symbolic link."""
+    return is_local(path) and os.path.islink(path)
+
+
+def remove_if_empty(folder: epath.Path) -> None:
+    """Remove a local folder that nothing is in; an object store has no empty ones."""
+    if is_local(folder):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def write_durably(path: epath.Path, content: bytes) -> None:
@@ -79,10 +91,11 @@ def write(folder: epath.Path, body: dict[str, Any]) -> None:
     below = {name.rsplit("/", n)[0] for name in files for n in range(1, name.count("/") + 1)}
     for sub in sorted(below, key=len, reverse=True):
         fsync(folder / sub)
-    for path in (folder, folder.parent, folder.parent.parent):  # up to the name of the folder of steps
+    # Up to the name of the folder of steps; by `..`, as the path may be that of an open folder (`held`).
+    for path in (folder, folder.parent, f"{os.fspath(folder.parent)}/.."):
         fsync(path)
     body = {**body, "format": FORMAT, "files": files}
-    write_durably(folder / SEAL, _dump({**body, "sha256": _own_hash(body)}))
+    write_durably(folder / SEAL, _dump({**body, "sha256": own_hash(body)}))
 
 
 def read(folder: epath.Path) -> dict[str, Any]:
@@ -100,7 +113,7 @@ def read(folder: epath.Path) -> dict[str, Any]:
         body = json.loads(raw)
         claimed = body.pop("sha256")
         # Byte for byte: also a changed blank or a key in other letters is a changed seal.
-        intact = claimed == _own_hash(body) and _dump({**body, "sha256": claimed}) == raw
+        intact = claimed == own_hash(body) and _dump({**body, "sha256": claimed}) == raw
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         intact = False
     if not intact:
@@ -151,6 +164,27 @@ def verify(folder: epath.Path) -> dict[str, Any]:
     return body
 
 
+def remove(folder: epath.Path) -> bool:
+    """Remove the files that a folder was sealed with, its seal last; whether that was all that was in it.
+
+    What was put there since stays, and the seal with it. A kill on the way leaves the seal, which says whose it is.
+
+    Raises:
+        Damage: the seal cannot be read: nothing is removed.
+    """
+    names = list(read(folder)["files"])
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    below = {name.rsplit("/", n)[0] for name in names for n in range(1, name.count("/") + 1)}
+    for sub in sorted(below, key=lambda s: s.count("/"), reverse=True):
+        remove_if_empty(folder / sub)
+    if [p.name for p in folder.iterdir()] != [SEAL]:
+        return False
+    (folder / SEAL).unlink()
+    remove_if_empty(folder)
+    return True
+
+
 def _files(folder: epath.Path) -> list[str]:
     """All files below `folder` but its seal, as sorted relative POSIX paths."""
 
@@ -179,5 +213,6 @@ def _dump(body: dict[str, Any]) -> bytes:
     return (json.dumps(body, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _own_hash(body: dict[str, Any]) -> str:
+def own_hash(body: dict[str, Any]) -> str:
+    """The hash of a seal's facts that the seal carries beside them."""
     return hashlib.sha256(_dump(body)).hexdigest()

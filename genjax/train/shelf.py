@@ -1,17 +1,25 @@
 """The folder of a run's checkpoints in the hands of the process that keeps it: what is there, what stays, what is said.
 
 No jax and no Orbax. Where several processes save together, one of them keeps the folder; the others only look.
+
+The folder is held open (`held`): on Linux, and where one process saves, all is written through the open folder, so
+that nothing ever lands in another one at its path, however long a save takes. Elsewhere (other systems, several
+processes, object stores) it is written by path, and looked at before a save begins and before it is sealed: what a
+save in flight writes in between may land in a folder that took the path meanwhile, under `*.orbax-checkpoint-tmp` and
+without a seal.
 """
 
 import contextlib
 import errno
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from etils import epath
 
 from genjax.errors import RunFailure, UsageError
 from genjax.train import seal, steps
+from genjax.train.held import Held
+from genjax.train.marks import Mark
 
 
 class Shelf:
@@ -19,49 +27,96 @@ class Shelf:
 
     Args:
         folder: where the steps are.
-        keep, keep_best, on_message: as `Checkpoints`.
+        keep, keep_best, on_message, mark: as `Checkpoints`.
         read_only: change nothing on disk.
+        alone: whether one process writes here.
     """
 
     def __init__(
         self,
         folder: epath.PathLike,
         keep: int,
-        keep_best: Literal["min", "max"] | None,
+        keep_best: str | None,
         on_message: Callable[[str], Any],
         read_only: bool,
+        mark: Mark | None = None,
+        alone: bool = True,
     ):
         if keep < 1:
             raise UsageError(f"keep={keep}: at least 1 checkpoint must be kept. Try keep=2.")
-        if keep_best not in (None, "min", "max"):
-            raise UsageError(f"keep_best={keep_best!r}: None, 'min' or 'max'.")
+        if keep_best is not None and keep_best.partition(":")[0] not in ("min", "max"):
+            raise UsageError(f"keep_best={keep_best!r}: None, 'min' or 'max', or one of them with a name: 'min:loss'.")
         self.folder = steps.resolved(folder)
-        self.read_only = read_only
-        self.metrics: dict[int, float | None] = {}
+        self.at = self.folder
+        """The folder by the path that is written through; `folder` is what it is called."""
+        self.read_only, self.mark = read_only, mark
+        self.metrics: dict[int, steps.Metric | None] = {}
         """Of the sealed steps; the sealing thread writes to it."""
         self.news: list[str] = []
-        self._keep, self._on_message = keep, on_message
-        self._keep_best: Literal["min", "max"] | None = keep_best
+        self._keep, self._keep_best, self._on_message, self._alone = keep, keep_best, on_message, alone
+        self._held: Held | None = None
 
     def open(self) -> None:
         """Make the folder, read the metrics, clear what interrupted saves left.
 
         Raises:
-            UsageError: the folder cannot be made or written, or a newer genjax wrote to it.
+            UsageError: the folder cannot be made or written, a newer genjax wrote to it, or a checkpoint in it is of
+                another run.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for step in steps.sealed(self.folder):
+            if seal.is_local(self.folder):
+                self._held = Held(self.folder)
+                self.at = epath.Path(self._held.at) if self._alone else self.folder
+            steps.check_marks(self.at, self.mark, self.folder)
+            for step in steps.sealed(self.at):
                 with contextlib.suppress(seal.Damage):  # named when it is to be restored
-                    self.metrics[step] = seal.read(self.folder / str(step))["metric"]
-            for step in steps.sweep(self.folder):
-                self.news.append(f"checkpoint {step} was interrupted before it was sealed; removed.")
+                    self.metrics[step] = steps.metric_of(seal.read(self.at / str(step)))
+            cleared, news = steps.sweep(self.at, self.mark)
+            self.news += [f"checkpoint {s} was interrupted before it was sealed; removed." for s in cleared] + news
+        except UsageError:
+            self.close()
+            raise
         except OSError as e:
+            self.close()
             if e.errno == errno.ENOSPC:
                 raise RunFailure(f"{steps.fault(self.folder, 0.0, e)}.") from e
             raise UsageError(f"checkpoint folder {self.folder}: cannot be written ({e.strerror or e}).") from e
         if not seal.is_local(self.folder):
             self.news.append(f"{self.folder} is no local disk: sealed and verified there, but not fsynced by genjax.")
+
+    def check(self) -> None:
+        """Refuse to go on where the folder is no longer the one that was opened.
+
+        Raises:
+            RunFailure: it was moved or replaced; the last good checkpoint is named.
+        """
+        if self._held is not None and not self._held.is_here():
+            good = max(steps.sealed(self.at), default=None) if self.at != self.folder else None
+            self._held.check("" if good is None else f"the last good checkpoint in it is step {good}")
+
+    def reaches(self) -> bool:
+        """Whether what is written now lands in the folder that was opened."""
+        return self.at != self.folder or self.stands()
+
+    def stands(self) -> bool:
+        """Whether the path still leads to the folder that was opened."""
+        return self._held is None or self._held.is_here()
+
+    def clear(self) -> None:
+        """Remove what a failed save left."""
+        if self.reaches():
+            self.news += steps.sweep(self.at, self.mark)[1]
+
+    def begin(self, step: int) -> None:
+        """Note that a save of `step` begins."""
+        self.news += steps.begin(self.at, step, self.mark)
+
+    def close(self) -> None:
+        """Let go of the folder. Safe to repeat."""
+        if self._held is not None:
+            self._held.close()
+            self._held, self.at = None, self.folder
 
     def deliver(self) -> None:
         """Tell the news."""
@@ -74,12 +129,12 @@ class Shelf:
 
     def holds(self, step: int, state: str) -> bool:
         """Whether `step` is the newest sealed one with this digest; refuses to go back."""
-        newest = max(steps.sealed(self.folder), default=-1)
+        newest = max(steps.sealed(self.at), default=-1)
         if step > newest:
             return False
         if step == newest:
             try:
-                if seal.read(self.folder / str(step))["digest"] == state:
+                if seal.read(self.at / str(step))["digest"] == state:
                     return True
             except seal.Damage as damage:
                 self.set_aside(step, damage)
@@ -95,22 +150,26 @@ class Shelf:
         if not self.read_only:
             self.metrics.pop(step, None)
             try:
-                done = f"; kept aside as {steps.set_aside(self.folder, step)}"
+                done = f"; kept aside as {steps.set_aside(self.at, step)}"
             except OSError as e:
                 done = f"; it could not be renamed ({e.strerror})"
         self.news.append(steps.told(self.folder, step, damage) + done + ".")
 
     def add(self, step: int, body: Mapping[str, Any]) -> None:
         """Seal a step whose files are complete."""
-        seal.write(self.folder / str(step), dict(body))
-        self.metrics[step] = body["metric"]
+        self.check()
+        seal.write(self.at / str(step), dict(body))
+        self.metrics[step] = steps.metric_of(body)
+        with contextlib.suppress(OSError):  # the next save says anew what is under way
+            steps.end(self.at)
 
     def retire(self) -> None:
         """Remove what is neither among the newest nor the best."""
         stay = steps.spared(self.metrics, self._keep, self._keep_best)
         try:
             for step in [s for s in self.metrics if s not in stay]:
-                steps.discard(self.folder, step)
+                news = steps.discard(self.at, step, self.mark)
+                self.news += [news] if news else []
                 del self.metrics[step]
         except OSError as e:
             self.news.append(f"old checkpoints in {self.folder} could not be removed ({e.strerror}).")

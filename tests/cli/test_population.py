@@ -118,7 +118,8 @@ def test_a_member_becomes_a_run_of_its_own(several, tmp_path, capsys):
     assert cli.main(["extract", str(several), "--member", "3", "--out", str(out)]) == 0
     assert "--seed 1" in capsys.readouterr().out
     ours, theirs = (json.loads((f / "config.json").read_text()) for f in (out, alone))
-    assert {**ours, "options": 0} == {**theirs, "options": 0}
+    own = {"options": 0, "id": 0, "sealed": 0}
+    assert {**ours, **own} == {**theirs, **own}
     assert digest(out, capsys) == digest(several, capsys, "--member", "3")
     assert [p.name for p in sorted((out / "samples").iterdir())] == ["00000000.png", "00000003.png", "00000006.png"]
     mine, single = train.read_metrics(out), train.read_metrics(alone)

@@ -43,10 +43,10 @@ def die_at(point: str, at: int) -> None:
             die()
         write_durably(path, content)
 
-    def dying_discard(folder, step):
+    def dying_discard(folder, step, mark):
         (folder / steps.TRASH).mkdir(exist_ok=True)
         os.rename(folder / str(step), folder / steps.TRASH / str(step))
-        (folder / steps.TRASH / str(step) / seal.SEAL).unlink()
+        next((folder / steps.TRASH / str(step) / "state").iterdir()).unlink()  # the seal goes last
         die()
 
     seal.write, seal.write_durably = dying_write, dying_write_durably

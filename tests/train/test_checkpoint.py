@@ -256,10 +256,10 @@ def test_arguments(tmp_path):
 
 
 def test_a_newer_seal_is_refused_and_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(seal, "FORMAT", 2)
+    monkeypatch.setattr(seal, "FORMAT", 3)
     saved(tmp_path / "c", 1)
     monkeypatch.undo()
-    with pytest.raises(UsageError, match="format 2, this genjax reads up to 1"):
+    with pytest.raises(UsageError, match="format 3, this genjax reads up to 2"):
         Checkpoints(tmp_path / "c")
     assert (tmp_path / "c" / "10").is_dir()
 
@@ -372,13 +372,22 @@ def test_other_numbers_than_saved_are_found_past_the_files(tmp_path, monkeypatch
 # Interrupted saves.
 
 
-def test_residues_are_cleared_by_a_writer_only(tmp_path):
-    folder = saved(tmp_path / "c")
+def residue(folder: Path, saving: int | None) -> None:
+    """What kills leave: a step and a save without a seal, a step in the trash; and `saving.json`, if a step is told."""
     shutil.copytree(folder / "20", folder / "30")
     (folder / "30" / "seal.json").unlink()
-    shutil.copytree(folder / "20", folder / "40.orbax-checkpoint-tmp" / "state.orbax-checkpoint-tmp")
+    shutil.copytree(folder / "20", folder / "31.orbax-checkpoint-tmp" / "state.orbax-checkpoint-tmp")
     shutil.copytree(folder / "20", folder / ".trash" / "5")
+    next((folder / ".trash" / "5" / "state").iterdir()).unlink()
     (folder / "notes").mkdir()
+    if saving is not None:
+        (folder / "saving.json").write_text(json.dumps({"format": 1, "run": None, "step": saving}))
+
+
+def test_residues_are_cleared_by_a_writer_only(tmp_path):
+    """What the run itself began is removed; what it cannot know is kept aside, and both are said."""
+    folder = saved(tmp_path / "c")
+    residue(folder, 30)
     before = sorted(p.name for p in folder.iterdir())
     with Checkpoints(folder, read_only=True) as checkpoints:
         assert checkpoints.sealed() == [10, 20]
@@ -388,8 +397,41 @@ def test_residues_are_cleared_by_a_writer_only(tmp_path):
     said, say = news()
     with Checkpoints(folder, on_message=say) as checkpoints:
         assert checkpoints.restore(a_state()).step == 20
-        assert said == ["checkpoint 30 was interrupted before it was sealed; removed."]
-        assert sorted(p.name for p in folder.iterdir()) == ["10", "20", "notes"]
+        assert said == [
+            "checkpoint 30 was interrupted before it was sealed; removed.",
+            "31.orbax-checkpoint-tmp has no seal, and is no save that this run had begun: kept aside as 31.unsealed.",
+        ]
+        assert sorted(p.name for p in folder.iterdir()) == ["10", "20", "31.unsealed", "notes"]
+
+
+def test_a_step_whose_seal_is_gone_is_kept(tmp_path):
+    """It may be complete: only what `saving.json` tells of was ours and unfinished."""
+    folder = saved(tmp_path / "c", 3)
+    for step in ("20", "30"):
+        (folder / step / "seal.json").unlink()
+    before = {p.relative_to(folder / "30"): p.read_bytes() for p in files_of(folder / "30")}
+    said, say = news()
+    with Checkpoints(folder, on_message=say) as checkpoints:
+        assert checkpoints.restore(a_state()).step == 10
+        assert [s.split(" has")[0] for s in said] == ["20", "30"]
+        shutil.copytree(folder / "10", folder / "20")  # another one comes while the run is at work
+        (folder / "20" / "seal.json").unlink()
+        checkpoints.save(20, a_state(21))
+        checkpoints.wait()
+        assert checkpoints.sealed() == [10, 20]
+    assert {p.relative_to(folder / "30.unsealed"): p.read_bytes() for p in files_of(folder / "30.unsealed")} == before
+    assert (folder / "20.unsealed-1").is_dir()
+
+
+def test_files_of_others_in_a_checkpoint_outlive_it(tmp_path):
+    folder = saved(tmp_path / "c", 1)
+    (folder / "10" / "notes.txt").write_text("mine")
+    said, say = news()
+    with Checkpoints(folder, keep=1, on_message=say) as checkpoints:
+        checkpoints.save(20, a_state(20))
+    assert {p.name for p in folder.iterdir()} - {"errors.log"} == {"20", "10.foreign"}
+    assert (folder / "10.foreign" / "notes.txt").read_text() == "mine"
+    assert "held files that were not the checkpoint's: kept aside as 10.foreign" in said[0]
 
 
 def test_an_exception_does_not_lose_the_save(tmp_path):

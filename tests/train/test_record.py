@@ -229,6 +229,30 @@ def test_a_torn_last_line_is_dropped(tmp_path, cut):
     assert path.read_bytes() == whole + b'{"step": 3, "a": 4}\n'
 
 
+def test_a_copy_by_hard_links_is_written_apart(tmp_path):
+    """`cp -al run snapshot`: going on with the run leaves the snapshot as it was."""
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": 2')
+    os.link(path, tmp_path / "snapshot")
+    with MetricsLog(path) as log:
+        log.append({"step": 2})
+    assert (tmp_path / "snapshot").read_bytes() == b'{"step": 1}\n{"step": 2'
+    assert path.read_bytes() == b'{"step": 1}\n{"step": 2}\n'
+
+
+def test_rows_do_not_go_into_another_file_at_the_path(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricsLog(path) as log:
+        log.append({"step": 1})
+        path.rename(tmp_path / "moved")
+        path.write_text('{"step": 7}\n')
+        none = lambda step: False  # noqa: E731
+        for write in (lambda: log.append({"step": 2}), lambda: log.amend({"step": 9}), lambda: log.truncate_to(none)):
+            with pytest.raises(RunFailure, match=r"metrics.jsonl is no longer the file"):
+                write()
+    assert path.read_text() == '{"step": 7}\n'
+
+
 def test_a_damaged_line_within_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n{"st\x00p": 2}\n{"step": 3}\n')
