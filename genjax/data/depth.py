@@ -29,7 +29,7 @@ def white_of(most: int, name: str, white: int | None = None) -> int:
         >>> white_of(200, "a"), white_of(4000, "a"), white_of(65535, "a"), white_of(200, "a", white=4095)
         (255, 4095, 65535, 4095)
     """
-    if most == 1:
+    if most == 1 and white is None:
         raise UsageError(f"{name}: 16-bit images hold only 0 and 1, which is black. Save them as 0 and 255, of 8 bits.")
     if white is None:
         return next((w for w in WHITES if most <= w), WHITES[-1]) if most else WHITES[-1]

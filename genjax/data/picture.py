@@ -40,15 +40,16 @@ class Header(NamedTuple):
 
 
 def header_of(file: Path) -> Header:
-    """What a file says of its picture; nothing is decoded.
+    """What a file says of its picture.
 
     Raises:
         UsageError: it cannot be read, is of another format, is too large or holds floating-point pixels.
     """
     with files.open_file(file) as f, _opened(file, f) as image:
         w, h = image.size
+        depth = _depth(image)  # before EXIF, which of a PNG may stand at its end: Pillow decodes it to get there
         turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-        return Header((w, h) if turned else (h, w), image.mode in GRAY, _depth(image))
+        return Header((w, h) if turned else (h, w), image.mode in GRAY, depth)
 
 
 def largest_value(file: Path) -> int:

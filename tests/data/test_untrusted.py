@@ -363,7 +363,7 @@ def fuzz_pictures(n, seed, tmp_path):
 
 
 def test_fuzzed_pictures(tmp_path):
-    fuzz_pictures(3000, 0, tmp_path)
+    fuzz_pictures(1500, 0, tmp_path)
 
 
 @pytest.mark.slow
@@ -426,7 +426,7 @@ def fuzz_archives(n, seed, tmp_path):
 
 
 def test_fuzzed_archives(tmp_path):
-    fuzz_archives(2000, 0, tmp_path)
+    fuzz_archives(1000, 0, tmp_path)
 
 
 @pytest.mark.slow
@@ -438,7 +438,7 @@ def test_fuzzed_labels():
     """Any array for labels: classes 0 ... k - 1 that all occur, or a refusal."""
     r, image, n_refused = np.random.default_rng(0), noise(0, 6, 8, 8), 0
     kinds = ["u1", "i1", "u2", "i8", "u8", "f4", "f8", "f2", "?", "U3", "S3", "c8", "M8[s]", "O", "V4"]
-    for _ in range(1500):
+    for _ in range(1000):
         shape = [(6,), (6, 1), (6, 2), (1, 6), (5,), (), (6, 1, 1), (0,)][r.choice(8, p=[0.5, 0.2, *[0.05] * 6])]
         kind = kinds[r.integers(len(kinds))]
         raw = r.integers(0, 256, (int(np.prod(shape, dtype=int)), np.dtype(kind).itemsize or 1), np.uint8)
@@ -452,7 +452,7 @@ def test_fuzzed_labels():
             label = raw.tobytes() and np.frombuffer(raw.tobytes(), kind).reshape(shape)
             label = np.zeros(shape, kind) if isinstance(label, bytes) else label
             if r.random() < 0.3 and label.dtype.kind in "iuf":
-                label = (label.astype(np.float64) % 11).astype(label.dtype)
+                label = np.nan_to_num(label.astype(np.float64), posinf=0, neginf=0).__mod__(11).astype(label.dtype)
         got = []
         if refused(lambda label, got=got: got.append(data.load((image, label))), label):
             n_refused += 1
@@ -461,7 +461,7 @@ def test_fuzzed_labels():
         assert sorted(set(got.train.label.tolist())) == list(range(got.spec.n_classes))
         assert len(got.spec.classes) == got.spec.n_classes
         assert all(c.isprintable() for c in got.spec.classes)
-    assert 300 < n_refused < 1400
+    assert 200 < n_refused < 900
 
 
 def test_large_pictures_stream_and_are_refused_where_memory_does_not_hold_them(tmp_path, monkeypatch):
