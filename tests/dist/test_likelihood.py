@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from genjax import dist
 from genjax.types import UsageError
@@ -81,6 +82,19 @@ def test_gaussian_sigma_is_the_standard_deviation():
     np.testing.assert_allclose(p.scale, 0.25, rtol=1e-6)
     expected = -4 * (0.5 * np.log(2 * np.pi) + np.log(0.25) + 0.5 * (0.5 / 0.25) ** 2)
     np.testing.assert_allclose(p.log_prob(out + 0.5), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gaussian_learned", "gaussian_per_pixel"])
+def test_normal_pixels_have_scipy_s_density(name):
+    likelihood = dist.likelihood_of(name, None)
+    rng = np.random.default_rng(6)
+    out = jnp.asarray(rng.normal(size=(2, 3, 4, likelihood.n_out(3))), jnp.float32)
+    x = jnp.asarray(rng.uniform(size=(2, 3, 4, 3)), jnp.float32)
+    params = jax.tree.map(lambda a: a - 0.7, likelihood.init(3))
+    sigma = {"gaussian": 0.1, "gaussian_learned": np.exp(-0.7)}.get(name, np.exp(np.asarray(out[..., 3:], np.float64)))
+    wanted = scipy.stats.norm.logpdf(np.asarray(x, np.float64), np.asarray(out[..., :3], np.float64), sigma)
+    got = likelihood.apply(params, out).log_prob(x)
+    np.testing.assert_allclose(got, wanted.sum((1, 2, 3)), rtol=0.02 if name == "gaussian_per_pixel" else 5e-3)
 
 
 def test_gaussian_sigma_may_be_traced():

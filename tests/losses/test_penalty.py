@@ -56,6 +56,17 @@ def test_gradient_penalty_of_a_quadratic_critic_is_the_norm_of_the_interpolate()
     np.testing.assert_allclose(losses.gradient_penalty(1.0)(quadratic, REAL, FAKE, key(3)), expected, rtol=1e-4)
 
 
+def test_dragan_is_at_real_images_with_normal_noise_of_their_own():
+    np.testing.assert_allclose(losses.dragan(10.0)(linear, REAL, FAKE, key()), 10.0 * (NORM - 1) ** 2, rtol=1e-5)
+    far = jnp.full((500, *SHAPE[1:]), 3.0)
+    got = np.asarray(losses.dragan(1.0, 0.5)(quadratic, far, far * 9, key(4)))
+    # |grad| of the quadratic is |x|; E |x|^2 = n (3^2 + 0.5^2)
+    n = int(np.prod(SHAPE[1:]))
+    np.testing.assert_allclose(np.square(np.sqrt(got) + 1).mean(), n * 9.25, rtol=5 * 3 / np.sqrt(500 * n) / 9.25 * 3)
+    assert len(np.unique(got.round(4))) > 400
+    np.testing.assert_array_equal(got, losses.dragan(1.0, 0.5)(quadratic, far, far, key(4)))  # the fakes are not read
+
+
 def test_equals_the_gradients_of_single_scores():
     """The gradient of the summed score is that of each score."""
     w = jnp.array(RNG.normal(size=(40, 6)), jnp.float32)
@@ -96,7 +107,7 @@ def test_leaves_of_one_example_share_their_coefficient():
 # Gradients of the penalties
 
 
-@pytest.mark.parametrize("penalty", [losses.r1(1.0), losses.r2(1.0), losses.gradient_penalty(10.0)])
+@pytest.mark.parametrize("penalty", [losses.r1(1.0), losses.r2(1.0), losses.gradient_penalty(10.0), losses.dragan(1.0)])
 def test_constant_critic_has_a_finite_gradient(penalty):
     def loss(scale):
         return penalty(lambda x: scale * linear(x) + constant(x), REAL, FAKE, key()).mean()
@@ -120,7 +131,8 @@ def test_gradient_with_respect_to_a_linear_critic_is_the_closed_form():
 
 
 @pytest.mark.parametrize(
-    "penalty", [losses.r1(0.8), losses.r2(0.8), losses.gradient_penalty(10.0), losses.gradient_penalty(1.0, 0.0)]
+    "penalty",
+    [losses.r1(0.8), losses.r2(0.8), losses.dragan(9.0), losses.gradient_penalty(10.0), losses.gradient_penalty(1, 0)],
 )
 def test_gradient_with_respect_to_a_network_equals_finite_differences(penalty):
     with jax.enable_x64(True):

@@ -1,0 +1,143 @@
+"""--likelihood, --loss, --penalty of the recipes: what they default to; every choice trains, resumes, is measured."""
+
+import dataclasses
+import itertools
+import json
+import re
+
+import jax
+import numpy as np
+import pytest
+from quick import first_state, quick_jit
+
+from genjax import cli, data, dist, losses, objectives, recipes, train
+from genjax.cli import cache
+from genjax.types import Context, UsageError
+
+DIGITS = data.load("digits")
+KEY = jax.random.key(0)
+VAES = ["vae_digits", "vae_mnist", "vae_fashion_mnist", "iwae_mnist"]
+GAMES = {
+    "gan_digits": (losses.nonsaturating, lambda c: (losses.r1(c.gamma),)),
+    "gan_mnist": (losses.relativistic, lambda c: (losses.r1(c.gamma), losses.r2(c.gamma))),
+    "gan_ring2d": (losses.relativistic, lambda c: (losses.r1(c.gamma), losses.r2(c.gamma))),
+    "gan_fashion_mnist": (losses.nonsaturating, lambda c: ()),
+}
+
+
+def program(f, *args):
+    """What a function computes, as StableHLO."""
+    return re.sub(r"@[\w.]+", "@", jax.jit(f).lower(*args).as_text())
+
+
+def made(name, **changes):
+    recipe = recipes.load(name)
+    cfg = dataclasses.replace(recipe.SMOKE, data="digits", **changes)
+    return cfg, recipe.build(cfg, DIGITS.spec)
+
+
+def losses_of(experiment, *loss):
+    """The programs of the given losses, one after the other, on the experiment's own shapes."""
+    params, state = jax.eval_shape(experiment.model.init, KEY)
+    source = data.make_source(DIGITS.train, 8, experiment.transform)
+    batch = jax.eval_shape(lambda key: source.batch(key, 0), KEY)
+    ctx = Context(state, KEY, np.int32(0))
+    return [program(f, params, batch, ctx) for f in loss]
+
+
+@pytest.mark.parametrize("name", VAES)
+def test_published_vaes_are_the_bernoulli_of_binarised_pixels(name):
+    """Their default on their own data is, operation by operation, what the published tables were trained with."""
+    cfg, experiment = made(name)
+    model = dataclasses.replace(experiment.model, likelihood=dist.bernoulli())
+    if name == "iwae_mnist":
+        published = objectives.iwae(model, cfg.k)
+    else:
+        published = objectives.beta_vae(model, cfg.beta, cfg.warm_up, cfg.free_bits)
+    now, then = losses_of(experiment, experiment.step.moves[0].loss, published)
+    assert now == then
+    raw = next(data.once(data.take(DIGITS.train, np.arange(8)), 8))
+    assert program(experiment.transform.apply, KEY, raw) == program(data.binarize().apply, KEY, raw)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_published_gans_are_the_games_of_their_tables(name):
+    cfg, experiment = made(name)
+    pair, penalties = GAMES[name]
+    published = objectives.gan(experiment.model, pair, penalties(cfg))
+    d, g = (next(m for m in experiment.step.moves if m.name == n).loss for n in "dg")
+    now_d, then_d, now_g, then_g = losses_of(experiment, d, published.d, g, published.g)
+    assert now_d == then_d
+    assert now_g == then_g
+
+
+COMBINATIONS = [
+    pytest.param(*c, marks=() if "r1_r2" in c or c[0] == "nonsaturating" else pytest.mark.slow)
+    for c in itertools.product(losses.LOSSES, losses.PENALTIES)
+    if c != ("wasserstein", "none")
+]
+
+
+@pytest.mark.parametrize(("loss", "penalty"), COMBINATIONS)
+def test_every_game_is_played(loss, penalty):
+    """A step of each loss with each penalty on small perceptrons: both players move, to finite places."""
+    _, experiment = made("gan_ring2d", loss=loss, penalty=penalty, hidden=8)
+    source = data.make_source(DIGITS.train, 8, experiment.transform)
+    state = first_state(experiment.step, experiment.model, KEY)
+    batches = quick_jit(source.batches, static_argnums=4)(source.window(KEY, 0, 1, 1), KEY, 0, 0, 1)
+    after, metrics = quick_jit(experiment.step)(state, batches, KEY)
+    assert all(np.isfinite(float(v)) for v in metrics.values())
+    assert ("d/penalty" in metrics) == (penalty != "none")
+    assert all(float(metrics[f"{p}/update_norm"]) > 0 for p in "dg")
+    assert all(np.isfinite(v).all() for v in jax.tree.leaves(after.players))
+
+
+@pytest.mark.parametrize("name", ["gan_fashion_mnist", "gan_mnist", "gan_images", "gan_digits"])
+def test_a_penalty_takes_batch_norm_out_of_the_discriminator(name):
+    for penalty in losses.PENALTIES:
+        _, experiment = made(name, penalty=penalty, image_size=0)
+        assert penalty == "none" or not experiment.model.discriminator.couples_examples
+    with pytest.raises(UsageError, match="loss=wasserstein"):
+        made(name, loss="wasserstein", penalty="none")
+
+
+@pytest.fixture
+def _no_cache(monkeypatch):
+    monkeypatch.setattr(cache, "enable", lambda on=True: None)
+
+
+LIKELIHOODS = [
+    pytest.param(name, marks=() if name in ("logistic_mixture", "gaussian_learned") else pytest.mark.slow)
+    for name in dist.LIKELIHOODS
+    if name
+]
+
+
+@pytest.mark.usefixtures("_no_cache")
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_every_likelihood_trains_resumes_and_is_measured(likelihood, tmp_path, capsys):
+    """Four steps at once are two and two to the bit; eval, score and sample take it; bpd is of 8-bit values alone."""
+    recipe = recipes.load("vae_digits")
+    cfg = dataclasses.replace(recipe.SMOKE, likelihood=likelihood, hidden=8)
+    run, apart = tmp_path / "run", tmp_path / "apart"
+    for folder, all_steps in ((run, (4,)), (apart, (2, 4))):
+        for steps in all_steps:
+            options = train.Options(run_dir=str(folder), log_every=2, save_every=2, quiet=True, health=False)
+            assert recipe.main(dataclasses.replace(cfg, steps=steps), options) == 0
+    assert json.loads((run / "manifest.json").read_text())["likelihood"] == likelihood
+    digests = []
+    for folder in (run, apart):
+        capsys.readouterr()
+        assert cli.main(["digest", str(folder)]) == 0
+        digests.append(capsys.readouterr().out.splitlines()[-1])
+    assert digests[0] == digests[1]
+    wanted = "elbo" if likelihood == "bernoulli" else "elbo,bpd"
+    assert cli.main(["eval", str(run), "--n", "16", "--metrics", wanted]) == 0
+    records = {r["protocol"]["metric"]: r["value"] for r in json.loads((run / "eval.json").read_text())["records"]}
+    assert ("bpd" in records) == (likelihood != "bernoulli")
+    assert all(np.isfinite(v) for v in records.values())
+    np.savez(tmp_path / "some.npz", image=DIGITS.test.image[:3])
+    assert cli.main(["score", str(run), str(tmp_path / "some.npz"), "--out", str(tmp_path / "s.csv")]) == 0
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 4
+    assert cli.main(["sample", str(run), "--n", "4", "--out", str(tmp_path / "s.png")]) == 0
+
