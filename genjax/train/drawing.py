@@ -12,9 +12,12 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from genjax import progress, rng, viz
 from genjax.models import VAE
 from genjax.models.labels import labels_for
+from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment
 from genjax.types import Key, Params, State
 
+SLACK, CLIPPED = 26, 0.1
+"""Levels beyond white or black that a normal pixel's mean may stray, and the share of values that may stray farther."""
 CHUNK = 64
 """Images drawn at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
 
@@ -45,13 +48,33 @@ def generated_and_finite(
     experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Bool[np.ndarray, " n"]]:
     """As `generated`, and whether all that the model gave for each image is finite."""
-    parts, finite = [], []
+    parts, finite, far = [], [], []
     for first in progress.counted(range(0, len(z), CHUNK), "images drawn", len(z), CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
         made = np.asarray(_image_of(experiment)(params, state, _filled(z[first : first + CHUNK]), y))[: len(z) - first]
         finite.append(np.isfinite(made).reshape(len(made), -1).all(1))
+        far.append(outside(made))
         parts.append(viz.to_uint8(made))
+    say_outside(float(np.mean(far)), experiment)
     return np.concatenate(parts), np.concatenate(finite)
+
+
+def outside(images: Any) -> float:
+    """Share of the values that lie beyond 0 ... 255 by more than `SLACK`; what is not finite is another matter."""
+    images = np.asarray(images)
+    return float((((images < -SLACK) | (images > 255 + SLACK)) & np.isfinite(images)).mean())
+
+
+def say_outside(share: float, experiment: Experiment) -> bool:
+    """Says, where it is so, that pictures are cut off; whether it did."""
+    if share <= CLIPPED:
+        return False
+    name = experiment.transform.name or "the transform"
+    say_once(
+        f"{share:.0%} of the values drawn lie far outside 0 ... 255 and are clipped. The model's last layer does not "
+        f"give the range that the inverse of {name} takes, or it has not learned it yet."
+    )
+    return True
 
 
 def generated_points(

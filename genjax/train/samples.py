@@ -11,6 +11,7 @@ import numpy as np
 from genjax import rng, viz
 from genjax.files import failed_write, write_atomically
 from genjax.train import ownership
+from genjax.train.drawing import outside, say_outside
 from genjax.train.experiment import Experiment
 from genjax.train.loop import Progress
 from genjax.train.mesh import Layout
@@ -53,10 +54,14 @@ def grids(
         z = layout.place(z, layout.everywhere)
         drawn = jax.jit(lambda params, state, z: layout.gather(draw(params, state, z)))
 
+    said = False
+
     def grid(progress: Progress) -> None:
+        nonlocal said
         images = np.asarray(drawn(*evaluation(progress.state), z))
         if not leader:
             return
+        said = said or (progress.step > 0 and say_outside(outside(images), experiment))
         for path, one in zip(paths, images if len(paths) > 1 else images.reshape(1, N_SAMPLES, *images.shape[-3:]),
                              strict=True):
             _write(folder / "samples" / path / f"{progress.step:08d}.png", one, guard)

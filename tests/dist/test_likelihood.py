@@ -90,8 +90,8 @@ def test_normal_pixels_have_scipy_s_density(name):
     rng = np.random.default_rng(6)
     out = jnp.asarray(rng.normal(size=(2, 3, 4, likelihood.n_out(3))), jnp.float32)
     x = jnp.asarray(rng.uniform(size=(2, 3, 4, 3)), jnp.float32)
-    params = jax.tree.map(lambda a: a - 0.7, likelihood.init(3))
-    sigma = {"gaussian": 0.1, "gaussian_learned": np.exp(-0.7)}.get(name, np.exp(np.asarray(out[..., 3:], np.float64)))
+    params = jax.tree.map(lambda a: a + 0.7, likelihood.init(3))  # of sigma 0.1
+    sigma = {"gaussian": 0.1, "gaussian_learned": 0.1 * np.exp(0.7)}.get(name, np.exp(np.asarray(out[..., 3:], np.float64)))
     wanted = scipy.stats.norm.logpdf(np.asarray(x, np.float64), np.asarray(out[..., :3], np.float64), sigma)
     got = likelihood.apply(params, out).log_prob(x)
     np.testing.assert_allclose(got, wanted.sum((1, 2, 3)), rtol=0.02 if name == "gaussian_per_pixel" else 5e-3)

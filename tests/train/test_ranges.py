@@ -10,6 +10,7 @@ import pytest
 
 from genjax import data, dist, models, nets, objectives, train
 from genjax.nets.spectral import spectral_norm
+from genjax.train import drawing
 from genjax.types import RANGES, UsageError
 
 DIGITS = data.load("digits")
@@ -118,9 +119,9 @@ def test_points_want_the_transform_of_points(transform):
         (DIGITS.train.image, "bernoulli"),
         (np.where(DIGITS.train.image > 127, 255, 0).astype(np.uint8), "bernoulli"),
         (np.zeros((4, 8, 8, 1), np.uint8), "bernoulli"),
-        (np.repeat(DIGITS.train.image, 3, axis=-1), "logistic_mixture"),
-        (np.random.default_rng(0).integers(60, 200, (9, 8, 8, 1)).astype(np.uint8), "logistic_mixture"),
-        (np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3)).astype(np.uint8), "logistic_mixture"),
+        (np.repeat(DIGITS.train.image, 3, axis=-1), dist.likelihood.EIGHT_BITS),
+        (np.random.default_rng(0).integers(60, 200, (9, 8, 8, 1)).astype(np.uint8), dist.likelihood.EIGHT_BITS),
+        (np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3)).astype(np.uint8), dist.likelihood.EIGHT_BITS),
     ],
     ids=["digits", "black and white", "black", "colour", "grey photographs", "colour photographs"],
 )
@@ -140,3 +141,23 @@ def test_mnist_and_fashion_mnist_are_binarised_as_ever(tfds_dir):
     for name in ("mnist", "fashion_mnist"):
         spec = data.load(name, data_dir=tfds_dir).spec
         assert dist.chosen_for(spec) == "bernoulli", spec
+
+
+@pytest.mark.parametrize(("scale", "said"), [(1.0, False), (1.1, False), (9.0, True)])
+def test_pictures_that_are_cut_off_are_said(scale, said, capsys):
+    """A model of one's own, whose range nobody declared: the values beyond 0 ... 255 are counted when it is drawn."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Own:
+        z_dim: int = 2
+        n_classes: int = 0
+
+        def generate(self, params, state, z, y=None):
+            return scale * jnp.tanh(9.0 * z[:, :1, None, None]) * jnp.ones((1, 4, 4, 1))
+
+    experiment = train.Experiment(Own(), None, data.to_signed(), lambda *_: {})
+    images, _ = drawing.draw(experiment, {}, {}, 5)
+    assert images.shape == (5, 4, 4, 1)
+    err = capsys.readouterr().err
+    assert ("of the values drawn lie far outside 0 ... 255 and are clipped" in err) == said
+    assert ("to_signed" in err) == said
