@@ -12,7 +12,7 @@ from quick import first_state, quick_jit
 
 from genjax import cli, data, dist, losses, objectives, recipes, train
 from genjax.cli import cache
-from genjax.types import Context, UsageError
+from genjax.types import Batch, Context, UsageError
 
 DIGITS = data.load("digits")
 KEY = jax.random.key(0)
@@ -69,6 +69,25 @@ def test_published_gans_are_the_games_of_their_tables(name):
     now_d, then_d, now_g, then_g = losses_of(experiment, d, published.d, g, published.g)
     assert now_d == then_d
     assert now_g == then_g
+
+
+@pytest.mark.parametrize("name", ["vae_images", "gan_images"])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (9, 7, 1), (31, 50, 3), (96, 96, 3)], ids=str)
+def test_any_images_of_any_size(name, shape):
+    """Shapes alone: a step and a sampler for each; the default likelihood of colour is one of 8-bit values."""
+    recipe = recipes.load(name)
+    about = data.Spec("photos", shape, 0, 300, "", contrast=0.25)
+    experiment = recipe.build(recipe.SMOKE, about)
+    state = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), KEY)
+    raw = Batch(jax.ShapeDtypeStruct((1, 8, *shape), np.uint8))
+    x = jax.eval_shape(jax.vmap(experiment.transform.apply), jax.random.split(KEY, 1), raw)
+    after, _ = jax.eval_shape(experiment.step, state, x, KEY)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    inverse, model = experiment.transform.inverse, experiment.model
+    drawn = jax.eval_shape(lambda s, key: inverse(model.sample(*train.evaluation(s), key, 2)), state, KEY)
+    assert drawn.shape == (2, *shape)
+    if name == "vae_images":
+        assert model.likelihood.name == dist.likelihood.EIGHT_BITS
 
 
 COMBINATIONS = [
