@@ -15,7 +15,6 @@ from genjax.cli import cache
 from genjax.types import Batch, Context, UsageError
 
 DIGITS = data.load("digits")
-KEY = jax.random.key(0)
 VAES = ["vae_digits", "vae_mnist", "vae_fashion_mnist", "iwae_mnist"]
 GAMES = {
     "gan_digits": (losses.nonsaturating, lambda c: (losses.r1(c.gamma),)),
@@ -23,6 +22,11 @@ GAMES = {
     "gan_ring2d": (losses.relativistic, lambda c: (losses.r1(c.gamma), losses.r2(c.gamma))),
     "gan_fashion_mnist": (losses.nonsaturating, lambda c: ()),
 }
+
+
+def key():
+    """The same key, not used before."""
+    return jax.random.key(0)
 
 
 def program(f, *args):
@@ -38,10 +42,10 @@ def made(name, **changes):
 
 def losses_of(experiment, *loss):
     """The programs of the given losses, one after the other, on the experiment's own shapes."""
-    params, state = jax.eval_shape(experiment.model.init, KEY)
+    params, state = jax.eval_shape(experiment.model.init, key())
     source = data.make_source(DIGITS.train, 8, experiment.transform)
-    batch = jax.eval_shape(lambda key: source.batch(key, 0), KEY)
-    ctx = Context(state, KEY, np.int32(0))
+    batch = jax.eval_shape(lambda k: source.batch(k, 0), key())
+    ctx = Context(state, key(), np.int32(0))
     return [program(f, params, batch, ctx) for f in loss]
 
 
@@ -57,7 +61,7 @@ def test_published_vaes_are_the_bernoulli_of_binarised_pixels(name):
     now, then = losses_of(experiment, experiment.step.moves[0].loss, published)
     assert now == then
     raw = next(data.once(data.take(DIGITS.train, np.arange(8)), 8))
-    assert program(experiment.transform.apply, KEY, raw) == program(data.binarize().apply, KEY, raw)
+    assert program(experiment.transform.apply, key(), raw) == program(data.binarize().apply, key(), raw)
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -78,13 +82,13 @@ def test_any_images_of_any_size(name, shape):
     recipe = recipes.load(name)
     about = data.Spec("photos", shape, 0, 300, "", contrast=0.25)
     experiment = recipe.build(recipe.SMOKE, about)
-    state = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), KEY)
+    state = jax.eval_shape(lambda k: experiment.step.init(experiment.model, k), key())
     raw = Batch(jax.ShapeDtypeStruct((1, 8, *shape), np.uint8))
-    x = jax.eval_shape(jax.vmap(experiment.transform.apply), jax.random.split(KEY, 1), raw)
-    after, _ = jax.eval_shape(experiment.step, state, x, KEY)
+    x = jax.eval_shape(jax.vmap(experiment.transform.apply), jax.random.split(key(), 1), raw)
+    after, _ = jax.eval_shape(experiment.step, state, x, key())
     assert jax.tree.structure(after) == jax.tree.structure(state)
     inverse, model = experiment.transform.inverse, experiment.model
-    drawn = jax.eval_shape(lambda s, key: inverse(model.sample(*train.evaluation(s), key, 2)), state, KEY)
+    drawn = jax.eval_shape(lambda s, k: inverse(model.sample(*train.evaluation(s), k, 2)), state, key())
     assert drawn.shape == (2, *shape)
     if name == "vae_images":
         assert model.likelihood.name == dist.likelihood.EIGHT_BITS
@@ -102,9 +106,9 @@ def test_every_game_is_played(loss, penalty):
     """A step of each loss with each penalty on small perceptrons: both players move, to finite places."""
     _, experiment = made("gan_ring2d", loss=loss, penalty=penalty, hidden=8)
     source = data.make_source(DIGITS.train, 8, experiment.transform)
-    state = first_state(experiment.step, experiment.model, KEY)
-    batches = quick_jit(source.batches, static_argnums=4)(source.window(KEY, 0, 1, 1), KEY, 0, 0, 1)
-    after, metrics = quick_jit(experiment.step)(state, batches, KEY)
+    state = first_state(experiment.step, experiment.model, key())
+    batches = quick_jit(source.batches, static_argnums=4)(source.window(key(), 0, 1, 1), key(), 0, 0, 1)
+    after, metrics = quick_jit(experiment.step)(state, batches, key())
     assert all(np.isfinite(float(v)) for v in metrics.values())
     assert ("d/penalty" in metrics) == (penalty != "none")
     assert all(float(metrics[f"{p}/update_norm"]) > 0 for p in "dg")
