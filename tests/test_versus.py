@@ -287,3 +287,21 @@ def test_spectra_are_drawn_on_logarithmic_axes():
     assert len(path[1].split("L")) == 2
     assert "stroke-dasharray" in svg
     charts.spectra(f, {"a": np.zeros(3)})
+
+
+def test_a_run_that_was_trained_further_is_named(tmp_path):
+    """Its numbers are of step 100, and the run is at 200."""
+    from genjax.report.versus import Side, notes
+
+    for step in (100, 200):
+        (tmp_path / "run" / "checkpoints" / str(step)).mkdir(parents=True)
+        (tmp_path / "run" / "checkpoints" / str(step) / "seal.json").write_text("{}")
+    about = Subject("gan_a", "c", 0, 100, "d", True)
+    r = Record(Protocol("fd_mnist", 100, "test", "mnist", "5e", 100), about, 1.0)
+
+    def of(r):
+        return notes([Side("a", (str(tmp_path / "run"),), {"fd_mnist": r}, {})])
+
+    (said,) = of(r)
+    assert "from the weights that were measured (step 100); it is at step 200 now. genjax eval" in said
+    assert of(dataclasses.replace(r, subject=dataclasses.replace(about, step=200))) == []
