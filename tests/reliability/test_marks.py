@@ -61,13 +61,15 @@ def test_every_field_of_config_json_is_held_to_the_seals(run):
                 del at[keys[-1]]
             (run / "config.json").write_text(json.dumps(edited))
             if keys[0] in free or keys == ("config", "steps"):
-                if keys[0] != "format":
+                try:
                     mark_of(run)
+                except UsageError as e:  # another type, or a part of the code missing
+                    assert "is damaged" in str(e), keys
                 continue
             with pytest.raises(UsageError) as e:
                 mark_of(run)
             assert "is of another run" in str(e.value) or keys[-1] in str(e.value) or keys[0] in str(e.value), keys
-            assert 2 <= len(str(e.value).splitlines()) <= 3
+            assert 1 <= len(str(e.value).splitlines()) <= 3
             tried += 1
     (run / "config.json").write_text(json.dumps(stored | {"config": stored["config"] | {"new": 1}}))
     with pytest.raises(UsageError, match="new"):
