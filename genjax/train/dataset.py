@@ -11,7 +11,7 @@ from typing import Any
 
 from genjax import data
 from genjax.errors import UsageError
-from genjax.train import record
+from genjax.train import listing, record
 from genjax.train.distributed import say_once
 from genjax.trust import Access
 
@@ -85,27 +85,40 @@ def dataset_of_run(run: Any, access: Access = Access()) -> data.Dataset:
         except UsageError as e:
             tried.append(str(e))
             continue
-        if different := unlike(run.spec, dataset.spec):
-            tried.append(f"data={at}: not what the run was trained on, {different}")
+        if different := unlike(run.spec, dataset, Path(run.path), at):
+            tried.append(f"data={at}: not what the run was trained on: {different}")
             continue
-        say_another_test(run.spec.fingerprint_test, dataset.spec, at)
+        say_another_test(run.spec.fingerprint_test, dataset, Path(run.path), at)
         return dataset
     lines = [f"RUN={run.path}: its data set {run.spec.name} is not to be had.", *(f"  {line}" for line in tried[:3])]
     raise UsageError("\n".join([*lines, "Say where it lies now: --data PATH (a TFDS folder: --data-dir DIR)."]))
 
 
-def unlike(trained: data.Spec, found: data.Spec) -> str:
-    """What of the data that a run is trained on differs; empty where nothing does.
+def unlike(trained: data.Spec, found: data.Dataset, run: Path, at: Any) -> str:
+    """What of the data that a run is trained on differs, with the files; empty where nothing does."""
+    streamed = trained.fingerprint.startswith("sampled-")  # looks at some of the examples alone
+    parts = [n for f, n in list(PARTS.items())[:2] if getattr(trained, f) not in ("", getattr(found.spec, f))]
+    files = listing.changed(run, found, at) if parts or streamed else ""
+    if not parts and not files:
+        return ""
+    n = f"{trained.n_train:,} examples then, {found.spec.n_train:,} now"
+    return f"the {' and the '.join(parts or ['training'])} part differs ({n}){': ' * bool(files)}{files}"
 
-    Example:
-        >>> a, b = (data.Spec("x", (1, 1, 1), 0, 5, mark) for mark in "ab")
-        >>> unlike(a, b), unlike(a, a)
-        ('the training part differs (5 examples then, 5 now)', '')
+
+def refuse_other(run: Path, stored: Mapping[str, Any] | None, found: data.Dataset, at: Any) -> None:
+    """Refuse to continue a run on data that lie where its own lay, or are listed as its own, and are not the same.
+
+    Raises:
+        UsageError: naming what differs, and the files where they are known.
     """
-    for part, name in list(PARTS.items())[:2]:
-        if getattr(trained, part) and getattr(trained, part) != getattr(found, part):
-            return f"the {name} part differs ({trained.n_train:,} examples then, {found.n_train:,} now)"
-    return ""
+    if stored is None or (stored["config"]["data"] != at and not (run / listing.LISTING).exists()):
+        return
+    if different := unlike(data.spec_of(stored["data"]), found, run, at):
+        raise UsageError(
+            f"{run} was trained on other data than data={at}: {different}.\n"
+            "Use the run's own data to continue it, or another --run-dir."
+        )
+    say_another_test(stored["data"].get("fingerprint_test", ""), found, run, at)
 
 
 def as_stored(stored: Mapping[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -136,8 +149,9 @@ def _places(path: Path, typed: Any, there: Mapping[str, str]) -> list[Any]:
     return [p for i, p in enumerate(places) if p is not None and p not in places[:i]]
 
 
-def say_another_test(trained: str, found: data.Spec, at: Any) -> None:
+def say_another_test(trained: str, found: data.Dataset, run: Path, at: Any) -> None:
     """Say that the test part, of which training sees nothing, is not what it was; nothing where there was none."""
-    if trained and trained != found.fingerprint_test:
-        what = "another" if found.fingerprint_test else "no"
-        say_once(f"genjax: data={at}: has {what} test part, unlike when the run was trained.")
+    if trained and trained != found.spec.fingerprint_test:
+        what, files = "another" if found.spec.fingerprint_test else "no", listing.changed(run, found, at)
+        more = f" ({files})" if files else ""
+        say_once(f"genjax: data={at}: has {what} test part, unlike when the run was trained{more}.")

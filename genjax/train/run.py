@@ -15,12 +15,12 @@ from genjax import data, progress
 from genjax.channels import never_failing, say
 from genjax.checked import checked
 from genjax.errors import DataFailure, RunFailure, UsageError
-from genjax.train import code, distributed, mesh, optimizer, ownership, record, tensorboard
+from genjax.train import code, distributed, listing, mesh, optimizer, ownership, record, tensorboard
 from genjax.train.callback import Callback, OnRow
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.command import command, fresh_folder
 from genjax.train.config import Options, kinds
-from genjax.train.dataset import as_stored, dataset_to_train, say_another_test, where
+from genjax.train.dataset import as_stored, dataset_to_train, refuse_other, where
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment, facts_of, likelihood_note
@@ -101,10 +101,10 @@ def run(
     run_only = {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
     if group.leader:
         stored = folder.config
+        refuse_other(folder.path, stored, dataset, cfg.data)
         folder.check(wanted if stored is None else as_stored(stored, wanted), run_only)
         code.check(folder.path, stored, recipe, options.changed_code)
         ownership.refuse_overlap(folder.path, cfg.data)
-        say_another_test((stored or {}).get("data", {}).get("fingerprint_test", ""), dataset.spec, cfg.data)
     checks = validation(experiment, dataset, layout) if options.eval_every else None
     options, best, best_note = best_by(options, checks, held)
     wanted["options"] = {**dataclasses.asdict(options), "changed_code": False}
@@ -115,6 +115,8 @@ def run(
         changed = code.check(folder.path, stored, recipe, options.changed_code)
         new = folder.claim(wanted if stored is None else as_stored(stored, wanted), run_only)
         code.keep(folder.path, recipe)
+        if new:
+            listing.write(folder.path, dataset, cfg.data)
         code.note_trained(recipe, file)
         return new, changed
 
