@@ -37,13 +37,12 @@ _Read: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 
 
 class Restored(NamedTuple):
-    """A state read back."""
+    """A state read back: `tree` as `like` in structure, dtypes, shapes and placement, `extra` as `save` got it."""
 
     step: int
     tree: Any
-    """As `like` in structure, dtypes, shapes and placement."""
     extra: dict[str, Any]
-    """What `save` was given."""
+    code: Mapping[str, Any] | None = None  # of what trained up to here, where the seal has it (`marks.Mark.code`)
 
 
 class _Save(NamedTuple):
@@ -246,7 +245,7 @@ class Checkpoints:
             return None
         body, leaves = found
         tree = jax.tree.unflatten(jax.tree.structure(like), [placed(leaves[n], x) for n, x in wanted.items()])
-        return Restored(body["step"], tree, body["extra"])
+        return Restored(body["step"], tree, body["extra"], (body.get("mark") or {}).get("code"))
 
     def _read(self, step: int, wanted: Mapping[str, Any]) -> _Read:
         path = self._shelf.at / str(step)
@@ -381,7 +380,7 @@ def _read_arrays(
         quiet.note(e)
         if not path.exists():
             raise seal.Damage(seal.SEAL, "was removed while it was read") from e
-        reason = str(e).splitlines()[0][:200] if str(e) else type(e).__name__
+        reason = (str(e) or type(e).__name__).splitlines()[0][:200]
         raise RunFailure(f"checkpoint {steps.resolved(path)} has all its files but cannot be read: {reason}") from e
     leaves.update(state)
     if digest(leaves) != body["digest"]:
@@ -389,15 +388,13 @@ def _read_arrays(
     return leaves
 
 
-def _restore_args(like: Any) -> ocp.RestoreArgs:
-    if is_placed(like):
-        return ocp.ArrayRestoreArgs(sharding=like.sharding)
-    return ocp.RestoreArgs(restore_type=np.ndarray)
+def _restore_args(x: Any) -> ocp.RestoreArgs:
+    return ocp.ArrayRestoreArgs(sharding=x.sharding) if is_placed(x) else ocp.RestoreArgs(restore_type=np.ndarray)
 
 
 def _reader(together: bool) -> ocp.Checkpointer:
+    me, kind = jax.process_index(), ocp.PyTreeCheckpointHandler
     if together or jax.process_count() == 1:
-        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-    me = jax.process_index()
+        return ocp.Checkpointer(kind())
     alone = ocp.options.MultiprocessingOptions(me, {me}, barrier_sync_key_prefix=f"reader{me}")
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(multiprocessing_options=alone), multiprocessing_options=alone)
+    return ocp.Checkpointer(kind(multiprocessing_options=alone), multiprocessing_options=alone)

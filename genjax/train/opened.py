@@ -137,13 +137,25 @@ class _Folder(NamedTuple):
         if restored is None:
             raise UsageError(f"RUN={self.path}: it has no finished checkpoint yet. Train it first, or a little longer.")
         checked(restored.extra, record.EXTRA, f"checkpoint {restored.step} of {self.path}")
-        trained_by = code.identity(self.stored)[1]
-        if trained_by and trained_by != sources.genjax_sha256():
+        self._say_code(restored)
+        return restored
+
+    def _say_code(self, restored: Any) -> None:
+        """Say where the code that computes now is not the code that trained this checkpoint."""
+        known, now = self.stored.get("code"), sources.genjax_sha256()
+        of = restored.code or known
+        if of is None or known is None:
+            return
+        if of["genjax"] != now:
             say_once(
                 f"genjax: {self.path} was trained by another genjax (its sources differ): its model may compute "
                 "otherwise now."
             )
-        return restored
+        if of["recipe"] != known["recipe"]:
+            say_once(
+                f"genjax: checkpoint {restored.step} of {self.path} was trained by its recipe as it was before "
+                f"{', '.join(sources.changes(of['recipe'], known['recipe']))}."
+            )
 
     def failed(self, restored: Any) -> dict[int, str]:
         """Why each failed member of a population failed, in a sentence."""
@@ -160,7 +172,7 @@ class _Folder(NamedTuple):
             assert self.members is not None
             cfg, state = self.members.configs[member], member_of(state, member)
         experiment = built(self.recipe.build, cfg, self.spec)
-        recipe_sha256, trained_by = code.identity(self.stored)
+        recipe_sha256, trained_by = code.identity({"code": restored.code or self.stored.get("code")})
         return Run(self.path, self.stored["experiment"], cfg, experiment, state, self.spec, restored.step,
                    self.members, member, restored.extra, recipe_sha256, trained_by)  # fmt: skip
 
