@@ -19,6 +19,7 @@ from genjax.data import Dataset, Images, Spec
 from genjax.errors import UsageError
 from genjax.report import facts, html, page, pictures, words
 from genjax.train.checkpoint import tree_digest
+from genjax.trust import Access
 from genjax.types import Net
 
 VOID = {"meta", "img", "br", "input", "link"}
@@ -187,16 +188,14 @@ def test_a_run_without_checkpoint_metrics_or_samples_still_gets_a_page(run_of):
     assert "No samples yet" in got.said
 
 
-def test_a_run_without_its_data_says_so(run_of):
+def test_a_run_without_its_data_says_so(run_of, tmp_path):
     run = run_of("vae_digits")
-    edit(run / "config.json", lambda c: c["config"].update(data="no_such_set"))
-    got = read(report.write([run]))
-    assert "could not be loaded" in got.said
+    got = read(report.write([run], access=Access(data=str(tmp_path / "no_such_set"))))
+    assert "There are no real images here" in got.said
     assert "no_such_set" in got.said
     assert "Latent traversals" in got.said
     assert "Reconstructions" not in got.said
-    edit(run / "config.json", lambda c: (c["config"].update(data="digits"), c["data"].update(fingerprint="0" * 64)))
-    assert "fingerprints differ" in read(report.write([run])).said
+    assert "not what the run was trained on" in read(report.write([run], access=Access(data="ring"))).said
 
 
 def test_gaps_are_drawn_and_mentioned(run_of):
@@ -405,7 +404,8 @@ def test_charts_cover_every_metric_once():
 
 def test_the_page_has_a_family_even_where_the_model_cannot_be_opened(run_of):
     run = run_of("gan_digits")
-    edit(run / "config.json", lambda c: c.update(experiment="gone.py"))
+    shutil.rmtree(run / "recipe")
+    edit(run / "config.json", lambda c: c["code"].update(entry="gone.py", recipe={"gone.py": "0" * 64}))
     got = facts.read(str(run), 4)
     assert got.family == "GAN"
     assert "gone.py" in got.problems[0]

@@ -38,12 +38,18 @@ def read_latents(path: str, run: Any) -> tuple[Any, Any]:
 
     if not Path(path).is_file():
         raise UsageError(f"--latents={path}: there is no such file.")
+    from genjax.data import npz
+
     try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            z, label = (loaded, None) if isinstance(loaded, np.ndarray) else (loaded["z"], loaded.get("label"))
+        if Path(path).suffix.lower() == ".npy":
+            z, label = np.load(path, allow_pickle=False), None
+        else:
+            found, _ = npz.read(path, ("z", "label"))
+            z, label = found["z"], found.get("label")
     except KeyError:
         raise UsageError(f"--latents={path}: has no z. `genjax sample --out F.npz` writes files that have.") from None
+    except UsageError as e:
+        raise UsageError(f"--latents={path}: not a file of latents. {e}") from None
     except OSError as e:
         raise UsageError(f"--latents={path}: cannot be read ({e.strerror or e}).") from None
     except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as e:

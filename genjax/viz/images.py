@@ -108,7 +108,7 @@ def encode(picture: UInt8[np.ndarray, "H W C"], about: Mapping[str, str] | None 
 
 def decode(path: str | os.PathLike) -> UInt8[np.ndarray, "H W C"]:
     """The pixels of a PNG file: (H, W, 1) where it is grey, else (H, W, 3)."""
-    with Image.open(io.BytesIO(_path(path).read_bytes())) as image:
+    with Image.open(io.BytesIO(_path(path).read_bytes()), formats=("PNG",)) as image:
         pixels = np.asarray(image.convert("L" if image.mode in ("1", "L", "LA") else "RGB"))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
