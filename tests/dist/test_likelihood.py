@@ -91,10 +91,15 @@ def test_normal_pixels_have_scipy_s_density(name):
     out = jnp.asarray(rng.normal(size=(2, 3, 4, likelihood.n_out(3))), jnp.float32)
     x = jnp.asarray(rng.uniform(size=(2, 3, 4, 3)), jnp.float32)
     params = jax.tree.map(lambda a: a + 0.7, likelihood.init(3))  # of sigma 0.1
-    sigma = {"gaussian": 0.1, "gaussian_learned": 0.1 * np.exp(0.7)}.get(name, np.exp(np.asarray(out[..., 3:], np.float64)))
+
+    def clamped(raw):  # the definition of `softclamp` to [-6, 6], in float64
+        above = -6 + np.log1p(np.exp(np.asarray(raw, np.float64) + 6))
+        return 6 - np.log1p(np.exp(6 - above))
+
+    raw = {"gaussian_learned": np.log(0.1) + 0.7, "gaussian_per_pixel": out[..., 3:]}
+    sigma = np.exp(clamped(raw[name])) if name in raw else 0.1
     wanted = scipy.stats.norm.logpdf(np.asarray(x, np.float64), np.asarray(out[..., :3], np.float64), sigma)
-    got = likelihood.apply(params, out).log_prob(x)
-    np.testing.assert_allclose(got, wanted.sum((1, 2, 3)), rtol=0.02 if name == "gaussian_per_pixel" else 5e-3)
+    np.testing.assert_allclose(likelihood.apply(params, out).log_prob(x), wanted.sum((1, 2, 3)), rtol=1e-5)
 
 
 def test_gaussian_sigma_may_be_traced():
