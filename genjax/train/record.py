@@ -134,13 +134,13 @@ class RunFolder:
             ownership.refuse_strangers(self.path)
             return None
         ownership.refuse_odd_parts(self.path)
+        mark_of(self.path)  # first: what was edited by hand is not what the run is
         if wanted is not None:
             different = differences(stored, wanted, run_only)
             if different:
                 lines = [f"{self.path} holds a run of another configuration:", *(f"  {d}" for d in different[:5])]
                 lines += [f"  ... and {len(different) - 5} more"] if len(different) > 5 else []
                 raise UsageError("\n".join([*lines, "Use its configuration to continue it, or another --run-dir."]))
-        mark_of(self.path)
         refuse_vanished(self.path, stored)
         return stored
 
