@@ -111,14 +111,15 @@ def refuse_other(run: Path, stored: Mapping[str, Any] | None, found: data.Datase
     Raises:
         UsageError: naming what differs, and the files where they are known.
     """
-    if stored is None or (stored["config"]["data"] != at and not (run / listing.LISTING).exists()):
+    typed, known = (stored or {}).get("config", {}).get("data"), (stored or {}).get("data")
+    if not known or (typed != at and not (run / listing.LISTING).exists()):
         return
-    if different := unlike(data.spec_of(stored["data"]), found, run, at):
+    if different := unlike(data.spec_of(known), found, run, at):
         raise UsageError(
             f"{run} was trained on other data than data={at}: {different}.\n"
             "Use the run's own data to continue it, or another --run-dir."
         )
-    say_another_test(stored["data"].get("fingerprint_test", ""), found, run, at)
+    say_another_test(known.get("fingerprint_test", ""), found, run, at)
 
 
 def as_stored(stored: Mapping[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -127,9 +128,9 @@ def as_stored(stored: Mapping[str, Any], wanted: dict[str, Any]) -> dict[str, An
     Data are the same wherever they lie and whatever the folder is called; a test part may have come, gone or changed.
     """
     old, new = stored.get("data", {}), wanted["data"]
-    if not old.get("fingerprint") or old["fingerprint"] != new["fingerprint"]:
+    if not old.get("fingerprint") or old["fingerprint"] != new["fingerprint"] or "data" not in stored.get("config", {}):
         return wanted
-    new = {**new, "name": old["name"], **{k: old[k] for k in PARTS if k in old}}
+    new = {**new, "name": old.get("name"), **{k: old[k] for k in PARTS if k in old}}
     new = {k: v for k, v in new.items() if k in old}
     return {**wanted, "data": new, "config": {**wanted["config"], "data": stored["config"]["data"]}}
 
