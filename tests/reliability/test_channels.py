@@ -91,7 +91,7 @@ COMMANDS = {
     "demo": Command(["demo", "--data", "digits", "--run-dir", "d"], page("d/report.html")),
 }
 NEEDS = {"digest": "a", "sample": "a", "score": "a", "report": "a", "eval": "a", "continue": "a", "finished": "a",
-         "compare": "ab", "extract": "p"}  # fmt: skip
+         "compare": "ab", "extract": "p", "demo": "d"}  # fmt: skip
 
 OUT, ERR = "out", "err"
 CHANNELS = {
@@ -129,6 +129,10 @@ def made(there, tmp_path_factory):
 
     def prepare(run_name):
         if (ready / run_name).exists():
+            return
+        if run_name == "d":  # its training is `train`'s: what is left to do is the page
+            run(*COMMANDS["demo"].argv)
+            (ready / "d" / "report.html").unlink()
             return
         more = {"a": [], "b": ["--seed", "1"], "p": ["--seeds", "2"]}[run_name]
         run("train", "vae_digits", *SIZES, *more, "--run-dir", run_name)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-SLOWEST = 240
+SLOWEST = 900
 """Seconds after which a child is given up."""
 
 
