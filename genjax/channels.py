@@ -107,11 +107,15 @@ BEFORE_A_LINE: list[Callable[[], None]] = []
 """What is called before `say` writes: a line of progress takes itself away."""
 
 
+CONTROLS = {i: f"\\x{i:02x}" for i in (*range(32), *range(127, 160)) if chr(i) not in "\t\n"}
+"""Letters that would steer a terminal, as in a folder's name, are written as escapes."""
+
+
 def say(message: str) -> None:
     """Print a line to standard error, if that is possible."""
     for make_room in BEFORE_A_LINE:
         make_room()
-    write_line(sys.stderr, message)
+    write_line(sys.stderr, str(message).translate(CONTROLS))
 
 
 def write_line(stream: Any, line: str) -> None:

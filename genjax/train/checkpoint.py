@@ -22,7 +22,7 @@ from etils import epath
 
 from genjax.channels import say
 from genjax.errors import RunFailure, UsageError
-from genjax.train import distributed, seal, steps
+from genjax.train import distributed, held, seal, steps
 from genjax.train.exit_guard import EXIT_STARTS_NO_THREAD, IN_FLIGHT
 from genjax.train.leaves import check, describe, digest, is_placed, named_leaves, placed, tree_digest
 from genjax.train.marks import Mark
@@ -372,9 +372,9 @@ def _read_arrays(
     if body["step"] != step:
         raise seal.Damage(seal.SEAL, f"is that of step {body['step']}")
     try:
-        with quiet, _reader(together) as reader:
+        with quiet, _reader(together) as reader, held.spelled(path) as at:
             state = reader.restore(
-                path / "state", args=ocp.args.PyTreeRestore(item=dict.fromkeys(full, 0), restore_args=args)
+                at / "state", args=ocp.args.PyTreeRestore(item=dict.fromkeys(full, 0), restore_args=args)
             )
     except Exception as e:
         quiet.note(e)

@@ -6,7 +6,10 @@ on the old file. An open folder keeps its inode, whatever its name; the path is 
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from etils import epath
 
 from genjax.errors import RunFailure
 
@@ -66,6 +69,25 @@ class Held:
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, OSError):  # it was never opened
             self.close()
+
+
+@contextlib.contextmanager
+def spelled(path: epath.Path) -> Iterator[epath.Path]:
+    """A folder under a name that is text: TensorStore takes no bytes that are not UTF-8.
+
+    Raises:
+        OSError: this system has no such name for it.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        held = Held(path)
+        if held.at == held.path:
+            raise OSError("its path is not UTF-8, and this system cannot open it otherwise") from None
+        yield epath.Path(held.at)
+        held.close()
+    else:
+        yield path
 
 
 def moved(path: Path, now: str, last: str) -> RunFailure:

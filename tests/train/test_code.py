@@ -271,6 +271,19 @@ def test_a_shipped_recipe_opens_anywhere_and_without_its_copy(tmp_path, monkeypa
         code.recipe_of(tmp_path / "older", older)
 
 
+@pytest.mark.parametrize("name", [b"r\xff", b"a\n\x1b[31mb", b"x" * 250], ids=["not UTF-8", "control", "long"])
+def test_a_run_s_folder_may_have_any_name(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    run = os.fsdecode(name)
+    assert cli.main(["train", "vae_digits", *FLAGS, "--run-dir", run]) == 0
+    assert cli.main(["sample", run, "--n", "2", "--out", "s.png"]) == 0
+    assert cli.main(["digest", run]) == 0
+    assert cli.main(["report", run, "--out", "page.html"]) == 0
+    assert cli.main(["train", run, "--steps", "6"]) == 0
+    assert train.open_run(run).step == 6
+    assert "\x1b[31m" not in capsys.readouterr().err
+
+
 def test_another_genjax_is_said_and_written_down(project, monkeypatch, capsys):
     run = project / "runs" / "a"
     monkeypatch.setattr(sources, "genjax_sha256", lambda: "f" * 64)
