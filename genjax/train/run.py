@@ -216,7 +216,7 @@ class _Run:
                 self.board = tensorboard.Board(self.folder.path / "tensorboard", at, display.say)
                 stack.callback(self.board.close)
             monitor = self._monitor(key, extra.get("health"))
-            journal = Journal(monitor, log, display.say)
+            journal = Journal(monitor, log, display.say, self.row)
             last = self._train(state, key, pending, extra["seconds"], failed, journal, display)
         return self._leave(last)
 
@@ -289,6 +289,7 @@ class _Run:
             save(last)
         self.checkpoints.wait()
         guard()
+        journal.end(last.step)
         return last
 
     def _monitor(self, key, stored) -> Monitor | None:

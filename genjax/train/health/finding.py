@@ -49,6 +49,10 @@ class Finding(NamedTuple):
     """What may help, as half a sentence after "Try"."""
     members: tuple[int, ...] = ()
     """Of a population, whom it concerns; empty for a single run."""
+    sure: bool = False
+    """Whether one measurement is enough to tell it."""
+    apart: bool = False
+    """Whether it is of a grid that the uninterrupted run does not have: a run that goes on forgets it."""
 
     def line(self, step: int) -> str:
         """The finding as a line of a log."""
@@ -59,7 +63,8 @@ class Finding(NamedTuple):
         """As `metrics.jsonl` holds it."""
         value = {} if self.value is None else {"value": float(self.value)}
         advice = {"try": self.try_} if self.try_ else {}
-        who = {"members": list(self.members)} if self.members else {}
+        who: dict[str, Any] = {"members": list(self.members)} if self.members else {}
+        who |= {"apart": True} if self.apart else {}
         fixed = {"code": self.code, "severity": self.severity, "where": self.where}
         return {**fixed, **value, "says": self.says, **advice, **who}
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from genjax.errors import RunFailure
 from genjax.train.health.finding import Finding
+from genjax.train.health.looked import verdict
 from genjax.train.health.monitor import Monitor
+from genjax.train.health.reading import read_findings, still_open
 from genjax.train.jsonfile import to_json
 from genjax.train.metrics_log import MetricsLog
 from genjax.train.state import TrainState
@@ -22,27 +24,58 @@ class Journal:
         monitor: None for a run that nobody watches; its rows are as they come.
         log: the leader's; None in other processes, which write nothing.
         say: shows a person a line.
+        row: the last one of a run that goes on; what was told apart in it goes, see `Finding.apart`.
     """
 
-    def __init__(self, monitor: Monitor | None, log: MetricsLog | None, say: Callable[[str], None]):
+    def __init__(
+        self, monitor: Monitor | None, log: MetricsLog | None, say: Callable[[str], None], row: Mapping[str, Any] = {}
+    ):
         self.monitor, self.log, self.say = monitor, log, say
         self.last: dict[str, Any] = {}
         """The last row as it was logged."""
+        said = row.get("health", ())
+        kept = [f for f in said if not f.get("apart")]
+        if log is not None and len(kept) < len(said):
+            rest = {k: v for k, v in row.items() if k != "health"}
+            log.amend({**rest, "health": kept} if kept else rest)
 
     def row(self, row: Mapping[str, Any]) -> None:
         """Log a row, with what is found in it and what was found since the one before."""
-        if self.log is not None:
-            self.last = self._with(row, [] if self.monitor is None else self.monitor.row(row))
-            self.log.append(self.last)
+        if self.log is None:
+            return
+        told = [] if self.monitor is None else self.monitor.row(row)
+        self.last = self._with(row, told)
+        self.log.append(self.last)
+        if self.monitor is not None and self._partial:
+            self.monitor.pending = told  # a run that goes on has another row in its place, and tells it there
 
     def images(self, step: int, images: np.ndarray) -> None:
         """A grid of samples: what it shows goes to the row of that step where there is one, else to the next."""
         if self.monitor is None:
             return
-        self.monitor.images(step, images)
-        if self.log is not None and self.monitor.pending and self.last.get("step") == step:
-            self.last = self._with(self.last, self.monitor.take())
+        here = self.log is not None and self.last.get("step") == step
+        known = len(self.monitor.pending) if here and self._partial else 0
+        apart = self.monitor.images(step, images)
+        if self.log is None or not here:
+            for f in apart:
+                self.say(f.line(step))
+            return
+        if told := [*self.monitor.pending[known:], *apart]:
+            self.last = self._with(self.last, told)
             self.log.amend(self.last)
+        if not self._partial:
+            self.monitor.take()
+
+    @property
+    def _partial(self) -> bool:
+        """Whether the last row is of a shorter interval, at the end of a run."""
+        return self.monitor is not None and bool(self.last["step"] % self.monitor.log_every)
+
+    def end(self, step: int) -> None:
+        """Say what the run's health is, where it is watched and this process tells."""
+        if self.monitor is not None and self.log is not None:
+            now = [s.finding for s in still_open(read_findings(self.log.path))]
+            self.say(f"health: {verdict(self.monitor.looked.stored(), now, step)}.")
 
     def failure(self, why: str, replay: Callable[[], Callable[[int], TrainState]] | None, since: int) -> None:
         """The run has failed: log the step that is to blame as the last row, with the term or parameter named.

@@ -3,6 +3,7 @@
 It reads and never writes: a run's bits are the same with and without it. Its draws have keys of their own name.
 """
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import data
+from genjax import data, models
+from genjax.models.labels import labels_for
 from genjax.train.distributed import Group
 from genjax.train.experiment import Experiment
-from genjax.train.health import judge, origin, pictures, probes
+from genjax.train.health import diversity, judge, origin, pictures, probes
 from genjax.train.health.budget import Budget
 from genjax.train.health.finding import Finding, folded, found
+from genjax.train.health.looked import NAMES, Looked
 from genjax.train.health.telling import ALONE, Telling
 from genjax.train.mesh import Layout
 from genjax.train.metrics_log import numbers
@@ -38,8 +41,8 @@ class Monitor:
         dataset: where its probes' real images come from.
         key: its root key; of a population the members' `Roots`.
         batch_size: of training, and so of a probe's parts.
-        log_every, sample_every: steps between rows and between grids. Those of a last step that is no multiple are not
-            judged, for a run that goes on from there has not made them.
+        log_every, sample_every: steps between rows and between grids. A row of a last step that is no multiple is not
+            judged; a grid is, apart from the others, for a run that goes on from there has not made it.
         layout: where the state lies, on many devices.
         group: the run's processes: all probe together, the leader judges.
         stored: `stored()` of the checkpoint that the run continues from.
@@ -68,7 +71,10 @@ class Monitor:
         self._leaves: list[str] = []
         self._sent: tuple[Any, float] | None = None
         """A probe's numbers, being computed, and the seconds that sending it took."""
-        self._real: np.ndarray | None = None
+        self.looked = Looked(stored.get("looked"))
+        self.looked.cannot |= _within(experiment.model, dataset)
+        self._compared: tuple[Any, np.ndarray] | None = None
+        """What grids are compared with: real ones, and real images; of `diversity` and `pictures`."""
 
     # What `fit` calls.
 
@@ -102,6 +108,7 @@ class Monitor:
         with self.budget.paid():
             if row["step"] % self.log_every == 0:
                 failed = row.get("failed", [])
+                self.looked.judged["rows"] += row["step"] >= judge.SETTLED
                 each = []
                 for i in self._members():
                     mine = _of(row, i)
@@ -110,24 +117,30 @@ class Monitor:
                 self.pending += folded(each)
             return self.take()
 
-    def images(self, step: int, images: np.ndarray) -> None:
-        """A grid of samples as pixels, [n, h, w, c], or one of each member."""
-        if step < judge.SETTLED or step % self.sample_every:
-            return
+    def images(self, step: int, images: np.ndarray) -> list[Finding]:
+        """A grid of samples as pixels, [n, h, w, c], or one of each member.
+
+        What it shows is to be told with the next row. Of a grid that the uninterrupted run does not have it comes back
+        instead, to be told at once, and a run that goes on from there knows nothing of it.
+        """
+        apart = bool(step % self.sample_every)
+        if step < judge.SETTLED or (apart and self.looked.apart):
+            return []  # a last grid may be drawn twice, before an evaluation and a checkpoint
+        telling = copy.deepcopy(self.telling) if apart else self.telling
         with self.budget.paid():
-            if self._real is None:
-                at = np.linspace(0, data.size(self.dataset.train) - 1, 2 * pictures.N_REAL).astype(np.int64)
-                real = data.take(self.dataset.train, at).image
-                real = np.concatenate([real[::2], real[1::2]])  # two halves of all classes
-                if real.dtype != np.uint8:  # points: in the shades that a grid shows them in
-                    transform = self.experiment.transform
-                    real = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(real)).x))
-                self._real = real
+            reference, real = self._compared = self._compared or self._real(images.shape[-4])
             each = []
             for i in self._members():
-                values = {"step": step, **pictures.measure(images if i == ALONE else images[i], self._real)}
-                each += self._seen("pictures", judge.of_pictures(values), i)
+                mine = images if i == ALONE else images[i]
+                varied = {} if isinstance(reference, str) else diversity.measure(mine, reference)
+                told = telling.see("pictures", judge.of_pictures(step, pictures.measure(mine, real), varied), i)
+                each += [(None if i == ALONE else i, f) for f in told]
+            if apart:
+                self.looked.apart = 1
+                return [f._replace(apart=True) for f in folded(each)]
+            self.looked.judged["pictures"] += 1
             self.pending += folded(each)
+            return []
 
     def take(self) -> list[Finding]:
         """What is to be told and was not yet."""
@@ -168,7 +181,21 @@ class Monitor:
             "pending": [f.stored() for f in self.pending],
             "probes": probes + self.budget.probes,
             "seconds": round(seconds + self.budget.spent, 3),
+            "looked": self.looked.stored(),
         }
+
+    def _real(self, n: int) -> tuple[Any, np.ndarray]:
+        """What grids of n samples are compared with; notes what cannot be."""
+        n_classes = getattr(self.experiment.model, "n_classes", 0)
+        asked = None if not n_classes else np.asarray(labels_for(n, n_classes))
+        real = pictures.pool(self.dataset.train, asked)
+        image, label = real.image, real.label
+        if image.dtype != np.uint8:  # points: in the shades that a grid shows them in
+            transform = self.experiment.transform
+            image = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(image)).x))
+        reference = diversity.reference(image, label, n, asked)
+        self.looked.cannot |= diversity.cannot(reference, label, asked) | pictures.cannot(image)
+        return reference, pictures.halves(image)
 
     def _members(self) -> Sequence[int]:
         return (ALONE,) if self.n is None else range(self.n)
@@ -218,12 +245,22 @@ class Monitor:
         self.budget.probed(sent, time.perf_counter() - start)
         if not values or not self.group.leader:
             return
+        self.looked.judged["probe"] += 1
         each = []
         for i in self._members():
             mine = values if i == ALONE else {k: v[i] for k, v in values.items()}
             if all(np.isfinite(v).all() for v in mine.values()):
                 each += self._seen("probe", judge.of_probe(mine, self._leaves), i)
         self.pending += folded(each)
+
+
+def _within(model: Any, dataset: data.Dataset) -> dict[str, str]:
+    """What a look into the model cannot judge, and why."""
+    if probes.probe_of(model) is None:
+        return {NAMES["probe"]: "neither a VAE nor a GAN"}
+    if isinstance(model, models.GAN) and dataset.test is None and dataset.validation is None:
+        return {"whether the discriminator overfits": "no held-out images"}
+    return {}
 
 
 def _of(row: Mapping[str, Any], i: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from genjax.train.health import TITLES, budget, judge, origin, pictures
+from genjax.train.health import TITLES, budget, judge, origin
 from genjax.train.health.finding import Finding, folded, found, share_of
 from genjax.train.health.telling import MOST, Telling
 
@@ -100,94 +100,14 @@ def test_a_discriminator_seen_from_within(values, want):
     assert codes(judge.of_probe(values)) == want
 
 
-def blobs(n, n_modes, seed=0):
-    """Images of so many modes, with variation within each."""
-    r = np.random.default_rng(seed)
-    centres = np.random.default_rng(9).uniform(0, 255, (10, 8, 8, 1))
-    return np.clip(centres[r.integers(0, n_modes, n)] + r.normal(0, 20, (n, 8, 8, 1)), 0, 255)
-
-
-@pytest.mark.parametrize(
-    ("samples", "want"),
-    [
-        (blobs(64, 10, 1), []),
-        (0.7 * blobs(64, 10, 1) + 0.3 * blobs(64, 10, 2), []),
-        (blobs(64, 1, 1), ["mode_collapse"]),  # one mode, alive within
-        (np.repeat(blobs(1, 1), 64, axis=0), ["mode_collapse"]),  # one image
-        (np.tile(blobs(8, 10), (8, 1, 1, 1)), ["mode_collapse"]),  # eight images again and again
-        (np.full((64, 8, 8, 1), 128.0), ["mode_collapse", "samples_far"]),
-        (np.random.default_rng(3).uniform(0, 255, (64, 8, 8, 1)), ["samples_far"]),  # noise
-        (255.0 - blobs(64, 10, 1), ["samples_far"]),  # the wrong sign
-        (np.full((64, 8, 8, 1), np.nan), []),  # others say that
-    ],
-)
-def test_pictures_that_are_all_alike(samples, want):
-    values = {"step": 1000, **pictures.measure(samples, blobs(128, 10))}
-    assert codes(judge.of_pictures(values)) == want
-    assert judge.of_pictures({**values, "step": 0}) == []
-
-
-def test_what_pictures_measure():
-    """Against the definitions, pair by pair."""
-    x, real = blobs(20, 3, 1), blobs(40, 10)
-    x[1] = x[0] + 0.5
-    got = pictures.measure(x, real)
-    flat, (half, other) = x.reshape(20, -1), real.reshape(2, 20, -1)
-
-    def apart(a):
-        return [[np.linalg.norm(p - q) for j, q in enumerate(a) if j != i] for i, p in enumerate(a)]
-
-    def coverage(by):
-        radii = [sorted(d)[4] for d in apart(half)]
-        return np.mean([min(np.linalg.norm(p - q) for q in by) <= r for p, r in zip(half, radii, strict=True)])
-
-    assert got["spread"] == pytest.approx(np.mean(apart(flat)) / np.mean(apart(half)), rel=1e-9)
-    near = 0.25 * np.median([min(d) for d in apart(half)])
-    assert got["twins"] == pytest.approx(np.mean([min(d) < near for d in apart(flat)]))
-    assert got["coverage"] == pytest.approx(coverage(flat) / coverage(other))
-    mine, usual = ([min(np.linalg.norm(p - q) for q in half) for p in by] for by in (flat, other))
-    assert got["far"] == pytest.approx(np.median(mine) / np.median(usual), rel=1e-9)
-    assert got["beyond"] == np.mean(np.array(mine) > max(usual))
-
-
-def test_large_pictures_are_compared_as_thumbnails():
-    real, samples = (np.kron(blobs(n, 10, n), np.ones((1, 16, 16, 1))) for n in (40, 20))
-    got, small = pictures.measure(samples, real), pictures.measure(blobs(20, 10, 20), blobs(40, 10, 40))
-    for k in ("spread", "twins", "coverage"):
-        assert got[k] == pytest.approx(small[k], rel=1e-9)
-
-
-def test_noise_that_the_mean_of_pixels_would_hide_is_seen():
-    """Of large smooth images: with noise their thumbnails are the data's, the middle of them is not."""
-    real, samples = (np.kron(blobs(n, 10, n), np.ones((1, 16, 16, 1))) for n in (128, 64))
-    noisy = samples + np.random.default_rng(0).normal(0, 120, samples.shape)
-    clean, seen = (judge.of_pictures({"step": 1000, **pictures.measure(x, real)}) for x in (samples, noisy))
-    assert clean == []
-    assert codes(seen) == ["samples_far"]
-    assert pictures.measure(noisy, real)["spread"] == pytest.approx(pictures.measure(samples, real)["spread"], rel=0.1)
-
-
-def test_points_are_not_called_far():
-    """Narrow modes, and samples that miss them by ten of their widths."""
-    r = np.random.default_rng(0)
-    modes = np.array([[60.0, 128.0], [200.0, 128.0]])[r.integers(0, 2, 128)]
-    points, off = (modes + r.normal(0, width, (128, 2)) for width in (1.0, 10.0))
-    values = pictures.measure(off.reshape(128, 1, 1, 2), points.reshape(128, 1, 1, 2))
-    assert math.isnan(values["far"])
-    assert judge.of_pictures({"step": 1000, **values}) == []
-
-
-def test_data_that_do_not_differ_are_no_measure():
-    values = pictures.measure(blobs(64, 1), np.zeros((128, 8, 8, 1)))
-    assert all(map(math.isnan, values.values()))
-    assert judge.of_pictures({"step": 1000, **values}) == []
-
-
 def test_a_condition_must_hold():
     bad = [Finding("posterior_collapse", "serious", "rate", 0.0, "says")]
     assert judge.judge([bad, bad], 3) == []
     assert judge.judge([bad, [], bad], 3) == []
     assert judge.judge([[], bad, bad, bad], 3) == bad
+    sure = [bad[0]._replace(sure=True)]
+    assert judge.judge([sure], 3) == sure
+    assert judge.judge([sure, []], 3) == []
 
 
 BAD = Finding("posterior_collapse", "serious", "rate", 0.0, "says", "this")

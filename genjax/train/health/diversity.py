@@ -1,0 +1,236 @@
+"""Do a grid's samples differ as real images do? Every statistic beside that of real grids of the same size and labels.
+
+Real grids are drawn again and again from a pool of real images, so each number of a grid of samples has a rank among
+those of real ones. In pixels of thumbnails, on the host: no program is compiled, and nothing is drawn from the model.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Num
+
+POOL = 256
+"""Real images that grids are drawn from."""
+DRAWS = 200
+"""Real grids: a rank is one of so many, and the least of them stands for a false alarm in 200."""
+THUMBNAIL = 14
+"""Larger images are compared as thumbnails of 14 to 27 pixels: a mode is what is seen from afar, and a mean over pixels
+takes away the noise that would make copies look different."""
+CLOSE = 0.5
+"""Two images count as one from about this distance on, in the median distance of a real image to its nearest other one
+in a grid: the scale of the kernel that counts different images."""
+KINDS, CLASSES = 10, 32
+"""Kinds that real images are parted into, by their nearest of so many means; the most classes whose shares a grid of 64
+says something of."""
+LEFT = 0.01
+"""Share of the variance that kinds need not explain."""
+ALONE = 2**18
+"""Multiplications that OpenBLAS makes on one thread."""
+FEWEST = 4
+"""Images of a grid that say something of its diversity; a pool has twice as many."""
+
+
+class Compared(NamedTuple):
+    """A statistic of a grid beside that of real grids. All of them are low where samples are too much alike."""
+
+    value: float
+    usual: float
+    """Median over real grids."""
+    least: float
+    """The lowest of `DRAWS` real grids."""
+
+    @property
+    def ratio(self) -> float:
+        """Over the usual; 1 is as varied as real images are."""
+        return self.value / self.usual
+
+    @property
+    def below(self) -> bool:
+        """Whether no real grid is as low."""
+        return self.value < self.least
+
+
+class Reference(NamedTuple):
+    """Real images, and what grids of them look like."""
+
+    pool: Float[np.ndarray, "m d"]
+    picks: Int[np.ndarray, " n"]
+    """Which places of a grid are looked at: as many as real grids can be drawn of."""
+    means: Float[np.ndarray, "k d"]
+    """Of the kinds."""
+    labels: Int[np.ndarray, " m"] | None
+    """Class of each real image, where there are classes, and not too many."""
+    same: Bool[np.ndarray, "n n"] | None
+    """Which two places have one label; None for a grid without labels, or with one image of each."""
+    scale: float
+    """Below this distance two images are nearly one; 0 where real images repeat."""
+    within: float
+    """The same among images of one label."""
+    expected: dict[str, Float[np.ndarray, " k"]]
+    """Shares of the kinds, and of the classes, in real grids."""
+    real: dict[str, Float[np.ndarray, " draws"]]
+    """The statistics of real grids."""
+
+
+def reference(
+    images: Num[np.ndarray, "m h w c"],
+    label: Int[np.ndarray, " m"] | None,
+    n: int,
+    asked: Int[np.ndarray, " n"] | None = None,
+    seed: int = 0,
+) -> Reference | str:
+    """What grids are compared with; a reason, as half a sentence, where there is nothing to compare with.
+
+    Args:
+        images: the pool, on the scale of the samples.
+        label: its classes; None where it has none.
+        n: images of a grid.
+        asked: the label of each place of a grid of a conditional model.
+        seed: of the draws of real grids.
+    """
+    rng, pool = np.random.default_rng(seed), small(images)
+    if len(pool) < 2 * FEWEST:
+        return f"{len(pool)} training image{'s are' if len(pool) > 1 else ' is'} too few to compare with"
+    among = distances(pool, pool)
+    if not among.max() > 1e-6 * np.abs(pool).max():
+        return "the training images are all alike"
+    picks, drawn = _drawn(rng, len(pool), n, label, asked)
+    if len(picks) < FEWEST:
+        return "there are too few training images of the grid's classes to compare with"
+    same = None
+    if asked is not None:
+        one = asked[picks]
+        same = (one[:, None] == one[None]) & ~np.eye(len(picks), dtype=bool)
+        same = same if same.any() else None
+    apart = among.astype(np.float32)[drawn[:, :, None], drawn[:, None, :]]
+    rows = np.arange(len(picks))
+    apart[:, rows, rows] = np.inf
+    scale = CLOSE * float(np.median(apart.min(2)))
+    inside = np.where(same, apart, np.inf).min(2) if same is not None else np.zeros((1, 1))
+    within = CLOSE * float(np.median(inside[np.isfinite(inside)]))
+    means = _means(pool, min(KINDS, len(pool) // FEWEST), rng)
+    classes = None if label is None or label.max() >= CLASSES else np.asarray(label)
+    cells = {"kinds": distances(pool, means).argmin(1)}
+    if classes is not None:
+        np.fill_diagonal(among, np.inf)
+        cells["classes"] = classes[among.argmin(1)]  # as a sample's is found: that of the nearest real image
+    sizes = {"kinds": len(means), "classes": 0 if classes is None else int(classes.max()) + 1}
+    expected = {k: np.bincount(c[drawn].ravel(), minlength=sizes[k]) / drawn.size for k, c in cells.items()}
+    out = Reference(pool, picks, means, classes, same, scale, within, expected, {})
+    each = _statistics(out, apart, {k: c[drawn] for k, c in cells.items()})
+    return out._replace(real={k: v for k, v in each.items() if np.median(v) > 0})
+
+
+def measure(samples: Num[np.ndarray, "n h w c"], of: Reference) -> dict[str, Compared]:
+    """A grid of samples against real grids; nothing where a sample is not finite.
+
+    Returns:
+        spread: mean distance of two samples.
+        distinct: how many different images there are, n^2 / sum of exp(-(d / scale)^2) over pairs: 1 for one image
+            again and again, n where none is near another.
+        nearest: median distance of a sample to its nearest other one.
+        within: the same as `distinct` within each label, less one of each, over how many more there could be: 0 for an
+            image a class. Of a conditional model alone.
+        kinds, classes: what the shares of the kinds of real images, and of the classes that the nearest real image has,
+            have in common with those of real grids: 1 less their total variation distance.
+
+    Example:
+        >>> real = np.random.default_rng(0).uniform(0, 255, (256, 4, 4, 1))
+        >>> of = reference(real, None, 64)
+        >>> {k: round(v.ratio, 2) for k, v in measure(np.repeat(real[:8], 8, axis=0), of).items()}
+        {'spread': 0.9, 'distinct': 0.13, 'nearest': 0.0, 'kinds': 0.69}
+    """
+    x = small(samples[of.picks])
+    if not np.isfinite(x).all():
+        return {}
+    apart = distances(x, x)
+    np.fill_diagonal(apart, np.inf)
+    cells = {"kinds": distances(x, of.means).argmin(1)[None]}
+    if of.labels is not None:
+        cells["classes"] = of.labels[distances(x, of.pool).argmin(1)][None]
+    each = _statistics(of, apart[None], cells)
+    return {k: Compared(float(each[k][0]), float(np.median(v)), float(v.min())) for k, v in of.real.items()}
+
+
+def cannot(of: Reference | str, label: Any, asked: Any) -> dict[str, str]:
+    """What of a grid's diversity cannot be judged, and why."""
+    if isinstance(of, str):
+        return {"how samples differ": of}
+    out = {}
+    if asked is not None and "within" not in of.real:
+        out["variety within classes"] = "a grid has too few images of one class" if label is not None else "no labels"
+    if "distinct" not in of.real:
+        out["near doubles"] = "training images repeat"
+    if asked is None and of.labels is None:
+        out["classes of the samples"] = "no labels" if label is None else f"more than {CLASSES} are too many for a grid"
+    return out
+
+
+def small(images: Num[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
+    """Means over squares of pixels, as rows."""
+    v = np.asarray(images, np.float32)
+    n, h, w, c = v.shape
+    by = max(1, min(h, w) // THUMBNAIL)
+    v = v[:, : h // by * by, : w // by * by]
+    return v.reshape(n, h // by, by, w // by, by, c).mean(axis=(2, 4)).reshape(n, -1)
+
+
+def _drawn(rng: np.random.Generator, m: int, n: int, label, asked) -> tuple[np.ndarray, np.ndarray]:
+    """Places of a grid, and the real images in them, [draws, places]: each at most once, of at least twice as many."""
+    if asked is None or label is None:
+        picks = np.arange(min(n, m // 2))
+        return picks, np.argsort(rng.random((DRAWS, m)), axis=1)[:, : len(picks)]
+    places, drawn = [np.zeros(0, np.int64)], [np.zeros((DRAWS, 0), np.int64)]
+    for c in np.unique(asked):
+        there = np.flatnonzero(label == c)
+        mine = np.flatnonzero(asked == c)[: len(there) // 2]
+        places.append(mine)
+        drawn.append(there[np.argsort(rng.random((DRAWS, len(there))), axis=1)[:, : len(mine)]].astype(np.int64))
+    return np.concatenate(places), np.concatenate(drawn, axis=1)
+
+
+def _statistics(of: Reference, apart: Float[np.ndarray, "g n n"], cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The statistics of some grids, [g] each. `apart` is infinite on its diagonals."""
+    n = apart.shape[1]
+    found = {"spread": np.where(np.isfinite(apart), apart, 0.0).sum((1, 2)) / (n * (n - 1))}
+    if of.scale > 0:
+        found["distinct"] = n * n / (n + np.exp(-np.square(apart / of.scale)).sum((1, 2)))
+        found["nearest"] = np.median(apart.min(2), axis=1)
+    if of.same is not None and of.within > 0:
+        together = of.same | np.eye(n, dtype=bool)
+        close = np.where(of.same, np.exp(-np.square(apart / of.within)), 0.0).sum(2)
+        size = together.sum(1)
+        each = size**2 / (close @ together + size)  # different images of the class of each place
+        found["within"] = ((each - 1) / size).sum(1) / ((size - 1) / size).sum()
+    for k, cell in cells.items():
+        shares = np.stack([(cell == i).mean(1) for i in range(len(of.expected[k]))], axis=1)
+        found[k] = 1.0 - 0.5 * np.abs(shares - of.expected[k]).sum(1)
+    return found
+
+
+def _means(x: Float[np.ndarray, "m d"], k: int, rng: np.random.Generator) -> Float[np.ndarray, "k d"]:
+    """Means of at most k kinds: a few rounds of k-means, begun far from each other (k-means++).
+
+    There are fewer where these leave `LEFT` of the variance: to part narrow modes further says nothing of modes.
+    """
+    means, most = x[[rng.integers(len(x))]], LEFT * np.square(x - x.mean(0)).sum()
+    while len(means) < k and (far := np.square(distances(x, means).min(1))).sum() > most:
+        means = np.concatenate([means, x[[rng.choice(len(x), p=far / far.sum())]]])
+    for _ in range(5):
+        nearest = distances(x, means).argmin(1)
+        means = np.stack([x[nearest == i].mean(0) if (nearest == i).any() else means[i] for i in range(len(means))])
+    return means
+
+
+def distances(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+    """Euclidean distances of all pairs of rows.
+
+    The product is made in parts so small that a BLAS works on them alone: its threads would wait for the cores that the
+    training keeps busy, and take ten times as long.
+    """
+    a, b = a.astype(np.float64), b.astype(np.float64)  # copies are close: float32 would lose what is between them
+    width = max(1, ALONE // (len(a) * len(b)))
+    squared = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None]
+    for i in range(0, a.shape[1], width):
+        squared -= 2.0 * (a[:, i : i + width] @ b[:, i : i + width].T)
+    return np.sqrt(np.maximum(squared, 0.0))
