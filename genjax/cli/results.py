@@ -13,6 +13,7 @@ from genjax.cli.flags import flag, parse
 from genjax.errors import RunFailure, UsageError
 from genjax.figures import figure, with_half
 from genjax.files import locked, write_out
+from genjax.metrics import direction
 
 BEGIN, END = "<!-- results {} -->", "<!-- end of results -->"
 """Lines around a table of the README; between them `--write` writes."""
@@ -101,7 +102,7 @@ def _table(name: str, runs: Sequence[Mapping[str, Any]]) -> Table:
     for metric in dict.fromkeys(m for column in columns.values() for m in column):
         there = [column[metric] for column in columns.values() if metric in column]
         floor = next((r["floor"] for r in there if r["floor"] is not None), None)
-        arrow = {"higher": " ↑", "lower": " ↓"}.get(there[0]["better"], "")
+        arrow = direction.arrow(metric, there[0]["better"])
         cells = [_cell(column.get(metric)) for column in columns.values()]
         n = " / ".join(dict.fromkeys(f"{r['protocol']['n']:,}" for r in there))
         rows.append((f"{metric}{arrow}", *cells, "" if floor is None else figure(float(floor)), n))

@@ -119,7 +119,7 @@ class Record:
         floor: the metric of as many real images in the place of the generated ones; None where there are too few, or
             where the metric is not of images.
         seeds: the seeds that `value` is a mean over, and their values.
-        better: `lower`, `higher`, or empty where neither is.
+        better: `lower`, `higher`, `nearest` to that of real data, or empty; what tables show is `metrics.direction`'s.
         method: of `over_samples`, in words.
     """
 

@@ -36,7 +36,9 @@ class Metric(NamedTuple):
             `of(measured, key)` likewise, also an `Estimate`. In a name, `{}` stands for the space's.
         kind: what real and fake are: rows of `features` or `logits`, uint8 `images`, `classes` (both, with labels), or
             `modes` (real is the space's `Modes`); or `model`.
-        better: of each name without its `_{}`: `lower` or `higher`.
+        better: of each name without its `_{}`: `lower`, `higher`, or `nearest`: to that of real data, beyond which it
+            is no better (one image again and again may have the greatest precision, density or inception score). Of
+            a name that is left out no number is better.
         prepare: applied to the real rows once.
         n_resamples: halves that the interval over samples comes from; 0 for none.
         of_subsets: `of_subsets(real, fake) -> f(rows)`, the numbers of those rows of fake, where subsets share work.
@@ -128,7 +130,7 @@ def _not_held_out(measured: Measured) -> str:
 def nll(n_samples: int) -> Metric:
     """The likelihood's line, with so many importance samples."""
     return Metric(
-        partial(likelihood, n_samples=n_samples), "model", {"nll": "lower", "nll_ess": "higher", "nll_bpd": "lower"},
+        partial(likelihood, n_samples=n_samples), "model", {"nll": "lower", "nll_ess": "", "nll_bpd": "lower"},
         settings={"n_samples": n_samples}, by_default=False, needs="elbo",
     )  # fmt: skip
 
@@ -138,31 +140,35 @@ METRICS: dict[str, Metric] = {
     "bpd": Metric(bits_of_bound, "model", {"bpd": "lower"}, needs="elbo", lacks=_no_bits),
     "nll": nll(N_IMPORTANCE),
     "latents": Metric(latents, "model", by_default=False, needs="sigma"),
-    "gap": Metric(gap, "model", {"gap_auc": "lower"}, by_default=False, needs="logit", lacks=_not_held_out),
+    "gap": Metric(
+        gap, "model", {"gap": "nearest", "gap_auc": "nearest"}, by_default=False, needs="logit", lacks=_not_held_out,
+    ),
     "fd": Metric(
         lambda r, f, key: {"fd_{}": frechet_distance(r, f)}, "features", {"fd": "lower"}, partial(Fitted, "real"),
         of_subsets=_fd_of_subsets, operations=operations,
     ),
     "kd": Metric(lambda r, f, key: {"kd_{}": kernel_distance(r, f)}, "features", {"kd": "lower"}, n_resamples=8),
     "prdc": Metric(
-        _prdc, "features", dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),
+        _prdc, "features", {**dict.fromkeys(("precision", "recall", "density"), "nearest"), "coverage": "higher"},
         n_resamples=8, settings={"k": 5}, least=6,
     ),
-    "sharpness": Metric(_sharper, "images", prepare=_sharpness),
+    "sharpness": Metric(
+        _sharper, "images", {"high_frequency_ratio": "nearest", "laplacian_ratio": "nearest"}, prepare=_sharpness,
+    ),
     "authenticity": Metric(
-        lambda r, f, key: {"authenticity_{}": authenticity(f, r).authentic}, "features", n_resamples=0,
-        by_default=False, against="training",
+        lambda r, f, key: {"authenticity_{}": authenticity(f, r).authentic}, "features",
+        {"authenticity": "nearest"}, n_resamples=0, by_default=False, against="training",
     ),
     "classes": Metric(
-        _classes, "classes", {"class_accuracy": "higher", "class_fd": "lower"}, lacks=_untold_classes,
+        _classes, "classes", {"class_accuracy": "nearest", "class_fd": "lower"}, lacks=_untold_classes,
         floor=_classes_floor,
     ),
     "modes": Metric(
-        lambda r, f, key: r.coverage(f), "modes", {"modes": "higher", "good_share": "higher", "modes_kl": "lower"},
+        lambda r, f, key: r.coverage(f), "modes", {"modes": "higher", "good_share": "nearest", "modes_kl": "lower"},
     ),
     "mind": Metric(lambda r, f, key: {"mind_{}": mind(r, f, key)}, "features", {"mind": "lower"}, by_default=False),
     "is": Metric(
-        lambda r, f, key: {"is_{}": inception_score(f, N_SPLITS, key)[0]}, "logits", {"is": "higher"},
+        lambda r, f, key: {"is_{}": inception_score(f, N_SPLITS, key)[0]}, "logits", {"is": "nearest"},
         settings={"n_splits": N_SPLITS}, by_default=False, least=N_SPLITS,
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from genjax import data, models, train, viz
 from genjax.checked import checked
 from genjax.errors import RunFailure, UsageError
 from genjax.metrics.protocol import Record
-from genjax.report import neighbours, pictures
+from genjax.report import neighbours, pictures, words
 from genjax.report.members import Member, members, sample_folder, stack
 from genjax.report.pictures import Pictures
 from genjax.train import code
@@ -79,6 +79,8 @@ class Facts(NamedTuple):
     """Whether the user trusts it whatever it is."""
     best: tuple[int, str] | None = None
     """Step of the checkpoint that is best on validation, and what it is the best of."""
+    looked: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    """What of its health could be judged, as the last checkpoint has it."""
 
     @property
     def planned(self) -> int | None:
@@ -126,15 +128,15 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         rows.pop("failed", None)
         config |= {"seed": who[member].seed, **who[member].values}
         name = f"{name}, member {member}"
-    step, digest, drawn, family = None, "", None, _family_of(rows)
+    step, digest, drawn, family, extra = None, "", None, _family_of(rows), {}
     if _has_checkpoint(folder):
         try:
             if whole:
-                step, leaves, _ = read_leaves(folder / "checkpoints", mark=mark)
+                step, leaves, extra = read_leaves(folder / "checkpoints", mark=mark)
                 digest = leaves_digest(leaves)
             else:
                 run = train.open_run(path, member=member, trust=access.trust)
-                step, family = run.step, _family(run, family)
+                step, family, extra = run.step, _family(run, family), run.extra
                 digest = tree_digest(run.state)
                 drawn = _drawn(run, _dataset(run, problems, access))
         except (UsageError, RunFailure) as e:
@@ -152,7 +154,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
                  drawn, tuple(problems), who if whole else (), record.get("population") or {}, member,
                  read_findings(folder / METRICS, member), records,
                  train.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
-                 record.get("code"), access.trust, best_of(path))
+                 record.get("code"), access.trust, best_of(path), _looked(extra))
 
 
 def commands(facts: Facts) -> dict[str, str]:
@@ -231,7 +233,16 @@ def _family(run: Any, otherwise: str) -> str:
 
 
 def _family_of(rows: Mapping[str, Any]) -> str:
-    return "VAE" if "elbo" in rows else "GAN" if "d/loss" in rows else ""
+    """By the logged metrics, whose names may begin with a player's: `vae/elbo` is one of a VAE."""
+    last = {words.last_part(name) for name in rows}
+    return "VAE" if "elbo" in last else "GAN" if "d/loss" in rows else ""
+
+
+def _looked(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """From what a checkpoint holds beside the state; nothing where that is not of the monitor's making."""
+    health = extra.get("health")
+    looked = health.get("looked") if isinstance(health, Mapping) else None
+    return dict(looked) if isinstance(looked, Mapping) else {}
 
 
 def _drawn(run: Any, dataset: data.Dataset | None) -> Pictures:

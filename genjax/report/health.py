@@ -5,44 +5,43 @@ from html import escape
 from typing import Any
 
 from genjax.report import html
-from genjax.train.health import TITLES, Finding, Said, still_open
+from genjax.train.health import TITLES, Finding, Said, still_open, verdict
 
 
 def section(
-    findings: Sequence[Said], options: Mapping[str, Any], reached: int, family: str = "", ident: str = "health"
+    findings: Sequence[Said],
+    options: Mapping[str, Any],
+    reached: int,
+    looked: Mapping[str, Any] | None = None,
+    measured: Sequence[Finding] = (),
+    ident: str = "health",
 ) -> str:
-    """The section: what is wrong now, then all that was told; one sentence where there is nothing."""
-    mark = f'class="health" id="{ident}"'
-    if not findings:
-        if not options.get("health", False):
-            return html.split("Health", "This run was trained without its monitor (--health False).", "", mark)
-        text = f"Nothing found in {reached:,} steps. {_looked(family)}"
-        return html.split("Health", text, "", mark)
+    """The section: what is wrong now, by the monitor and by what was measured, then all that was told.
+
+    Args:
+        findings: the monitor's.
+        options: the run's.
+        reached: its steps.
+        looked: what of a run's health could be judged, see `train.health.looked`.
+        measured: findings from what `genjax eval` wrote.
+        ident: the section's in the page.
+    """
+    mark, shown = f'class="health" id="{ident}"', "".join(_measured(f) for f in measured)
+    if not options.get("health", False) and not findings:
+        text = "This run was trained without its monitor (--health False)."
+        return html.split("Health", text, shown, mark)
     now = still_open(findings)
-    text = (
-        f"{len(now)} finding{'s' * (len(now) > 1)} still held when the log ended."
-        if now
-        else "All that was found was over when the log ended."
-    )
-    shown = "".join(_said(s) for s in now)
+    text = verdict(looked or {}, [s.finding for s in now], reached)
+    if findings and not now:
+        text = f"all that was found was over when the log ended. {text[0].upper() + text[1:]}"
+    if measured:
+        n = len(measured)
+        text = f"{n} finding{'s' * (n > 1)} from what was measured. From training: {text}"
+    shown += "".join(_said(s) for s in now)
     if len(now) < len(findings):
         told = ((f"{s.step:,}", _title(s.finding.code), _where(s.finding), s.finding.severity) for s in findings)
         shown += f"<h3>All that was told</h3>{html.table(told, ('step', 'what', 'where', 'severity'))}"
-    return html.split("Health", f"{text} {_looked(family)}", shown, mark)
-
-
-WITHIN = {
-    "VAE": "the latents and the layers' gradients",
-    "GAN": "the discriminator on held-out images and the layers' gradients",
-}
-
-
-def _looked(family: str) -> str:
-    within = WITHIN.get(family, "the layers' gradients")
-    return (
-        f"Looked at are the logged metrics, the sample grids and, as often as 2 % of the time allow, {within}; a run "
-        "of seconds has no time for those."
-    )
+    return html.split("Health", f"{text[0].upper() + text[1:]}.", shown, mark)
 
 
 def _title(code: str) -> str:
@@ -59,11 +58,19 @@ def _members(f: Finding) -> str:
 
 
 def _said(s: Said) -> str:
-    """A finding: what kind, since when and how bad; what is the matter; what to try."""
+    """A finding of the monitor: what kind, since when and how bad; what is the matter; what to try."""
     f = s.finding
-    title = _title(f.code)
-    since = " · ".join(filter(None, (f"since step {s.step:,}", f.severity, _members(f) if f.members else "")))
+    return _box(f, _title(f.code), f"since step {s.step:,}", f.severity, _members(f) if f.members else "")
+
+
+def _measured(f: Finding) -> str:
+    """A finding from measured numbers."""
+    return _box(f, f"{_title(f.code)} (measured)", f.severity, _members(f) if f.members else "")
+
+
+def _box(f: Finding, title: str, *about: str) -> str:
     kind = "finding serious" if f.severity == "serious" else "finding"
-    head = f'<div class="head"><h3>{escape(title[0].upper() + title[1:])}</h3><span>{escape(since)}</span></div>'
+    since = escape(" · ".join(filter(None, about)))
+    head = f'<div class="head"><h3>{escape(title[0].upper() + title[1:])}</h3><span>{since}</span></div>'
     advice = f'<p class="soft">Try {escape(f.try_)}.</p>' if f.try_ else ""
     return f'<div class="{kind}">{head}<p>{escape(f.says)}</p>{advice}</div>'

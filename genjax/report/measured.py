@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from genjax import viz
+from genjax.metrics import direction
 from genjax.metrics.protocol import Record
 from genjax.report import html, population, words
 from genjax.report.members import Member
@@ -33,7 +34,7 @@ def numbers(records: Sequence[Record], step: int | None, several: bool = False, 
     one, rows = len(references) == 1, []
     for row in of.values():
         first = next(iter(row.values()))
-        arrow = {"higher": " ↑", "lower": " ↓"}.get(first.better, "")
+        arrow = direction.arrow(first.protocol.metric, first.better)
         cells = ["–" if c not in row else html.number(row[c].value, row[c].half) for c in columns]
         floor = "–" if first.floor is None else html.number(first.floor)
         who = [str(first.subject.member)] if several else []

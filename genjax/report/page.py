@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from genjax import viz
-from genjax.report import health, html, measured, members, population, sweep, words
+from genjax.report import collapse, health, html, measured, members, population, sweep, words
 from genjax.report.facts import Facts, commands, gaps
+from genjax.train.health import Finding, still_open
 
 
 def page(runs: Sequence[Facts]) -> str:
@@ -140,7 +141,9 @@ def _run(run: Facts, ident: str, several: bool) -> str:
     parts = [] if several else [_samples(run, ident)]
     parts.append(sweep.section(run))
     parts.append(measured.numbers(run.records, run.step, bool(run.members), ident))
-    parts.append(health.section(run.findings, run.options, run.reached, run.family, f"{ident}-health"))
+    parts.append(
+        health.section(run.findings, run.options, run.reached, run.looked, collapse.of(run.records), f"{ident}-health")
+    )
     if run.pictures is not None:
         shown = {"reconstructions"} if several else set()
         parts += [html.figure(f, f"{ident}-{f.kind}") for f in run.pictures.figures if f.kind not in shown]
@@ -250,9 +253,18 @@ def _rebuilt(runs: Sequence[Facts]) -> str:
 def _families(runs: Sequence[Facts]) -> str:
     if not {"VAE", "GAN"} <= {r.family for r in runs}:
         return ""
-    said = {"Soft: the VAE": words.BLUR, "Sharp: the GAN": words.SHARP}
-    columns = [f"<h3>{title}</h3><p>{escape(text)}</p>" for title, text in said.items()]
+    said = {"VAE": ("VAEs as a family", words.BLUR), "GAN": ("GANs as a family", words.SHARP)}
+    columns = []
+    for family, (title, text) in said.items():
+        mine = [(r, collapse.look(r.records, _found(r))) for r in runs if r.family == family]
+        own = "".join(f"<p><b>{escape(r.name)}.</b> {escape(look)}</p>" for r, look in mine)
+        columns.append(f"<h3>{title}</h3><p>{escape(text)}</p>{own}")
     return f"<section><h2>Why they look different</h2>{_columns(columns)}</section>"
+
+
+def _found(run: Facts) -> list[Finding]:
+    """What is wrong with a run now, by its monitor and by what was measured."""
+    return [*(s.finding for s in still_open(run.findings)), *collapse.of(run.records)]
 
 
 def _differences(runs: Sequence[Facts]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from genjax.errors import UsageError
 from genjax.files import locked
+from genjax.metrics import direction
 from genjax.metrics.protocol import Difference, Protocol, Record, alike, check_alike, compare, over_seeds
 from genjax.report.sources import Source, flags_in, is_record, sources
 from genjax.report.words import rank
@@ -86,19 +87,23 @@ def _row(metric: str, of: Sequence[Side]) -> Row:
     check_alike(there)
     floor = next((r.floor for r in there if r.floor is not None), None)
     a, b = records if len(records) == 2 else (None, None)
-    return Row(metric, records, floor, _best(records), None if a is None or b is None else compare(a, b))
+    return Row(metric, records, floor, _best(records, floor, of), None if a is None or b is None else compare(a, b))
 
 
-def _best(records: Sequence[Record | None]) -> int | None:
-    """The side that is ahead of every other by more than the interval of their difference; None where none is."""
-    there = [(i, r) for i, r in enumerate(records) if r is not None]
-    better = {r.better for _, r in there}
-    if len(there) < 2 or len(better) > 1 or better == {""}:
+def _best(records: Sequence[Record | None], floor: float | None, of: Sequence[Side]) -> int | None:
+    """The side that is ahead of every other by more than the interval of their difference; None where none is.
+
+    A side that has collapsed to few samples is best in nothing that is of each sample by itself.
+    """
+    there = [(i, r, direction.shortfall(r, floor)) for i, r in enumerate(records) if r is not None]
+    unlike = len({r.better for _, r, _ in there}) > 1 and not direction.known(there[0][1].protocol.metric)
+    if len(there) < 2 or unlike:
         return None
-    sign = 1 if better == {"higher"} else -1
-    (i, top), *rest = sorted(there, key=lambda p: -sign * p[1].value)
-    ahead = [compare(r, top) for _, r in rest]
-    return i if all(sign * d.value > d.half for d in ahead) else None
+    (i, top, least), *rest = sorted(there, key=lambda p: p[2])
+    if not all(short - least > compare(r, top).half for _, r, short in rest):
+        return None
+    alone = direction.stem(top.protocol.metric) in direction.OF_EACH
+    return None if alone and direction.collapsed(of[i].records) else i
 
 
 def _metrics(everyone: Sequence[Sequence[Record]]) -> list[str]:

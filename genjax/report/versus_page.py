@@ -13,6 +13,7 @@ from genjax import data, train
 from genjax.channels import say
 from genjax.errors import UsageError
 from genjax.files import write_out
+from genjax.metrics import direction
 from genjax.metrics.protocol import Protocol, Record
 from genjax.metrics.sharpness import radial_spectrum
 from genjax.report import charts, html
@@ -32,12 +33,15 @@ SHARES = ("precision", "recall", "density", "coverage")
 NUMBERS = (
     "Every number of a row was measured alike. After ± stands half the 95 % interval: over seeds where there are "
     "several, else over the samples that were measured. The floor is the metric of real images in the place of the "
-    "generated ones. Bold is ahead of every other by more than the interval of their difference."
+    "generated ones. Bold is ahead of every other by more than the interval of their difference: ↑ the highest, ↓ the "
+    "lowest, ≈ the nearest to the floor, beyond which a number is no better. A model that has collapsed to few images "
+    "gets no bold for what is of each image by itself."
 )
 MANIFOLD = (
     "Precision: the share of generated images that lie among the real ones. Recall: the share of real images that lie "
-    "among the generated ones. Density counts how many real neighbourhoods each generated image is in, coverage how "
-    "many real images have a generated one near. A dashed tick is what real images reach."
+    "among the generated ones. Density counts how many real neighbourhoods each generated image is in: above the floor "
+    "they crowd together, which is no merit. Coverage is how many real images have a generated one near. A dashed tick "
+    "is what real images reach."
 )
 SPECTRA = (
     "How much of an image is in coarse structure (left) and in fine detail (right). Below the real images on the right "
@@ -103,7 +107,7 @@ def _numbers(names: Sequence[str], rows: Sequence[Row]) -> str:
     out = []
     for row in rows:
         there = next(r for r in row.records if r is not None)
-        arrow = {"higher": " ↑", "lower": " ↓"}.get(there.better, "")
+        arrow = direction.arrow(there.protocol.metric, there.better)
         cells = [f'<th scope="row">{escape(row.metric)}{arrow}</th>']
         for i, r in enumerate(row.records):
             text = "–" if r is None else escape(_said(r.value, r.half))

@@ -90,22 +90,45 @@ _SHARED = {
 _OWN = {"step", "seconds", "failed", "d/real_probability", "d/fake_probability", "d/real_logit", "d/fake_logit"}
 
 
+def last_part(name: str) -> str:
+    """A metric's name without its player's: `vae/elbo` is an `elbo`.
+
+    Example:
+        >>> last_part("vae/elbo"), last_part("elbo"), last_part("val/d/loss")
+        ('elbo', 'elbo', 'loss')
+    """
+    return name.rpartition("/")[2]
+
+
 def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
-    """The charts for what a run has logged: the known ones first, then every other metric, speed last."""
+    """The charts for what a run has logged: the known ones first, then every other metric, speed last.
+
+    A metric is known by its whole name, or by the last part of it: of several players each has charts of its own.
+    """
+    named = {k for c in (*VAE, *GAN, *NORMS) for k in c.keys}
+    owners = sorted({n.rpartition("/")[0] for n in rows if n not in named and n not in _OWN and "/" in n})
     known = [c._replace(keys=tuple(k for k in c.keys if k in rows)) for c in (*VAE, *GAN, *NORMS)]
-    known = [c for c in known if c.keys]
-    if "beta" in rows and np.ptp(np.asarray(rows["beta"], float)) == 0:
-        known = [c for c in known if c.keys != ("beta",)]
-    used = _OWN | {k for c in known for k in c.keys} | {"images_per_s", "beta"}
+    for owner in owners:
+        of_one = [c for c in (*VAE, *NORMS) if len(c.keys) == 1 and "/" not in c.keys[0]]
+        mine = [c._replace(keys=(f"{owner}/{c.keys[0]}",), title=f"{c.title}, {owner}") for c in of_one]
+        known += [c for c in mine if c.keys[0] in rows and c.keys[0] not in named]
+    known = [c for c in known if c.keys and not _constant_beta(c, rows)]
+    used = _OWN | {k for c in known for k in c.keys} | {"images_per_s"} | {n for n in rows if last_part(n) == "beta"}
     rest = sorted(set(rows) - used)
-    others = [Chart((k,), k, _SHARED.get(k.rsplit("/", 1)[-1], "A metric of this recipe.")) for k in rest]
+    others = [Chart((k,), k, _SHARED.get(last_part(k), "A metric of this recipe.")) for k in rest]
     return known + others + ([SPEED] if "images_per_s" in rows else [])
+
+
+def _constant_beta(chart: Chart, rows: Mapping[str, np.ndarray]) -> bool:
+    return last_part(chart.keys[0]) == "beta" and np.ptp(np.asarray(rows[chart.keys[0]], float)) == 0
 
 
 MEASURED = (
     "What genjax eval wrote. After ± stands half the 95 % interval over what was measured, N images. The floor is the "
     "same metric of as many real images in the place of the generated ones: a number near it cannot get better. ↑ "
-    "higher is better, ↓ lower. The whole protocol of each number is in eval.json."
+    "higher is better, ↓ lower, ≈ nearest to the floor: beyond it a number is no better, and one image again and again "
+    "may have the greatest density or precision, so read these beside recall and coverage. The whole protocol of each "
+    "number is in eval.json."
 )
 ORDER = ("elbo", "rate", "distortion", "bpd", "nll", "fd", "kd", "precision", "recall", "density", "coverage")
 """Metrics of a table, those that are not among them last."""
@@ -208,14 +231,14 @@ HISTOGRAM_NO_TEST = (
 BLUR = (
     "A VAE is asked to give probability to every training image. Where the code leaves a detail open, the best single "
     "guess for independent pixels is the average of all that could be there, and an average of sharp images is a soft "
-    "one. What is shown is that average, the mean of the decoder. In return it covers the whole data set, gives every "
-    "image a code and a bound on its probability, and trains without a contest."
+    "one. What is shown is that average, the mean of the decoder. In return the family is made to cover the whole data "
+    "set, gives every image a code and a bound on its probability, and trains without a contest."
 )
 SHARP = (
     "A GAN's generator never has to reproduce a given image; it only has to make images that the discriminator takes "
-    "for real ones. An average of several possible images is easy to tell from a photograph, so it commits to one: "
-    "edges are sharp. In return nothing asks it to cover every kind of image, it gives no probability, and its two "
-    "losses say little about quality."
+    "for real ones. An average of several possible images is easy to tell from a photograph, so it tends to commit to "
+    "one, with sharp edges. In return nothing asks it to cover every kind of image (it may make a few again and "
+    "again), it gives no probability, and its two losses say little about quality."
 )
 CLASSES = (
     "One line for each label. A column shares its latent: what stays the same down a column is style, what changes is "

@@ -57,6 +57,8 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
     wanted = {k: stored[k] for k in ("experiment", "config", "options", "data", "where", "code") if k in stored}
     wanted |= {"config": dataclasses.asdict(config), "options": {**stored["options"], "run_dir": str(out)}}
     extra = {k: v for k, v in opened.extra.items() if k not in ("failed", "health")}
+    if looked := opened.extra.get("health", {}).get("looked"):
+        extra["health"] = {"looked": looked}  # the members were judged together
     extra["pending"] = record.to_json([_share(numbers(row), i, opened.members.n) for row in extra["pending"]])
     if access.data is not None:
         dataset_of_run(opened, access)

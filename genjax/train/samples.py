@@ -25,7 +25,7 @@ N_SAMPLES = 64
 
 def grids(
     experiment: Experiment, key: Key | Roots, folder: Path, layout: Layout | None = None, leader: bool = True,
-    look: Callable[[int, np.ndarray], None] | None = None, guard: Callable[[], None] = lambda: None,
+    look: Callable[[int, np.ndarray], Any] | None = None, guard: Callable[[], None] = lambda: None,
 ) -> Callable[[Progress], None]:  # fmt: skip
     """`grid(progress)` writes a picture of the run's samples, or one of each member's.
 

@@ -13,6 +13,9 @@ POOL = 256
 """Real images that grids are drawn from."""
 DRAWS = 200
 """Real grids: a rank is one of so many, and the least of them stands for a false alarm in 200."""
+BEYOND = 2.0
+"""How far below the usual, in the distance of the lowest real grid, a grid is out of the ordinary: of small grids and
+few images even real ones vary widely."""
 THUMBNAIL = 14
 """Larger images are compared as thumbnails of 14 to 27 pixels: a mode is what is seen from afar, and a mean over pixels
 takes away the noise that would make copies look different."""
@@ -26,8 +29,13 @@ LEFT = 0.01
 """Share of the variance that kinds need not explain."""
 ALONE = 2**18
 """Multiplications that OpenBLAS makes on one thread."""
-FEWEST = 4
-"""Images of a grid that say something of its diversity; a pool has twice as many."""
+FEWEST, FEWER = 8, 4
+"""Training images, and samples of a grid, without which nobody can tell."""
+KNOWN = 64
+"""Training images without which nobody knows the shares of their kinds."""
+ENOUGH = 3
+"""Times as many real images as there are places for them: of fewer a model may show one twice that it has by heart, and
+so real grids may."""
 
 
 class Compared(NamedTuple):
@@ -46,8 +54,8 @@ class Compared(NamedTuple):
 
     @property
     def below(self) -> bool:
-        """Whether no real grid is as low."""
-        return self.value < self.least
+        """Whether no real grid is nearly as low: twice as far from the usual as the lowest of them."""
+        return self.value < self.usual - BEYOND * (self.usual - self.least)
 
 
 class Reference(NamedTuple):
@@ -55,7 +63,7 @@ class Reference(NamedTuple):
 
     pool: Float[np.ndarray, "m d"]
     picks: Int[np.ndarray, " n"]
-    """Which places of a grid are looked at: as many as real grids can be drawn of."""
+    """Which places of a grid are looked at: those of which there are real images."""
     means: Float[np.ndarray, "k d"]
     """Of the kinds."""
     labels: Int[np.ndarray, " m"] | None
@@ -89,13 +97,15 @@ def reference(
         seed: of the draws of real grids.
     """
     rng, pool = np.random.default_rng(seed), small(images)
-    if len(pool) < 2 * FEWEST:
+    if len(pool) < FEWEST:
         return f"{len(pool)} training image{'s are' if len(pool) > 1 else ' is'} too few to compare with"
     among = distances(pool, pool)
     if not among.max() > 1e-6 * np.abs(pool).max():
         return "the training images are all alike"
+    if n < FEWER:
+        return f"a grid of {n} is too small"
     picks, drawn = _drawn(rng, len(pool), n, label, asked)
-    if len(picks) < FEWEST:
+    if len(picks) < FEWER:
         return "there are too few training images of the grid's classes to compare with"
     same = None
     if asked is not None:
@@ -105,9 +115,9 @@ def reference(
     apart = among.astype(np.float32)[drawn[:, :, None], drawn[:, None, :]]
     rows = np.arange(len(picks))
     apart[:, rows, rows] = np.inf
-    scale = CLOSE * float(np.median(apart.min(2)))
-    inside = np.where(same, apart, np.inf).min(2) if same is not None else np.zeros((1, 1))
-    within = CLOSE * float(np.median(inside[np.isfinite(inside)]))
+    others = np.where(drawn[:, :, None] == drawn[:, None, :], np.inf, apart)
+    scale = CLOSE * _median(others.min(2))
+    within = 0.0 if same is None else CLOSE * _median(np.where(same, others, np.inf).min(2))
     means = _means(pool, min(KINDS, len(pool) // FEWEST), rng)
     classes = None if label is None or label.max() >= CLASSES else np.asarray(label)
     cells = {"kinds": distances(pool, means).argmin(1)}
@@ -118,7 +128,8 @@ def reference(
     expected = {k: np.bincount(c[drawn].ravel(), minlength=sizes[k]) / drawn.size for k, c in cells.items()}
     out = Reference(pool, picks, means, classes, same, scale, within, expected, {})
     each = _statistics(out, apart, {k: c[drawn] for k, c in cells.items()})
-    return out._replace(real={k: v for k, v in each.items() if np.median(v) > 0})
+    known = {k: v for k, v in each.items() if len(pool) >= KNOWN or k not in expected}
+    return out._replace(real={k: v for k, v in known.items() if np.median(v) > 0})
 
 
 def measure(samples: Num[np.ndarray, "n h w c"], of: Reference) -> dict[str, Compared]:
@@ -161,7 +172,9 @@ def cannot(of: Reference | str, label: Any, asked: Any) -> dict[str, str]:
         out["variety within classes"] = "a grid has too few images of one class" if label is not None else "no labels"
     if "distinct" not in of.real:
         out["near doubles"] = "training images repeat"
-    if asked is None and of.labels is None:
+    if "kinds" not in of.real:
+        out["shares of kinds"] = f"{len(of.pool)} training images are too few"
+    elif asked is None and of.labels is None:
         out["classes of the samples"] = "no labels" if label is None else f"more than {CLASSES} are too many for a grid"
     return out
 
@@ -176,20 +189,34 @@ def small(images: Num[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
 
 
 def _drawn(rng: np.random.Generator, m: int, n: int, label, asked) -> tuple[np.ndarray, np.ndarray]:
-    """Places of a grid, and the real images in them, [draws, places]: each at most once, of at least twice as many."""
+    """Places of a grid, and the real images in them, [draws, places]."""
     if asked is None or label is None:
-        picks = np.arange(min(n, m // 2))
-        return picks, np.argsort(rng.random((DRAWS, m)), axis=1)[:, : len(picks)]
+        return np.arange(n), _chosen(rng, np.arange(m), n)
     places, drawn = [np.zeros(0, np.int64)], [np.zeros((DRAWS, 0), np.int64)]
     for c in np.unique(asked):
         there = np.flatnonzero(label == c)
-        mine = np.flatnonzero(asked == c)[: len(there) // 2]
-        places.append(mine)
-        drawn.append(there[np.argsort(rng.random((DRAWS, len(there))), axis=1)[:, : len(mine)]].astype(np.int64))
+        if len(there) > 1:
+            places.append(np.flatnonzero(asked == c))
+            drawn.append(_chosen(rng, there, len(places[-1])))
     return np.concatenate(places), np.concatenate(drawn, axis=1)
 
 
-def _statistics(of: Reference, apart: Float[np.ndarray, "g n n"], cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _chosen(rng: np.random.Generator, of: np.ndarray, n: int) -> np.ndarray:
+    """Draws of n: each at most once where there are `ENOUGH`, [draws, n]."""
+    if len(of) < ENOUGH * n:
+        return of[rng.integers(0, len(of), (DRAWS, n))]
+    return of[np.argsort(rng.random((DRAWS, len(of))), axis=1)[:, :n]]
+
+
+def _median(v: np.ndarray) -> float:
+    """Of the finite ones; 0 where there are none."""
+    finite = v[np.isfinite(v)]
+    return float(np.median(finite)) if finite.size else 0.0
+
+
+def _statistics(
+    of: Reference, apart: Float[np.ndarray, "g n n"], cells: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """The statistics of some grids, [g] each. `apart` is infinite on its diagonals."""
     n = apart.shape[1]
     found = {"spread": np.where(np.isfinite(apart), apart, 0.0).sum((1, 2)) / (n * (n - 1))}

@@ -102,9 +102,7 @@ def folded(each: Sequence[tuple[int | None, Finding]]) -> list[Finding]:
     groups: dict[tuple[str, str, str], list[tuple[int | None, Finding]]] = {}
     for member, f in each:
         groups.setdefault((f.code, f.where, f.severity), []).append((member, f))
-    return [
-        same[0][1]._replace(members=tuple(m for m, _ in same if m is not None)) for same in groups.values()
-    ]
+    return [same[0][1]._replace(members=tuple(m for m, _ in same if m is not None)) for same in groups.values()]
 
 
 def share_of(stored: Sequence[Mapping[str, Any]], member: int) -> list[dict[str, Any]]:

@@ -85,7 +85,11 @@ def verdict(looked: Mapping[str, Any], findings: Sequence[Finding], step: int) -
         return f"nothing found in {step:,} steps"
     else:
         said = f"nothing found in {' and '.join(seen)}" if seen else ""
-    parts = [said, f"too short to judge: {_listed(short)}" if short else "", f"not judged: {_listed(cannot)}" * bool(cannot)]
+    parts = [
+        said,
+        f"too short to judge: {_listed(short)}" if short else "",
+        f"not judged: {_listed(cannot)}" * bool(cannot),
+    ]
     first, *rest = filter(None, parts)
     return ". ".join([first, *(p[0].upper() + p[1:] for p in rest)])
 

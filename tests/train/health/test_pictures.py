@@ -1,4 +1,4 @@
-"""Grids of samples beside real images: too much alike, or far away. Statistics against their definitions, pair by pair."""
+"""Grids of samples beside real images: too much alike, or far away; statistics against their definitions."""
 
 import math
 
