@@ -120,7 +120,7 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
 
 
 def _constant_beta(chart: Chart, rows: Mapping[str, np.ndarray]) -> bool:
-    return last_part(chart.keys[0]) == "beta" and np.ptp(np.asarray(rows[chart.keys[0]], float)) == 0
+    return last_part(chart.keys[0]) == "beta" and len(set(np.asarray(rows[chart.keys[0]], float).ravel().tolist())) == 1
 
 
 MEASURED = (

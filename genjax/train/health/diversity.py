@@ -74,6 +74,8 @@ class Reference(NamedTuple):
     """Below this distance two images are nearly one; 0 where real images repeat."""
     within: float
     """The same among images of one label."""
+    sheet: float
+    """How much nearer to each other samples of few latent dimensions lie, 1 for many: see `sheet_of`."""
     expected: dict[str, Float[np.ndarray, " k"]]
     """Shares of the kinds, and of the classes, in real grids."""
     real: dict[str, Float[np.ndarray, " draws"]]
@@ -85,6 +87,7 @@ def reference(
     label: Int[np.ndarray, " m"] | None,
     n: int,
     asked: Int[np.ndarray, " n"] | None = None,
+    z_dim: int | None = None,
     seed: int = 0,
 ) -> Reference | str:
     """What grids are compared with; a reason, as half a sentence, where there is nothing to compare with.
@@ -94,6 +97,7 @@ def reference(
         label: its classes; None where it has none.
         n: images of a grid.
         asked: the label of each place of a grid of a conditional model.
+        z_dim: latent dimensions of the model; None for as many as one likes.
         seed: of the draws of real grids.
     """
     rng, pool = np.random.default_rng(seed), small(images)
@@ -116,8 +120,9 @@ def reference(
     rows = np.arange(len(picks))
     apart[:, rows, rows] = np.inf
     others = np.where(drawn[:, :, None] == drawn[:, None, :], np.inf, apart)
-    scale = CLOSE * _median(others.min(2))
-    within = 0.0 if same is None else CLOSE * _median(np.where(same, others, np.inf).min(2))
+    sheet = sheet_of(z_dim, n, images[0].size)
+    scale = sheet * CLOSE * _median(others.min(2))
+    within = 0.0 if same is None else sheet * CLOSE * _median(np.where(same, others, np.inf).min(2))
     means = _means(pool, min(KINDS, len(pool) // FEWEST), rng)
     classes = None if label is None or label.max() >= CLASSES else np.asarray(label)
     cells = {"kinds": distances(pool, means).argmin(1)}
@@ -126,7 +131,7 @@ def reference(
         cells["classes"] = classes[among.argmin(1)]  # as a sample's is found: that of the nearest real image
     sizes = {"kinds": len(means), "classes": 0 if classes is None else int(classes.max()) + 1}
     expected = {k: np.bincount(c[drawn].ravel(), minlength=sizes[k]) / drawn.size for k, c in cells.items()}
-    out = Reference(pool, picks, means, classes, same, scale, within, expected, {})
+    out = Reference(pool, picks, means, classes, same, scale, within, sheet, expected, {})
     each = _statistics(out, apart, {k: c[drawn] for k, c in cells.items()})
     known = {k: v for k, v in each.items() if len(pool) >= KNOWN or k not in expected}
     return out._replace(real={k: v for k, v in known.items() if np.median(v) > 0})
@@ -160,7 +165,25 @@ def measure(samples: Num[np.ndarray, "n h w c"], of: Reference) -> dict[str, Com
     if of.labels is not None:
         cells["classes"] = of.labels[distances(x, of.pool).argmin(1)][None]
     each = _statistics(of, apart[None], cells)
-    return {k: Compared(float(each[k][0]), float(np.median(v)), float(v.min())) for k, v in of.real.items()}
+    nearer = {"nearest": of.sheet}
+    return {
+        k: Compared(float(each[k][0]), nearer.get(k, 1.0) * float(np.median(v)), nearer.get(k, 1.0) * float(v.min()))
+        for k, v in of.real.items()
+    }
+
+
+def sheet_of(z_dim: int | None, n: int, size: int) -> float:
+    """How near to each other n samples of few latent dimensions are, over that of real images, at most 1.
+
+    They lie on a sheet of z_dim dimensions, where the nearest of n is at about n^(-1 / z_dim) of its width; a healthy
+    VAE of two dimensions has samples six times as near to each other as real digits are. `size` is of an image: points
+    in the plane lie on such a sheet themselves.
+
+    Example:
+        >>> [round(sheet_of(z, 64, 784), 2) for z in (2, 4, 8, 16)], sheet_of(2, 64, 2)
+        ([0.19, 0.53, 0.89, 1.0], 1.0)
+    """
+    return 1.0 if z_dim is None or z_dim >= size else min(1.0, 1.5 * n ** (-1.0 / z_dim))
 
 
 def cannot(of: Reference | str, label: Any, asked: Any) -> dict[str, str]:

@@ -58,7 +58,7 @@ LEVELS = {
 second two in a row must agree; and no real grid of 200 may be nearly as low. Of 6,000 grids of held-out images, 9 to 64
 each, one was found below, and by the second number.
 
-Of healthy runs from step 300 on the young VAE on digits is lowest: spread 0.62, distinct 0.43, nearest 0.48 and within
+Of healthy runs from step 300 on the young VAE on digits is lowest: spread 0.48, distinct 0.43, nearest 0.48 and within
 0.39. Collapsed: one image has at most 0.03 of distinct images, an image a class 0.16, and 0 within classes; of half the
 modes of digits or a ring there are 0.5 to 0.65 of the classes.
 
@@ -66,6 +66,11 @@ Of kinds and classes alone a young model has as few as 0.64 (a VAE on Fashion-MN
 but these are farther from each other than real images are, and of samples far from the data shares say nothing. So of
 images these two count only where samples are near the data and nearer to each other than real ones are."""
 SHARES = ("kinds", "classes")
+YOUNG = 1000
+"""Steps before which one grid is not enough, unless an earlier one says that variety does not grow."""
+GROWING, APART = 0.3, 1.1
+"""Power of the step by which the variety of a young model grows at least, and the ratio of steps it is measured over. A
+VAE on digits has 1 at step 300; a collapsed one has 0 or less."""
 FAR, BEYOND = 1.5, 0.5
 """Median distance of samples to the nearest real image over that of other real images, and the share of samples that
 are farther than any of these. Grids of healthy recipes have 0.9 to 1.4 and at most 0.2 (a large net's first hundreds of
@@ -216,9 +221,42 @@ def _discriminator(v: Values) -> list[Finding]:
     return found
 
 
-def of_pictures(step: int, away: Values, diversity: Mapping[str, Compared]) -> list[Finding]:
-    """Conditions on a grid of samples: `pictures.measure` and `diversity.measure` of it."""
-    return [] if step < SETTLED else [*_alike(diversity, away["far"]), *_away(away)]
+def of_pictures(
+    step: int, away: Values, diversity: Mapping[str, Compared], before: Sequence[tuple[int, float]] = ()
+) -> list[Finding]:
+    """Conditions on a grid of samples.
+
+    Args:
+        step: the grid's.
+        away: `pictures.measure` of it.
+        diversity: `diversity.measure` of it.
+        before: steps of earlier grids and their `variety`, oldest first. A model whose variety grows is young and not
+            collapsed; one grid is enough where it is known not to.
+    """
+    if step < SETTLED:
+        return []
+    alike, growth = _alike(diversity, away["far"]), trend(step, variety(diversity), before)
+    if growth is None and step < YOUNG:
+        alike = [f._replace(sure=False) for f in alike]
+    return [*(alike if growth is None or growth < GROWING else []), *_away(away)]
+
+
+def variety(diversity: Mapping[str, Compared]) -> float:
+    """A grid's variety in a number, over that of real grids; NaN where it was not to be had."""
+    return next((diversity[k].ratio for k in ("distinct", "spread") if k in diversity), math.nan)
+
+
+def trend(step: int, now: float, before: Sequence[tuple[int, float]]) -> float | None:
+    """The power of the step by which variety grows since the newest grid that is older by `APART`; None without one.
+
+    Example:
+        >>> trend(400, 0.4, [(100, 0.1), (200, 0.2), (390, 0.39)])
+        1.0
+    """
+    old = next(((s, v) for s, v in reversed(before) if 0 < s * APART <= step and v > 0), None)
+    if old is None or not now > 0:
+        return None
+    return math.log(now / old[1]) / math.log(step / old[0])
 
 
 def _away(values: Values) -> list[Finding]:

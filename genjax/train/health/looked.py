@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from genjax.train.health import judge
 from genjax.train.health.finding import TITLES, Finding
-from genjax.train.health.judge import HOLD, SETTLED
+from genjax.train.health.judge import HOLD, YOUNG
 
-NEEDED = {"rows": HOLD["rows"], "pictures": 1, "probe": HOLD["probe"]}
-"""Measurements of each source without which it judges nothing. One grid is enough where the evidence is strong."""
+NEEDED = {"rows": HOLD["rows"], "pictures": 2, "probe": HOLD["probe"]}
+"""Measurements of each source without which it judges nothing; of grids one from step `YOUNG` on is enough."""
 NAMES = {"rows": "the metrics", "pictures": "the samples", "probe": "the model from within"}
 UNITS = {"rows": "row", "pictures": "grid", "probe": "look"}
 
@@ -23,9 +24,13 @@ class Looked:
         stored = stored or {}
         self.judged: dict[str, int] = {k: int(stored.get("judged", {}).get(k, 0)) for k in NEEDED}
         self.apart = 0
-        """Grids of steps at which the uninterrupted run has none: judged, and not counted for one that goes on."""
+        """Step of a grid that the uninterrupted run does not have: judged, and not counted for a run that goes on."""
         self.cannot: dict[str, str] = dict(stored.get("cannot", {}))
         """What cannot be judged however long the run is, and why."""
+
+    def grid(self, step: int) -> None:
+        """A grid was judged; a late one counts as two."""
+        self.judged["pictures"] += 1 + (step >= YOUNG)
 
     def stored(self) -> dict[str, Any]:
         """All of it as JSON."""
@@ -40,18 +45,21 @@ def missing(looked: Mapping[str, Any], step: int) -> tuple[dict[str, str], dict[
         step: that the run has reached.
     """
     judged, cannot = dict(looked.get("judged", {})), dict(looked.get("cannot", {}))
-    judged["pictures"] = judged.get("pictures", 0) + looked.get("apart", 0)
+    if apart := looked.get("apart", 0):
+        judged["pictures"] = judged.get("pictures", 0) + 1 + (apart >= YOUNG)
     short = {}
     for source, least in NEEDED.items():
         n = judged.get(source, 0)
         if n >= least or NAMES[source] in cannot:
             continue
-        if step < SETTLED:
-            short[NAMES[source]] = f"from step {SETTLED} on"
+        if step < judge.SETTLED:
+            short[NAMES[source]] = f"from step {judge.SETTLED} on"
         elif source == "probe":
             short[NAMES[source]] = f"2 % of the run's time allowed {n or 'no'} look{'s' * (n > 1)}, two are needed"
         else:
-            short[NAMES[source]] = f"{n or 'no'} {UNITS[source]}{'s' * (n != 1)} since step {SETTLED}, {least} needed"
+            short[NAMES[source]] = (
+                f"{n or 'no'} {UNITS[source]}{'s' * (n > 1)} since step {judge.SETTLED}, {least} needed"
+            )
     return short, cannot
 
 
@@ -76,10 +84,10 @@ def verdict(looked: Mapping[str, Any], findings: Sequence[Finding], step: int) -
     if findings:
         named = ", ".join(dict.fromkeys(TITLES[f.code] for f in findings))
         said = f"{len(findings)} finding{'s' * (len(findings) > 1)} still hold{'s' * (len(findings) == 1)}: {named}"
-    elif step < SETTLED:
+    elif step < judge.SETTLED:
         return (
             f"too short to judge: {step:,} step{'s' * (step != 1)}, and only numbers that are not finite are judged "
-            f"before step {SETTLED}"
+            f"before step {judge.SETTLED}"
         )
     elif not short and not cannot:
         return f"nothing found in {step:,} steps"

@@ -71,6 +71,10 @@ class Monitor:
         self._leaves: list[str] = []
         self._sent: tuple[Any, float] | None = None
         """A probe's numbers, being computed, and the seconds that sending it took."""
+        self.before: dict[int, list[tuple[int, float]]] = {
+            i: [(s, v) for s, v in b] for i, b in stored.get("grids", [])
+        }
+        """The variety of earlier grids, by member."""
         self.looked = Looked(stored.get("looked"))
         self.looked.cannot |= _within(experiment.model, dataset)
         self._compared: tuple[Any, np.ndarray] | None = None
@@ -124,21 +128,25 @@ class Monitor:
         instead, to be told at once, and a run that goes on from there knows nothing of it.
         """
         apart = bool(step % self.sample_every)
-        if step < judge.SETTLED or (apart and self.looked.apart):
+        if 2 * step < judge.SETTLED or (apart and (self.looked.apart or step < judge.SETTLED)):
             return []  # a last grid may be drawn twice, before an evaluation and a checkpoint
         telling = copy.deepcopy(self.telling) if apart else self.telling
         with self.budget.paid():
             reference, real = self._compared = self._compared or self._real(images.shape[-4])
             each = []
             for i in self._members():
-                mine = images if i == ALONE else images[i]
+                mine, before = images if i == ALONE else images[i], self.before.setdefault(i, [])
                 varied = {} if isinstance(reference, str) else diversity.measure(mine, reference)
-                told = telling.see("pictures", judge.of_pictures(step, pictures.measure(mine, real), varied), i)
-                each += [(None if i == ALONE else i, f) for f in told]
+                if step >= judge.SETTLED:
+                    found = judge.of_pictures(step, pictures.measure(mine, real), varied, before)
+                    each += [(None if i == ALONE else i, f) for f in telling.see("pictures", found, i)]
+                if not apart:
+                    self.before[i] = _thinned([*before, (step, round(judge.variety(varied), 4))])
             if apart:
-                self.looked.apart = 1
+                self.looked.apart = step
                 return [f._replace(apart=True) for f in folded(each)]
-            self.looked.judged["pictures"] += 1
+            if step >= judge.SETTLED:
+                self.looked.grid(step)
             self.pending += folded(each)
             return []
 
@@ -182,6 +190,7 @@ class Monitor:
             "probes": probes + self.budget.probes,
             "seconds": round(seconds + self.budget.spent, 3),
             "looked": self.looked.stored(),
+            "grids": [[i, b] for i, b in self.before.items()],
         }
 
     def _real(self, n: int) -> tuple[Any, np.ndarray]:
@@ -193,7 +202,7 @@ class Monitor:
         if image.dtype != np.uint8:  # points: in the shades that a grid shows them in
             transform = self.experiment.transform
             image = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(image)).x))
-        reference = diversity.reference(image, label, n, asked)
+        reference = diversity.reference(image, label, n, asked, getattr(self.experiment.model, "z_dim", None))
         self.looked.cannot |= diversity.cannot(reference, label, asked) | pictures.cannot(image)
         return reference, pictures.halves(image)
 
@@ -261,6 +270,15 @@ def _within(model: Any, dataset: data.Dataset) -> dict[str, str]:
     if isinstance(model, models.GAN) and dataset.test is None and dataset.validation is None:
         return {"whether the discriminator overfits": "no held-out images"}
     return {}
+
+
+def _thinned(grids: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Of earlier grids those that a later one may be compared with: the last, and the two before it that are apart."""
+    kept = grids[-1:]
+    for step, value in reversed(grids[:-1]):
+        if len(kept) < 3 and step * judge.APART <= kept[0][0]:
+            kept.insert(0, (step, value))
+    return kept
 
 
 def _of(row: Mapping[str, Any], i: int) -> dict[str, Any]:
