@@ -123,7 +123,7 @@ def test_a_vae_run(run_of):
     got = read(out)
     for said in ("Finished", "Samples growing over training", "Reconstructions", "The latent plane",
                  "Latent traversals", "Interpolations", "Evidence lower bound", "Rate", "Reproduce", "Train longer",
-                 "Environment", "Health", "Nothing found in 4 steps", tree_digest(train.open_run(run).state)):
+                 "Environment", "Health", "Too short to judge: 4 steps", tree_digest(train.open_run(run).state)):
         assert said in got.said, said
     assert "discriminator" not in got.said
     assert len([f for f in got.find("input") if f["type"] == "range"]) == 1

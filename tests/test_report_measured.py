@@ -43,7 +43,7 @@ def test_records_are_a_table_of_checkpoints():
     got, said = cells(measured.numbers(records, 4, ident="r0"))
     assert "last, step 4 | best, step 3 | floor | N | in" in said
     assert (
-        "fd_digits ↓ | 7.12 ± 0.56 | 6.50 ± 0.20 | 2.5 | 400 | digits features | recall ↓ | 0.500 ± 0.034 | –" in said
+        "fd_digits ↓ | 7.12 ± 0.56 | 6.50 ± 0.20 | 2.5 | 400 | digits features | recall ≈ | 0.500 ± 0.034 | –" in said
     )
     assert "Reference: digits test, 297 images." in got.said
     assert "measures it again" not in got.said

@@ -134,7 +134,7 @@ def test_the_page_and_the_record(runs, tmp_path, capsys):
     assert table.name == "digits"
     assert table.head == ("digits", "`vae_digits`", "`gan_digits · gan_digits0`", "real data (floor)", "N")
     rows = {row[0]: row[1:] for row in table.rows}
-    assert {"kd_pixels ↓", "precision ↑", "coverage ↑", "minutes each", "command"} <= set(rows)
+    assert {"kd_pixels ↓", "precision ≈", "coverage ↑", "minutes each", "command"} <= set(rows)
     assert rows["seeds"] == ("2", "1", "", "")
     before = out.read_bytes()
     assert cli.main(["compare", *paths, "--out", str(out)]) == 0

@@ -129,14 +129,14 @@ def test_a_resumed_run_judges_as_the_whole_one(cut, log_every, tmp_path):
         ({}, 1, "too short to judge: 1 step, and only numbers that are not finite are judged before step 300"),
         ({"judged": {"rows": 9, "pictures": 4, "probe": 2}}, 2000, "nothing found in 2,000 steps"),
         ({"judged": {"rows": 9, "pictures": 1, "probe": 0}, "apart": 600}, 600,
-         "nothing found in the metrics and the samples. Too short to judge: the model from within (2 % of the run's "
-         "time allowed no look, two are needed)"),
+         ("nothing found in the metrics and the samples. Too short to judge: the model from within (2 % of the run's "
+          "time allowed no look, two are needed)")),
         ({"judged": {"rows": 3, "pictures": 0, "probe": 2}, "cannot": {"classes of the samples": "no labels"}}, 900,
-         "nothing found in the metrics and the model from within. Too short to judge: the samples (no grid since step "
-         "300, 2 needed). Not judged: classes of the samples (no labels)"),
+         ("nothing found in the metrics and the model from within. Too short to judge: the samples (no grid since step "
+          "300, 2 needed). Not judged: classes of the samples (no labels)")),
         ({"judged": {}}, 400,
-         "too short to judge: the metrics (no row since step 300, 3 needed); the samples (no grid since step 300, 2 "
-         "needed); the model from within (2 % of the run's time allowed no look, two are needed)"),
+         ("too short to judge: the metrics (no row since step 300, 3 needed); the samples (no grid since step 300, 2 "
+          "needed); the model from within (2 % of the run's time allowed no look, two are needed)")),
     ],
 )  # fmt: skip
 def test_nothing_found_is_said_only_where_every_check_could_look(looked, step, said):
