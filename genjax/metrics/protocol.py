@@ -148,6 +148,7 @@ class Record:
         protocol = {**dataclasses.asdict(self.protocol), "settings": dict(self.protocol.settings)}
         rest = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)[2:]}
         rest |= {"seeds": {str(seed): value for seed, value in self.seeds}}
+        rest |= {k: None if rest[k] is None else list(rest[k]) for k in ("over_samples", "over_seeds")}
         parts = {"protocol": protocol, "subject": dataclasses.asdict(self.subject)}
         return {"metric": self.protocol.metric, **rest, **parts}
 
