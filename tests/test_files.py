@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -54,31 +53,15 @@ def test_processes_released_together_lose_nothing(tmp_path):
     assert os.listdir(tmp_path) == ["shared.json"]
 
 
-def test_a_killed_holder_s_lock_is_nobody_s(tmp_path):
+def test_a_killed_holder_s_lock_is_nobody_s(tmp_path, child_env):
     path = tmp_path / "f"
-    context = get_context("fork")
-    with pytest.warns() if sys.version_info >= (3, 12) else nothing():
-        child = context.Process(target=die_within, args=(path,))
-        child.start()
-    child.join()
-    assert child.exitcode == 9
+    die_within = "import os, sys\nfrom genjax import files\nwith files.locked(sys.argv[1]):\n    os._exit(9)\n"
+    done = subprocess.run([sys.executable, "-c", die_within, str(path)], env=child_env, check=False)
+    assert done.returncode == 9
     assert os.listdir(tmp_path) == [".f.lock"]
     with files.locked(path):
         files.write_atomically(path, b"mine")
     assert os.listdir(tmp_path) == ["f"]
-
-
-class nothing:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *e):
-        return None
-
-
-def die_within(path):
-    with files.locked(path):
-        os._exit(9)
 
 
 def test_what_dead_processes_left_is_cleared_and_what_living_ones_write_is_not(tmp_path):

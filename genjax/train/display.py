@@ -34,7 +34,7 @@ def one_line(step: int, steps: int, eta: str, words: Sequence[str], width: int, 
 
     Example:
         >>> one_line(250, 1000, "0:10", ["elbo -95.31", "rate 20.1"], 48, ascii_only=True)
-        '250/1000 ####............ ETA 0:10  elbo -95.31'
+        '250/1000 #..... ETA 0:10  elbo -95.31  rate 20.1'
     """
     head, tail = f"{step}/{steps}", f" ETA {eta}" if eta else ""
     if len(head + tail) > width:

@@ -109,7 +109,7 @@ def by_shares(n: int, labels: np.ndarray, n_classes: int) -> Int32[np.ndarray, "
 
     Example:
         >>> by_shares(5, np.array([0, 0, 0, 2]), 3).tolist()
-        [0, 2, 0, 0, 0]
+        [0, 0, 0, 2, 0]
     """
     count = np.bincount(labels, minlength=n_classes)
     quota, left = np.divmod(n * count, count.sum())
