@@ -367,14 +367,13 @@ def _read_arrays(
     except TypeError as e:
         raise seal.Damage(seal.SEAL, f"names a dtype that is none ({e})") from None
     leaves: dict[str, Any] = {n: None if x.size else np.zeros(x.shape, x.dtype) for n, x in kinds.items()}
-    full = [n for n, x in leaves.items() if x is None]
-    args = {n: _restore_args(like.get(n)) for n in full}
+    args = {n: _restore_args(like.get(n)) for n, x in leaves.items() if x is None}
     if body["step"] != step:
         raise seal.Damage(seal.SEAL, f"is that of step {body['step']}")
     try:
         with quiet, _reader(together) as reader, held.spelled(path) as at:
             state = reader.restore(
-                at / "state", args=ocp.args.PyTreeRestore(item=dict.fromkeys(full, 0), restore_args=args)
+                at / "state", args=ocp.args.PyTreeRestore(item=dict.fromkeys(args, 0), restore_args=args)
             )
     except Exception as e:
         quiet.note(e)
