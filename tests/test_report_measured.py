@@ -76,7 +76,11 @@ def test_eval_makes_an_existing_page_anew_and_only_that(run, monkeypatch, capsys
         warnings.simplefilter("ignore")
         assert cli.main(measure) == 0
         assert not (run / "report.html").exists()
-        (run / "report.html").write_text("old")
+        (run / "report.html").write_text("somebody else's")
+        assert cli.main(measure) == 0
+        assert (run / "report.html").read_text() == "somebody else's"
+        (run / "report.html").unlink()
+        report.write([run])
         assert cli.main([*measure, "--seed", "3"]) == 0
     assert f"made anew: {run / 'report.html'}" in capsys.readouterr().out
     assert "kd_pixels" in read(run / "report.html").said
