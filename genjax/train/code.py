@@ -14,6 +14,7 @@ from typing import Any
 
 from genjax import recipes, sources, trust
 from genjax.channels import say
+from genjax.checked import Each, checked
 from genjax.errors import UsageError
 from genjax.files import failed_write
 from genjax.sources import Sources
@@ -46,6 +47,15 @@ def word_of(path: Path, stored: Mapping[str, Any]) -> str:
 def described(code: Sources) -> dict[str, Any]:
     """What `config.json` says of a run's code."""
     return {"entry": code.entry, "recipe": code.hashes(), "genjax": sources.genjax_sha256()}
+
+
+def sound(known: Any) -> Mapping[str, Any] | None:
+    """What a seal says of the code, None where it is not of the form that `described` has."""
+    try:
+        checked(known, {"entry": str, "recipe": Each(str), "genjax": str}, "the seal")
+    except UsageError:
+        return None
+    return known
 
 
 def identity(stored: Mapping[str, Any]) -> tuple[str, str]:

@@ -143,7 +143,7 @@ class _Folder(NamedTuple):
     def _say_code(self, restored: Any) -> None:
         """Say where the code that computes now is not the code that trained this checkpoint."""
         known, now = self.stored.get("code"), sources.genjax_sha256()
-        of = restored.code or known
+        of = code.sound(restored.code) or known
         if of is None or known is None:
             return
         if of["genjax"] != now:
@@ -172,7 +172,7 @@ class _Folder(NamedTuple):
             assert self.members is not None
             cfg, state = self.members.configs[member], member_of(state, member)
         experiment = built(self.recipe.build, cfg, self.spec)
-        recipe_sha256, trained_by = code.identity({"code": restored.code or self.stored.get("code")})
+        recipe_sha256, trained_by = code.identity({"code": code.sound(restored.code) or self.stored.get("code")})
         return Run(self.path, self.stored["experiment"], cfg, experiment, state, self.spec, restored.step,
                    self.members, member, restored.extra, recipe_sha256, trained_by)  # fmt: skip
 

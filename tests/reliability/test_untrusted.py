@@ -73,7 +73,7 @@ def spoiled(content, file, r):
     if file == "seal.json" and isinstance(value, dict):  # by somebody who knows how
         value.pop("sha256", None)
         try:
-            value["sha256"] = seal._own_hash(value)
+            value["sha256"] = seal.own_hash(value)
             return seal._dump(value)
         except (ValueError, TypeError):
             pass
@@ -149,7 +149,8 @@ def fuzz(file, command, n, run, tmp_path, capsys):
             raise AssertionError(f"{command} renamed {step}")
     path.write_bytes(whole)
     assert answers(argv(command, run, tmp_path), capsys, "the file as it was") == 0
-    assert {1, 2} & set(codes) or (file, command) == ("eval.json", "report")  # the page says what it lacks
+    if file != "seal.json":  # with a damaged one the sealed step before it is used
+        assert {1, 2} & set(codes) or (file, command) == ("eval.json", "report")  # the page says what it lacks
 
 
 EACH = [(file, command) for file, commands in FILES.items() for command in commands]
