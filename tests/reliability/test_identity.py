@@ -70,6 +70,8 @@ COMMANDS = {
     "digest": ["digest", "run0"],
 }
 FAST = ("train", "eval")
+BEFORE: dict[str, "Result"] = {}
+"""What each command gives where nothing was changed; found once."""
 
 
 class Result(NamedTuple):
@@ -137,11 +139,13 @@ CHANGES = {
     pytest.param(c, marks=() if c in FAST else pytest.mark.slow) for c in COMMANDS
 ])  # fmt: skip
 def test_a_changed_input_changes_nothing_or_is_named(here, capsys, monkeypatch, change, command, made, tmp_path):
-    untouched = tmp_path / "untouched"
-    shutil.copytree(made, untouched)
-    with monkeypatch.context() as patch:
-        patch.chdir(untouched)
-        before = result(command, untouched, capsys)
+    if command not in BEFORE:
+        untouched = tmp_path / "untouched"
+        shutil.copytree(made, untouched)
+        with monkeypatch.context() as patch:
+            patch.chdir(untouched)
+            BEFORE[command] = result(command, untouched, capsys)
+    before = BEFORE[command]
     assert before.code == 0, before.said
     do, words = CHANGES[change]
     if do is None:
