@@ -1,5 +1,6 @@
 """Mode collapse as `genjax eval` has measured it, and what a page says of a run's sharpness and variety."""
 
+import math
 from collections.abc import Sequence
 
 from genjax.figures import figure
@@ -10,7 +11,8 @@ from genjax.train.health import Finding
 NOTHING = 0.05
 """Precision below which samples are not like the data at all."""
 AS_SHARP = (0.8, 1.25)
-"""High frequencies over those of real images: below is blur, above is noise."""
+"""Fine detail over that of real images: below is blur, above is noise."""
+SHARPNESS = ("high_frequency_ratio", "laplacian_ratio")
 
 
 def of(records: Sequence[Record]) -> list[Finding]:
@@ -56,15 +58,18 @@ def look(records: Sequence[Record], found: Sequence[Finding]) -> str:
         records: what was measured of it.
         found: what still holds, of the monitor and of what was measured.
     """
-    ratio = next((r for k, r in by_metric(records).items() if stem(k) == "high_frequency_ratio"), None)
+    ratios = [r.value / (r.floor or 1.0) for k, r in by_metric(records).items() if stem(k) in SHARPNESS and r.value > 0]
     fallen = next((f for f in found if f.code == "mode_collapse"), None)
     said = "This run: "
-    if ratio is None:
+    if not ratios:
         said += "how sharp its samples are was not measured (genjax eval)."
     else:
+        detail = max(
+            ratios, key=lambda v: abs(math.log(v))
+        )  # the share of fine detail, or its strength: what tells more
         least, most = AS_SHARP
-        how = "softer than" if ratio.value < least else "noisier than" if ratio.value > most else "about as sharp as"
-        said += f"its samples are {how} real images, with {figure(ratio.value)} times their fine detail."
+        how = "softer than" if detail < least else "noisier than" if detail > most else "about as sharp as"
+        said += f"its samples are {how} real images, with {figure(detail)} times their fine detail."
     if fallen is not None:
         said += " But it has collapsed to few images, so that says little: see its health."
     return said
