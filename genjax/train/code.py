@@ -5,7 +5,6 @@ the genjax that trained. Opening executes the copy. That is only done for recipe
 this user has trained here, and where the user said `--trust`.
 """
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from genjax import recipes, sources, trust
 from genjax.channels import say
 from genjax.checked import Each, checked
 from genjax.errors import UsageError
-from genjax.files import failed_write
+from genjax.files import building, failed_write
 from genjax.sources import Sources
 
 COPY = "recipe"
@@ -101,17 +100,14 @@ def keep(path: Path, code: Sources) -> None:
                 return
         except UsageError:
             pass
-    tmp = path / f".{COPY}.tmp"
     try:
-        shutil.rmtree(tmp, ignore_errors=True)
-        for name, content in code.files.items():
-            (tmp / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp / name).write_bytes(content)
         if copy.exists():
             copy.rename(next(p for i in range(1, 10_000) if not (p := path / f"{COPY}-{i}").exists()))
-        tmp.rename(copy)
+        with building(copy) as place:
+            for name, content in code.files.items():
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                (place / name).write_bytes(content)
     except OSError as e:
-        shutil.rmtree(tmp, ignore_errors=True)
         raise failed_write(copy, sum(map(len, code.files.values())), e) from e
 
 

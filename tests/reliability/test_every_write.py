@@ -118,7 +118,7 @@ def measured(smoke_run, tmp_path_factory):
 
 
 def leavings(folder):
-    return [p for p in folder.rglob(".*") if p.name != ".recipe.tmp"]
+    return list(folder.rglob(".*"))
 
 
 def test_eval_json(disk, measured):
