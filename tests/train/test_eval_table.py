@@ -279,7 +279,7 @@ def test_points_are_validated_as_points(tmp_path):
 
 def test_every_line_says_what_it_is_better_for():
     for name, m in METRICS.items():
-        assert set(m.better.values()) <= {"lower", "higher"}, name
+        assert set(m.better.values()) <= {"lower", "higher", "nearest", ""}, name
         assert m.n_resamples == 0 or m.n_resamples >= 2
 
 
