@@ -233,6 +233,8 @@ def test_input_that_is_no_run_is_refused(tmp_path):
         report.write([tmp_path])
     with pytest.raises(UsageError, match="at least one run"):
         report.write([])
+    with pytest.raises(UsageError, match=r"page\.pdf: a page is HTML"):
+        report.write([tmp_path], tmp_path / "page.pdf")
     assert list(tmp_path.iterdir()) == []
 
 

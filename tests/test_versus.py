@@ -59,6 +59,9 @@ def test_what_was_measured_in_unlike_ways_is_refused_by_name(tmp_path):
         versus.sides([a, b])
     assert cli.main(["compare", a, b]) == 2
     assert not (tmp_path / "compare.html").exists()
+    c = folder(tmp_path / "c", record("elbo", 1.0, recipe="vae_c", reference="photos"))
+    with pytest.raises(UsageError, match=r"unlike data.*/a on made, .*/c on photos"):  # though they share no metric
+        versus.sides([a, c])
 
 
 def test_of_several_common_ways_the_one_with_most_images_counts(tmp_path):
@@ -95,6 +98,9 @@ def test_a_run_that_was_not_measured_says_how(tmp_path, capsys):
     assert "best checkpoint" in capsys.readouterr().err
     assert cli.main(["compare", a, "--record", "x.txt"]) == 2
     assert cli.main(["compare", a, "--checkpoint", "first"]) == 2
+    for argv, says in (([str(tmp_path / "gone")], "no such folder"), ([a, "--out", "x.pdf"], "a page is HTML")):
+        assert cli.main(["compare", *argv]) == 2
+        assert says in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -280,13 +286,13 @@ def test_numbers_of_bars_stand_where_no_bar_and_no_tick_reaches():
 
 def test_spectra_are_drawn_on_logarithmic_axes():
     f = np.array([0.01, 0.1, 1.0])
-    svg = charts.spectra(f, {"a": 1.0 / f, "real": np.array([1.0, 0.0, 1.0])}, "real")
+    svg = charts.spectra({"a": (f, 1.0 / f), "real": (f, np.array([1.0, 0.0, 1.0]))}, "real")
     path = re.findall(r'<path d="M([^"]*)" fill="none"', svg)
     points = np.array([[float(v) for v in p.split()] for p in path[0].split("L")])
     np.testing.assert_allclose(np.diff(points, axis=0)[0], np.diff(points, axis=0)[1], atol=0.2)
     assert len(path[1].split("L")) == 2
     assert "stroke-dasharray" in svg
-    charts.spectra(f, {"a": np.zeros(3)})
+    charts.spectra({"a": (f, np.zeros(3)), "of another size": (f[1:], np.array([0.0, 1.0]))})
 
 
 def test_a_run_that_was_trained_further_is_named(tmp_path):

@@ -44,7 +44,7 @@ def compare(argv: Sequence[str]) -> None:
         raise UsageError(f"--checkpoint={args.checkpoint}: must be last or best.")
     if args.record is not None and Path(args.record).suffix != ".json":
         raise UsageError(f"--record={args.record}: write a file that ends in .json.")
-    from genjax.report import versus, versus_page
+    from genjax.report import refuse_no_page, versus, versus_page
     from genjax.report.sources import selected
     from genjax.train.ownership import refuse_foreign_page
 
@@ -52,6 +52,7 @@ def compare(argv: Sequence[str]) -> None:
     out = args.out or str(beside.resolve().parent / "compare.html")
     if args.out is None:
         refuse_foreign_page(Path(out))
+    refuse_no_page(out)
     for named, name in ((args.out, "--out"), (args.record, "--record")):
         if named is not None:
             refuse_part_of_a_run(named, name)

@@ -60,7 +60,7 @@ def sample(argv: Sequence[str]) -> None:
 
     run = train.open_run(args.run, member=args.member, trust=access.trust)
     check_data(run, access)
-    points = run.spec.shape[:2] == (1, 1)
+    points = run.spec.points
     if points and kind != ".npz":
         raise UsageError(f"--out={args.out}: {run.name} draws points in the plane, which are no pictures. Write .npz.")
     z, label = read_latents(args.latents, run) if args.latents else (None, None)
@@ -116,7 +116,7 @@ def draw(
     if z is None:
         z = drawing.latents(model, n, seed, temperature)
     weights = train.evaluation(run.state)
-    if run.spec.shape[:2] == (1, 1):
+    if run.spec.points:
         x = drawing.generated_points(run.experiment, *weights, z, y)
         finite = np.isfinite(x).reshape(len(x), -1).all(1)
     else:

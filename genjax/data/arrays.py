@@ -1,5 +1,6 @@
 """Images from an array in a notebook or from an `.npz` file, checked where they enter."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from genjax.errors import UsageError, shown
 TOLERANCE = 1e-6
 """How far float pixels may leave [0, 1]: rounding of a division, clipped."""
 
+OF_SAMPLES = {"z", "run", "step", "digest", "seed", "temperature"}
+"""What `genjax sample --out F.npz` writes beside its images."""
+
 
 def load_array(
     what: Any, image_size: int | None = None, name: str = "array", white: int | None = None
@@ -31,7 +35,8 @@ def load_npz(path: Path, image_size: int | None = None, white: int | None = None
 
     Its arrays are `image` (N, H, W[, C], uint8, uint16, bool or float in [0, 1]) and optionally `label` (whole numbers
     or texts), or `train_image`, `train_label`, `test_image`, `test_label`; and optionally `classes`, the names of the
-    classes whose places labels are. Others are ignored. Without a test part every image is for training.
+    classes whose places labels are. Others are left alone, and a note names them. Without a test part every image is
+    for training.
 
     Raises:
         UsageError: a damaged file, one that memory does not hold, no images in it, images or labels refused by
@@ -57,7 +62,11 @@ def load_npz(path: Path, image_size: int | None = None, white: int | None = None
         raise UsageError(f"{said}: the {has} part has labels, the {lacks} part has none. Give both or neither.")
     names = a.get("classes")
     named = None if names is None or names.ndim != 1 or names.dtype.kind != "U" else names.tolist()
-    return _dataset(shown(path.stem), image, label, said, image_size, white, named)
+    used = {f"{p}{kind}" for p in prefixes for kind in ("image", "label")} | ({"classes"} if named else set())
+    found = _dataset(shown(path.stem), image, label, said, image_size, white, named)
+    left = ", ".join(shown(name) for name in sorted({*held} - used - OF_SAMPLES))
+    note = f"{said}: arrays that are not read were left alone: {left}. Read are {', '.join(wanted)}, classes (texts)."
+    return dataclasses.replace(found, notes=(*found.notes, note)) if left else found
 
 
 def _dataset(

@@ -82,6 +82,11 @@ class Spec:
     white: int = 255
     contrast: float | None = None
 
+    @property
+    def points(self) -> bool:
+        """Whether the examples are points in the plane in the place of images; those of one pixel are images."""
+        return tuple(self.shape) == (1, 1, 2)
+
 
 @dataclass(frozen=True, repr=False)
 class Dataset:

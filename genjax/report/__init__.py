@@ -8,7 +8,7 @@ from genjax.errors import UsageError
 from genjax.files import refuse_part_of_a_run, write_out
 from genjax.trust import Access
 
-__all__ = ["place", "write"]
+__all__ = ["place", "refuse_no_page", "write"]
 
 N_ALONE, N_BESIDE = 64, 25
 """Images of each sample grid in the report on one run, and in a column of a comparison."""
@@ -26,6 +26,12 @@ def place(runs: Sequence[str | os.PathLike], member: int | None = None) -> Path:
     parents = {Path(r).resolve().parent for r in runs}
     beside = Path(runs[0]).parent if len(parents) == 1 else Path()
     return (Path(runs[0]) if len(runs) == 1 else beside) / name
+
+
+def refuse_no_page(out: str | os.PathLike) -> None:
+    """Raises `UsageError` for a name that says something else than HTML, as `page.pdf` does."""
+    if Path(out).suffix.lower() not in ("", ".html", ".htm"):
+        raise UsageError(f"--out={os.fspath(out)}: a page is HTML, so its name must end in .html.")
 
 
 def write(
@@ -58,6 +64,7 @@ def write(
     if out is None:
         refuse_foreign_page(place(paths, member))
     else:
+        refuse_no_page(out)
         refuse_part_of_a_run(out)
     n_tiles = N_ALONE if len(paths) == 1 else N_BESIDE
     text = page.page([facts.read(path, n_tiles, member, access) for path in paths])

@@ -108,6 +108,8 @@ def _picked(name: str, chosen: str, who: Sequence[Member]) -> set[int]:
 
 
 def _single(name: str) -> Source:
+    if not os.path.isdir(name):
+        raise UsageError(f"RUN={name}: there is no such folder.")
     records = [r for r in read_eval(name) if r.subject.member is None]
     if not records:
         raise UsageError(f"RUN={name}: has no eval.json. Measure it first: genjax eval {name}")

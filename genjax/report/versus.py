@@ -2,12 +2,12 @@
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genjax.errors import UsageError
+from genjax.errors import UsageError, shown
 from genjax.files import locked
 from genjax.metrics import direction
 from genjax.metrics.protocol import Difference, Protocol, Record, alike, check_alike, compare, over_seeds
@@ -59,6 +59,7 @@ def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> l
         about = records[0].subject
         groups.setdefault((about.recipe, about.config_sha256, about.code), []).append(source._replace(records=records))
     everyone = [s.records for group in groups.values() for s in group]
+    _check_data(groups.values())
     chosen = {metric: _common(metric, everyone) for metric in _metrics(everyone)}
     made = []
     for name, group in zip(_names(list(groups.values())), groups.values(), strict=True):
@@ -104,6 +105,17 @@ def _best(records: Sequence[Record | None], floor: float | None, of: Sequence[Si
         return None
     alone = direction.stem(top.protocol.metric) in direction.OF_EACH
     return None if alone and direction.collapsed(of[i].records) else i
+
+
+def _check_data(groups: Iterable[Sequence[Source]]) -> None:
+    """Raises `UsageError` where runs were measured on other data; which, no metric need tell: they may share none."""
+    on: dict[str, str] = {}
+    for source in (s for group in groups for s in group):
+        for r in source.records:
+            on.setdefault(r.protocol.reference, source.where)
+    if len(on) > 1:
+        said = ", ".join(f"{where} on {shown(name)}" for name, where in on.items())
+        raise UsageError(f"runs of unlike data say nothing of each other: {said}. Compare runs of one data set.")
 
 
 def _metrics(everyone: Sequence[Sequence[Record]]) -> list[str]:

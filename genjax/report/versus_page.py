@@ -152,9 +152,9 @@ def _samples(drawn: Sequence[Drawn], real: Drawn | None, record: Record) -> str:
 def _spectra(drawn: Sequence[Drawn], real: Drawn | None) -> str:
     every = [*drawn, *([real] if real is not None else [])]
     found = {d.name: radial_spectrum(d.images) for d in every}
-    frequency = next(iter(found.values())).frequency
-    chart = charts.spectra(frequency, {k: s.power for k, s in found.items()}, real.name if real is not None else "")
-    keys = charts.legend([d.name for d in drawn], real.name if real is not None else "")
+    dashed = "" if real is None else real.name
+    chart = charts.spectra({k: (s.frequency, s.power) for k, s in found.items()}, dashed)
+    keys = charts.legend([d.name for d in drawn], dashed)
     return html.split("Power spectra", SPECTRA, f'<figure class="chart">{keys}{chart}</figure>', 'id="spectra"')
 
 
@@ -199,7 +199,7 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
         except UsageError as e:
             say(f"genjax: no pictures of {side.name}. {e}")
             continue
-        if run.spec.shape[:2] == (1, 1):
+        if run.spec.points:
             return [], None  # of points there is no picture
         params, state = weights_of(run.state, record.protocol.weights)
         seed = record.subject.eval_seed

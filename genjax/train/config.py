@@ -18,6 +18,9 @@ BOUNDS = {"gt": ("greater than", lambda v, b: v > b), "ge": ("at least", lambda 
 LARGEST = 2**31 - 1
 """Of whole numbers: steps and seeds are 32 bits on the device, where a larger one is cut (2**32 + 1 was seed 1)."""
 
+SMALLEST, LARGEST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""Of value fields: they are float32 on the device, where a larger one is infinite and a smaller one 0."""
+
 
 def _field(kind: str, default: Any, bounds: dict[str, Any], choices: tuple = ()) -> Any:
     unknown = set(bounds) - set(BOUNDS)
@@ -66,15 +69,17 @@ def check(config: Any) -> None:
         bounds, choices = f.metadata.get("bounds", {}), f.metadata.get("choices", ())
         kind = type(f.default)
         allowed = [f"{BOUNDS[b][0]} {limit:g}" for b, limit in bounds.items()]
-        says = f"{f.name}={v!r}: must be " + (
-            f"one of {', '.join(map(str, choices))}" if choices else _article(kind) + " ".join(["", *allowed])
-        )
+        of_choices = ", ".join(str(c) or "empty" for c in choices)
+        of_kind = _article(kind) + " ".join(["", *allowed])
+        says = f"{f.name}={v!r}: must be {f'one of {of_choices}' if choices else of_kind}"
         if kind is float and type(v) is int:
             object.__setattr__(config, f.name, v := float(v))
         if f.default is not None and f.default is not dataclasses.MISSING and type(v) is not kind:
             raise UsageError(says + ".")
         if type(v) is float and not math.isfinite(v):
             raise UsageError(f"{says}, and finite.")
+        if f.metadata.get("kind") == "value" and kind is float and v and not SMALLEST <= abs(v) <= LARGEST_FLOAT:
+            raise UsageError(f"{says}, and {SMALLEST:.1g} to {LARGEST_FLOAT:.1g} in size, or 0.")
         if type(v) is int and abs(v) > LARGEST:
             raise UsageError(f"{says}, and at most {LARGEST} in size.")
         if v is None or (not choices and not bounds):

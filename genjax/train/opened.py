@@ -185,7 +185,7 @@ def program(run: Run) -> str:
     """
     experiment, spec, key = run.experiment, run.spec, jax.random.key(0)
     params, state = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype), evaluation(run.state))
-    points, n_classes = spec.shape[:2] == (1, 1), experiment.model.n_classes
+    points, n_classes = spec.points, experiment.model.n_classes
     x = jax.ShapeDtypeStruct((2, *spec.shape), np.float32 if points else np.uint8)
     y = jax.ShapeDtypeStruct((2,), np.int32) if n_classes else None
     z = jax.ShapeDtypeStruct((2, experiment.model.z_dim), np.float32)

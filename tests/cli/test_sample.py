@@ -178,6 +178,7 @@ def test_points_are_numbers_and_no_picture(tmp_path, monkeypatch, capsys):
     assert "5 points" in capsys.readouterr().out
     assert cli.main(["sample", "R", "--out", str(tmp_path / "p.png")]) == 2
     assert "Write .npz" in capsys.readouterr().err
+    assert not data.Spec("photos", (1, 1, 3), 0, 1, "").points  # images of one pixel
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ def test_an_archive_may_name_its_classes(tmp_path):
     arrays = {"image": noise(0, 4, 6, 6), "classes": np.array(["ant", "bee", "cat"])}
     np.savez(tmp_path / "x.npz", label=np.array([2, 0, 2, 0]), **arrays)
     got = data.load(tmp_path / "x.npz")
-    assert (got.spec.classes, got.train.label.tolist()) == (("ant", "cat"), [1, 0, 1, 0])
+    assert (got.spec.classes, got.train.label.tolist(), got.notes) == (("ant", "cat"), [1, 0, 1, 0], ())
+    np.savez(tmp_path / "x.npz", labels=np.array([2, 0, 2, 0]), image=arrays["image"])
+    assert "arrays that are not read were left alone: labels. Read are" in data.load(tmp_path / "x.npz").notes[0]
     np.savez(tmp_path / "x.npz", label=np.array([3, 0, 2, 0]), **arrays)
     with pytest.raises(UsageError, match="label 3 has no name among the 3"):
         data.load(tmp_path / "x.npz")

@@ -62,6 +62,8 @@ def test_stored_and_read_and_asked_for_again():
         (1, "beta=1,,2", "'nothing' is not a number"),
         (1, "beta=1,1.0", "there twice"),
         (1, "beta=1;beta=2", "swept twice"),
+        (1, "lr=1e39", "lr=1e+39: must be a float greater than 0, and 1e-38 to 3e+38 in size"),
+        (1, "lr=1e-46", "lr=1e-46: must be"),
         (1, "beta=1,11", "beta=11.0: must be a float at least 0 at most 10"),
         (1, "beta=nan", "finite"),
     ],

@@ -93,6 +93,8 @@ def of_steps(bad: Bad, labels: Sequence[str], guarded: Sequence[str]) -> Finding
     label = labels[0] if len(labels) == 1 else names[0].partition("/")[0]
     spared = label in guarded
     what = "a length, while every loss term of that step is finite" if bad.only_norms else "a loss term"
+    if not bad.only_norms and all(n.rpartition("/")[2] in NORMS for n in names):
+        what = f"a length, while every loss term of the move {label!r} is finite"
     says = f"The first number that is not finite: {values}, in step {bad.step + 1} ({what})." + (
         " The guard skipped that update." if spared else ""
     )

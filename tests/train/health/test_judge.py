@@ -162,6 +162,8 @@ def test_the_first_that_is_not_finite_is_found_and_named():
     assert bad.row == {"d/loss": 1.0, "d/grad_norm": math.inf, "g/loss": 1.0}
     finding = origin.of_steps(bad, ["d", "g"], [])
     assert finding.says.startswith("The first number that is not finite: d/grad_norm is inf, in step 12 (a length")
+    and_g = bad._replace(names=("d/update_norm", "g/loss"), row=bad.row | {"d/update_norm": math.inf, "g/loss": np.nan})
+    assert "(a length, while every loss term of the move 'd'" in origin.of_steps(and_g, ["d", "g"], []).says
     spared = origin.of_steps(bad, ["d", "g"], ["d"])
     assert (spared.severity, "guard skipped" in spared.says) == ("warning", True)
     assert origin.first_bad(0, {"loss": np.ones(3)}, lambda *_: True) is None
