@@ -125,6 +125,7 @@ def test_a_vae_run(run_of):
                  "Latent traversals", "Interpolations", "Evidence lower bound", "Rate", "Reproduce", "Train longer",
                  "Environment", "Health", "Too short to judge: 4 steps", tree_digest(train.open_run(run).state)):
         assert said in got.said, said
+    assert "bernoulli, chosen by the data" in got.said
     assert "discriminator" not in got.said
     assert len([f for f in got.find("input") if f["type"] == "range"]) == 1
     assert out.stat().st_size < 500_000

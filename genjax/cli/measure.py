@@ -50,6 +50,7 @@ def evaluate(argv: Sequence[str]) -> None:
     args, access = parse_all([Eval, Access], argv, "genjax eval", Eval.__doc__ or "")
     _check(args)
     from genjax.metrics.spaces import space_of
+    from genjax.report import collapse
     from genjax.train import evalfile
     from genjax.train.dataset import dataset_of_run
     from genjax.train.evaluate import Request
@@ -90,6 +91,9 @@ def evaluate(argv: Sequence[str]) -> None:
     n_records = sum(len(taken.records) for taken in takens)
     if len(runs) > 1 and n_records:
         print(_over_members(args.run, "last" if args.checkpoint == "both" else args.checkpoint))
+    for finding in collapse.of([r for taken in takens for r in taken.records]):
+        who = "".join(f" of {runs[0].members.name(m)}" for m in finding.members)
+        print(f"health{who}: {finding.says} Try {finding.try_}.")
     print(f"{n_records} records: {os.path.join(args.run, evalfile.EVAL)}")
     from genjax.report import place, write  # here: matplotlib takes long to import
     from genjax.train.ownership import is_page

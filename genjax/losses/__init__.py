@@ -13,12 +13,13 @@ from genjax.losses.adversarial import (
 from genjax.losses.bound import elbo, free_bits, iwae
 from genjax.losses.classification import cross_entropy
 from genjax.losses.divergence import kl_normal, kl_std_normal
-from genjax.losses.game import LOSSES, PENALTIES, game
+from genjax.losses.game import LOSSES, PENALTIES, READS, game
 from genjax.losses.penalty import check_critic, dragan, gradient_penalty, r1, r2
 
 __all__ = [
     "LOSSES",
     "PENALTIES",
+    "READS",
     "AdversarialPair",
     "check_critic",
     "cross_entropy",

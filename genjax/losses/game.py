@@ -24,7 +24,11 @@ NAMED: dict[str, AdversarialPair] = {
 }
 LOSSES = tuple(NAMED)
 """What `--loss` may be."""
-PENALTIES = ("none", "r1", "r1_r2", "gradient_penalty", "dragan")
+READS: dict[str, tuple[str, ...]] = {
+    "none": (), "r1": ("gamma",), "r1_r2": ("gamma",), "gradient_penalty": ("weight",), "dragan": ("weight",),
+}  # fmt: skip
+"""Of each penalty the argument of `game` that weighs it: the other one changes nothing."""
+PENALTIES = tuple(READS)
 """What `--penalty` may be."""
 
 
@@ -55,7 +59,7 @@ def game(
         "gradient_penalty": (gradient_penalty(weight),),
         "dragan": (dragan(weight),),
     }[penalty]
-    by = weight if penalty in ("gradient_penalty", "dragan") else gamma
+    by = weight if "weight" in READS[penalty] else gamma
     if loss == "wasserstein" and (not penalties or (isinstance(by, float | int) and by == 0)):
         raise UsageError(
             f"loss=wasserstein, penalty={penalty}{' of weight 0' if penalties else ''}: nothing bounds the critic's "

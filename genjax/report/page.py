@@ -262,6 +262,13 @@ def _families(runs: Sequence[Facts]) -> str:
     return f"<section><h2>Why they look different</h2>{_columns(columns)}</section>"
 
 
+def _config(run: Facts) -> dict[str, str]:
+    """The configuration; where it leaves the likelihood to the data, that which they chose."""
+    chosen = run.manifest.get("likelihood") if run.config.get("likelihood") == "" else None
+    of_data = {"likelihood": f"{chosen}, chosen by the data"} if chosen else {}
+    return {k: str(v) for k, v in run.config.items()} | of_data
+
+
 def _found(run: Facts) -> list[Finding]:
     """What is wrong with a run now, by its monitor and by what was measured."""
     return [*(s.finding for s in still_open(run.findings)), *collapse.of(run.records)]
@@ -269,8 +276,8 @@ def _found(run: Facts) -> list[Finding]:
 
 def _differences(runs: Sequence[Facts]) -> str:
     names = list(dict.fromkeys(k for r in runs for k in ("recipe", *r.config)))
-    values = [{"recipe": r.recipe, **r.config} for r in runs]
-    rows = [(k, *(str(v.get(k, "–")) for v in values)) for k in names]
+    values = [{"recipe": r.recipe, **_config(r)} for r in runs]
+    rows = [(k, *(v.get(k, "–") for v in values)) for k in names]
     rows = [row for row in rows if any(a != b for a, b in pairwise(row[1:]))]
     if not rows:
         return html.split("What differs", "Nothing in the configuration.", "")
@@ -338,14 +345,13 @@ def _about(run: Facts, ident: str) -> str:
         for title, line in commands(run).items()
     )
     checkpoint = [("step", f"{run.step:,}"), ("digest", run.digest)] if run.step is not None else [("step", "none yet")]
-    config = [(k, str(v)) for k, v in run.config.items()]
     about = html.flat({**run.data, "folder": run.path})
     manifest = dict(run.manifest)
     if isinstance(manifest.get("command"), list):
         manifest["command"] = shlex.join(map(str, manifest["command"]))
     environment = html.table(html.flat(manifest)) if manifest else '<p class="soft">Not recorded.</p>'
     tables = (
-        f'<div class="tables"><div><h3>Configuration</h3>{html.table(config)}</div>'
+        f'<div class="tables"><div><h3>Configuration</h3>{html.table(list(_config(run).items()))}</div>'
         f"<div><h3>Last checkpoint</h3>{html.table(checkpoint)}<br><h3>Data and folder</h3>{html.table(about)}</div>"
         f"</div><br><h3>Environment</h3>{environment}"
     )

@@ -78,7 +78,8 @@ def check(config: Any) -> None:
             raise UsageError(says + ".")
         if type(v) is float and not math.isfinite(v):
             raise UsageError(f"{says}, and finite.")
-        if f.metadata.get("kind") == "value" and kind is float and v and not SMALLEST <= abs(v) <= LARGEST_FLOAT:
+        beyond = type(v) is float and v != 0.0 and not SMALLEST <= abs(v) <= LARGEST_FLOAT
+        if beyond and f.metadata.get("kind") == "value":
             raise UsageError(f"{says}, and {SMALLEST:.1g} to {LARGEST_FLOAT:.1g} in size, or 0.")
         if type(v) is int and abs(v) > LARGEST:
             raise UsageError(f"{says}, and at most {LARGEST} in size.")

@@ -1,9 +1,11 @@
 """What a recipe builds."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genjax import losses
 from genjax.data import Transform
 from genjax.data.transforms import check_range
 from genjax.types import Array, Batch, Key, Params, State
@@ -53,6 +55,23 @@ def likelihood_note(cfg: Any, model: Any, about: Any) -> str:
     toned = "" if about.contrast is None else f" of contrast {about.contrast:g}"
     kind = "grey" if about.shape[-1] == 1 else "colour"
     return f"likelihood: {likelihood.name}, chosen for {kind} images{toned}. --likelihood names another."
+
+
+def penalty_note(configs: Sequence[Any]) -> str:
+    """A sentence on weights that were set and that the penalty does not read (`losses.game`); empty else.
+
+    Args:
+        configs: a recipe's configuration, or that of every member.
+    """
+    penalty = getattr(configs[0], "penalty", None)
+    if penalty not in losses.READS:
+        return ""
+    weights = [f for f in dataclasses.fields(configs[0]) if f.name in ("gamma", "weight")]
+    idle = [f.name for f in weights if f.name not in losses.READS[penalty]
+            and any(getattr(c, f.name) != f.default for c in configs)]  # fmt: skip
+    reads = " and ".join(f"--{name}" for name in losses.READS[penalty]) or "no weight"
+    said = " and ".join(f"--{name}" for name in idle)
+    return f"{said}: changes nothing, --penalty {penalty} reads {reads}." if idle else ""
 
 
 def facts_of(model: Any) -> dict[str, str]:

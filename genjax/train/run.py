@@ -23,7 +23,7 @@ from genjax.train.config import Options, kinds
 from genjax.train.dataset import as_stored, dataset_to_train, refuse_other, where
 from genjax.train.display import Display
 from genjax.train.distributed import say_once
-from genjax.train.experiment import Experiment, facts_of, likelihood_note
+from genjax.train.experiment import Experiment, facts_of, likelihood_note, penalty_note
 from genjax.train.health import Journal, Monitor, replayer
 from genjax.train.loop import Every, Progress, fit
 from genjax.train.members import Members
@@ -121,7 +121,9 @@ def run(
         return new, changed
 
     say_once(f"run folder: {folder.path}")
-    for note in (shown(held), best_note, *dataset.notes, likelihood_note(cfg, experiment.model, dataset.spec)):
+    chosen = likelihood_note(cfg, experiment.model, dataset.spec)
+    idle = penalty_note((cfg,) if members is None else members.configs)
+    for note in (shown(held), best_note, *dataset.notes, chosen, idle):
         if note:
             say_once(note)
     with ExitStack() as stack:

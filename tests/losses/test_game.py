@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import losses
+from genjax import losses, recipes
+from genjax.train.experiment import penalty_note
 from genjax.types import UsageError
 
 REAL, FAKE = (jnp.asarray(np.random.default_rng(i).normal(size=(4, 3)), jnp.float32) for i in (0, 1))
@@ -40,6 +41,22 @@ def test_each_name_is_the_function_of_that_name(loss, penalty):
 def test_a_wasserstein_critic_that_nothing_bounds_is_refused(penalty, gamma, weight):
     with pytest.raises(UsageError, match=r"loss=wasserstein, penalty=.*without end.*\nAdd --penalty gradient_penalty"):
         losses.game("wasserstein", penalty, gamma, weight)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"penalty": "dragan", "gamma": 3.0}, "--gamma: changes nothing, --penalty dragan reads --weight."),
+        ({"penalty": "none", "gamma": 3.0, "weight": 1.0}, "--gamma and --weight: changes nothing, --penalty none"),
+        ({"penalty": "r1", "gamma": 3.0}, ""),
+        ({"penalty": "dragan"}, ""),
+    ],
+)
+def test_a_weight_that_the_penalty_does_not_read_is_said(fields, says):
+    cfg = recipes.load("gan_digits").Config(**fields)
+    for configs in ((cfg,), (recipes.load("gan_digits").Config(penalty=cfg.penalty), cfg)):  # a sweep's second member
+        assert penalty_note(configs).startswith(says)
+        assert bool(says) == bool(penalty_note(configs))
 
 
 def test_the_weight_may_be_traced():

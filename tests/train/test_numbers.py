@@ -19,6 +19,7 @@ from genjax.cli import cache
 from genjax.errors import RunFailure, UsageError
 from genjax.metrics.spaces import pixels, space_of
 from genjax.metrics.table import METRICS
+from genjax.train import drawing
 from genjax.train.drawing import SHARES, by_shares
 from genjax.train.evaluate import Request, outcomes
 from genjax.train.opened import Run
@@ -253,8 +254,6 @@ def test_small_sets_give_what_they_can_and_name_the_rest(n, n_test, conditional,
 
 
 def nan_generator(monkeypatch, share=0.5):
-    from genjax.train import drawing
-
     whole = drawing._image_of
 
     def spoilt(experiment):
@@ -281,6 +280,14 @@ def test_eval_and_sample_of_a_broken_model_say_so(smoke_run, tmp_path, monkeypat
     assert cli.main(["sample", str(run), "--n", "10", "--out", str(tmp_path / "a.png")]) == 1
     assert "they are hatched in" in capsys.readouterr().err
     assert (tmp_path / "a.png").stat().st_size > 100
+
+
+def test_eval_says_that_the_model_has_collapsed(smoke_run, tmp_path, monkeypatch, capsys):
+    run = shutil.copytree(smoke_run("gan_digits"), tmp_path / "run")
+    one = lambda params, state, z, y: jnp.full((len(z), 8, 8, 1), 90.0)  # noqa: E731
+    monkeypatch.setattr(drawing, "_image_of", lambda experiment: one)
+    assert cli.main(["eval", str(run), "--n", "64", "--features", "pixels", "--metrics", "prdc"]) == 0
+    assert "health: Mode collapse: recall is 0" in capsys.readouterr().out
 
 
 def test_a_metric_that_fails_or_a_kill_keeps_the_others(smoke_run, tmp_path, monkeypatch, capsys):
