@@ -23,14 +23,14 @@ class Callback:
 
     def __init__(self, on_row: OnRow | None = None):
         self._on_row, self._step = on_row, 0
-        self._error: Exception | SystemExit | None = None
+        self._error: BaseException | None = None
 
     def __call__(self, row: Mapping[str, Any]) -> None:
         if self._on_row is None or self._error is not None:
             return
         try:
             self._on_row(flat(row))
-        except (Exception, SystemExit) as e:
+        except BaseException as e:  # KeyboardInterrupt and a task's cancellation too: nothing trained is lost
             self._error, self._step = e, row["step"]
 
     @property
@@ -43,12 +43,12 @@ class Callback:
 
         Raises:
             RunFailure: it names the exception and its line.
-            SystemExit: as the callback raised it.
+            BaseException: SystemExit, KeyboardInterrupt and their like, as the callback raised them.
         """
         e = self._error
         if e is None:
             return
-        if isinstance(e, SystemExit):
+        if not isinstance(e, Exception):
             raise e
         at = traceback.extract_tb(e.__traceback__)[-1]
         rest = "The run is complete" if saved >= steps else "Run it again to continue"

@@ -90,13 +90,14 @@ def test_what_it_raises_ends_the_run_saved(at, run_with, whole, tmp_path):
     assert without_clock(logged(run)) == without_clock(logged(whole[0]))
 
 
-def test_it_may_end_the_process(run_with, tmp_path):
+@pytest.mark.parametrize("end", [SystemExit(7), KeyboardInterrupt("stop")], ids=repr)
+def test_it_may_end_the_process(end, run_with, tmp_path):
     def on_row(row):
-        raise SystemExit(7)
+        raise end
 
-    with pytest.raises(SystemExit) as e:
+    with pytest.raises(type(end)) as e:
         run_with(tmp_path / "run", on_row)
-    assert e.value.code == 7
+    assert e.value is end
     assert any((tmp_path / "run" / "checkpoints").glob("*/seal.json"))
 
 
