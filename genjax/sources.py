@@ -185,7 +185,17 @@ def _imported(tree: ast.Module, package: tuple[str, ...]) -> Iterator[tuple[str,
             base = package[: len(package) - node.level + 1] if node.level else ()
             base += tuple(node.module.split(".")) if node.module else ()
             found = [base, *((*base, a.name) for a in node.names)]
+        elif isinstance(node, ast.Call) and (name := _imported_by_call(node)):
+            level = len(name) - len(name.lstrip("."))
+            found = [(*(package[: len(package) - level + 1] if level else ()), *filter(None, name.split(".")))]
         yield from (f for f in found if f and f[0] != "genjax" and f[0] not in sys.builtin_module_names)
+
+
+def _imported_by_call(call: ast.Call) -> str:
+    """The name in `importlib.import_module("name")` or `__import__("name")`; empty where it is made while it runs."""
+    called = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    first = call.args[0] if call.args and called in ("import_module", "__import__") else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
 
 
 def _spec_of(name: str) -> importlib.machinery.ModuleSpec | None:
@@ -244,11 +254,11 @@ class Loader(importlib.abc.InspectLoader):
     """Executes a file of `Sources` so that its imports find its neighbours first.
 
     Import statements look `__import__` up in the builtins of the module that they stand in, so each module of a recipe
-    gets builtins of its own.
+    gets builtins of its own, and an `importlib` whose `import_module` does the same.
     """
 
     def __init__(self, root: str, sources: Sources, folder: Path, name: str):
-        self.root, self.sources, self.name = root, sources, name
+        self.root, self.sources, self.folder, self.name = root, sources, folder, name
         self.path = sources.places.get(name) or str(folder / name)
         own = {n for n in sources.files if not n.startswith(SHIPPED)}
         self.neighbours = {n.split("/")[0].removesuffix(".py") for n in own}
@@ -263,11 +273,33 @@ class Loader(importlib.abc.InspectLoader):
     def _import(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0):
         top = name.partition(".")[0]
         if level or top not in self.neighbours:
-            return builtins.__import__(name, globals, locals, fromlist, level)
+            found = builtins.__import__(name, globals, locals, fromlist, level)
+            return self._importlib() if found is importlib else found
         if name == self.sources.entry.removesuffix(".py"):
             return sys.modules[self.root]
         found = builtins.__import__(f"{self.root}.{name}", globals, locals, fromlist or ("_",), 0)
         return found if fromlist else sys.modules[f"{self.root}.{top}"]
+
+    def _importlib(self) -> ModuleType:
+        own = ModuleType("importlib")
+        own.__dict__.update(vars(importlib), import_module=self._import_module)
+        return own
+
+    def _import_module(self, name: str, package: str | None = None) -> ModuleType:
+        """As `importlib.import_module`, of the recipe's own modules too.
+
+        Raises:
+            UsageError: a module beside the recipe whose name could not be read there, so that no run would hold it.
+        """
+        if name.startswith(".") or name.partition(".")[0] in ("genjax", *sys.builtin_module_names):
+            return importlib.import_module(name, package)
+        beside = [file.relative_to(self.folder).as_posix() for file, _ in _modules(self.folder, tuple(name.split(".")))]
+        if unread := [file for file in beside if file not in self.sources.files]:
+            raise UsageError(
+                f"{self.path}: imports {unread[0]} by a name that is made while it runs: a run would not hold it.\n"
+                f"Write `import {name}` somewhere in the recipe."
+            )
+        return self._import(name, fromlist=("_",))
 
 
 FINDER = _Finder()
@@ -293,9 +325,8 @@ def execute(name: str, sources: Sources, folder: Path) -> ModuleType:
     for old in [m for m in sys.modules if m == name or m.startswith(name + ".")]:
         del sys.modules[old]
     FINDER.recipes[name] = (sources, folder)
-    module = importlib.util.module_from_spec(_spec(name, Loader(name, sources, folder, sources.entry), False))
+    module = importlib.util.module_from_spec(_spec(name, Loader(name, sources, folder, sources.entry), True))
     module.__dict__["SOURCES"] = sources
-    module.__path__ = []  # its neighbours are modules below it
     sys.modules[name] = module
     try:
         assert module.__spec__ is not None

@@ -5,8 +5,9 @@ the genjax that trained. Opening executes the copy. That is only done for recipe
 this user has trained here, and where the user said `--trust`.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -149,7 +150,29 @@ def recipe_of(path: Path, stored: Mapping[str, Any], trusted: bool = False) -> M
             "It neither ships with genjax nor was trained here by you.\n"
             "Read it; where you trust it, add --trust."
         )
-    return recipes.load_sources(code, (path / COPY).resolve())
+    with executing(path):
+        return recipes.load_sources(code, (path / COPY).resolve())
+
+
+@contextlib.contextmanager
+def executing(path: Path) -> Iterator[None]:
+    """Says what a run's recipe needs and does not find here: an installed module, or a file that it reads.
+
+    Raises:
+        UsageError: naming it.
+    """
+    try:
+        yield
+    except ImportError as e:
+        raise UsageError(
+            f"RUN={path}: its recipe cannot be executed here: {e}.\n"
+            "What is installed does not travel with a run: install it here."
+        ) from e
+    except OSError as e:
+        raise UsageError(
+            f"RUN={path}: its recipe cannot be executed here: {e.filename} cannot be read ({e.strerror or e}).\n"
+            "A file that a recipe reads by itself does not travel with a run: put it there."
+        ) from e
 
 
 def _without_copy(path: Path, experiment: str, trusted: bool) -> ModuleType:

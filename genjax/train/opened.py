@@ -127,7 +127,8 @@ class _Folder(NamedTuple):
 
     def restored(self, step: int | None) -> Any:
         """The newest sealed checkpoint, or that of `step`: of all members together."""
-        experiment = built(self.recipe.build, self.config, self.spec)
+        with code.executing(self.path):
+            experiment = built(self.recipe.build, self.config, self.spec)
         like = jax.eval_shape(lambda key: experiment.step.init(experiment.model, key), jax.random.key(0))
         if self.members is not None:
             like = like_all(like, self.members.n)
@@ -171,7 +172,8 @@ class _Folder(NamedTuple):
         if member is not None:
             assert self.members is not None
             cfg, state = self.members.configs[member], member_of(state, member)
-        experiment = built(self.recipe.build, cfg, self.spec)
+        with code.executing(self.path):
+            experiment = built(self.recipe.build, cfg, self.spec)
         recipe_sha256, trained_by = code.identity({"code": code.sound(restored.code) or self.stored.get("code")})
         return Run(self.path, self.stored["experiment"], cfg, experiment, state, self.spec, restored.step,
                    self.members, member, restored.extra, recipe_sha256, trained_by)  # fmt: skip

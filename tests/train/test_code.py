@@ -254,6 +254,18 @@ def test_a_list_of_trained_recipes_that_cannot_be_written_is_said(project, monke
     assert "will ask for --trust" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("line", "says"), [
+    ("import missing_module_xyz", "No module named 'missing_module_xyz'"),
+    ("open('missing.csv')", r"missing\.csv cannot be read"),
+])  # fmt: skip
+def test_what_a_recipe_lacks_on_this_machine_is_named(tmp_path, line, says):
+    (tmp_path / "my_vae.py").write_text(f"{line}\n")
+    known = sources.read(tmp_path / "my_vae.py")
+    code.keep(tmp_path, known)
+    with pytest.raises(UsageError, match=f"cannot be executed here: {says}.*\\n.*does not travel"):
+        code.recipe_of(tmp_path, {"experiment": "my_vae", "code": code.described(known)}, trusted=True)
+
+
 def test_a_shipped_recipe_opens_anywhere_and_without_its_copy(tmp_path, monkeypatch):
     run = tmp_path / "run"
     assert cli.main(["train", "vae_digits", *FLAGS, "--run-dir", str(run)]) == 0
@@ -355,22 +367,25 @@ def test_each_version_of_a_recipe_has_its_own_neighbours(tmp_path):
         (folder / "pkg" / "inner.py").write_text(f"X = {i}\nimport late\n")
         (folder / "plain" / "deep.py").write_text(f"Y = {10 + i}\n")
         (folder / "late.py").write_text(f"Z = {100 + i}\n")
+        (folder / "named.py").write_text("import importlib as il\nN = il.import_module('beside').N\n")
+        (folder / "beside.py").write_text(f"N = {1000 + i}\n")
         (folder / "my_vae.py").write_text(
             '"""Toy."""\nimport dataclasses, json\nimport pkg.inner\nfrom plain import deep\n'
-            "from genjax import recipes\n"
+            "from genjax import recipes\nfrom importlib import import_module\nfrom .late import Z\n"
             "Config = dataclasses.make_dataclass('Config', ['a'])\ndef main(cfg, options=None): ...\n"
             'base = recipes.load("vae_digits")\n'
-            "def build(cfg, spec):\n    import late\n    return pkg.inner.X, deep.Y, late.Z\n"
+            "def build(cfg, spec):\n    import late\n    return pkg.inner.X, deep.Y, late.Z, import_module('named').N\n"
         )
         folders.append(folder)
     modules = [recipes.load(folder / "my_vae.py") for folder in folders]
-    assert [m.build(None, None) for m in [*modules, modules[0]]] == [(0, 10, 100), (1, 11, 101), (0, 10, 100)]
-    names = {"my_vae.py", "pkg/__init__.py", "pkg/inner.py", "plain/deep.py", "late.py"}
+    first, second = (0, 10, 100, 1000), (1, 11, 101, 1001)
+    assert [m.build(None, None) for m in [*modules, modules[0]]] == [first, second, first]
+    names = {"my_vae.py", "pkg/__init__.py", "pkg/inner.py", "plain/deep.py", "late.py", "named.py", "beside.py"}
     assert set(modules[0].SOURCES.files) == {*names, f"{sources.SHIPPED}vae_digits.py"}
-    assert "late" not in sys.modules
+    assert not {"late", "named", "beside"} & set(sys.modules)
     assert recipes.load(folders[0] / "my_vae.py") is modules[0]
     (folders[0] / "late.py").write_text("Z = 7\n")
-    assert recipes.load(folders[0] / "my_vae.py").build(None, None) == (0, 10, 7)
+    assert recipes.load(folders[0] / "my_vae.py").build(None, None) == (0, 10, 7, 1000)
 
 
 def test_modules_of_the_user_s_own_elsewhere_belong_to_the_recipe(tmp_path, monkeypatch):
@@ -408,6 +423,10 @@ def test_the_sources_of_a_broken_or_odd_recipe(tmp_path):
     with pytest.raises(ModuleNotFoundError):
         recipes.load(path)
     assert not [m for m in sys.modules if m.startswith("genjax_experiments.r")]
+    (tmp_path / "beside.py").write_text("")
+    path.write_text("import importlib\nimportlib.import_module('be' + 'side')\n")
+    with pytest.raises(UsageError, match=r"imports beside\.py by a name that is made .*\n.*`import beside`"):
+        recipes.load(path)
     (tmp_path / "genjax").mkdir()
     (tmp_path / "genjax" / "data.py").write_text("")
     (tmp_path / "json").mkdir()  # a plain folder does not come before an installed package
