@@ -1,6 +1,7 @@
 """One member of a population as a run of its own."""
 
 import dataclasses
+import errno
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genjax.errors import RunFailure, UsageError
-from genjax.files import building, copy_folder, failed_write
+from genjax.files import building, copy_folder, failed_write, refuse_part_of_a_run
 from genjax.train import code, record
 from genjax.train.checkpoint import Checkpoints
 from genjax.train.command import command
@@ -45,7 +46,8 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
             not empty.
         RunFailure: the disk is full or fails; `out` is as it was.
     """
-    run, out = Path(run), Path(out).expanduser().absolute()
+    run, out = Path(run), Path(out).expanduser().resolve()
+    refuse_part_of_a_run(out)
     opened = open_run(run, member=member, trust=access.trust)
     if opened.members is None or opened.member is None:
         raise UsageError(f"RUN={run} is a single run already: there is nothing to extract.")
@@ -89,6 +91,8 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
     except RunFailure as e:
         raise RunFailure(f"{out} was not written: {str(e).replace(str(place), str(out))}") from e
     except OSError as e:
+        if e.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise UsageError(f"--out={out}: another process made it meanwhile. Name a new one.") from None
         raise failed_write(out, 0, e) from e
     return Extracted(opened.step, f"{opened.name}, {name}", again)
 

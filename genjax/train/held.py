@@ -53,12 +53,14 @@ class Held:
             raise moved(self.path, self.where(), last)
 
     def where(self) -> str:
-        """The folder's path now, empty where that cannot be told."""
+        """What became of the folder, in words."""
         try:
             now = os.readlink(f"/proc/self/fd/{self._fd}")
         except OSError:
-            return ""
-        return "" if now.endswith(" (deleted)") or now == str(self.path) else now
+            now = str(self.path)
+        if now.endswith(" (deleted)"):
+            return "it was removed"
+        return "where it is now is not known" if now == str(self.path) else f"it is now {now}"
 
     def close(self) -> None:
         """Let go of it. Safe to repeat."""
@@ -90,11 +92,22 @@ def spelled(path: epath.Path) -> Iterator[epath.Path]:
         yield path
 
 
-def moved(path: Path, now: str, last: str) -> RunFailure:
-    """The failure of a process whose folder is no longer at its path."""
-    where = f"it is now {now}" if now else "where it is now is not known"
-    good = last or "the last good checkpoint is in it"
+def moved(path: Path, where: str, last: str) -> RunFailure:
+    """The failure of a process whose folder is no longer at its path.
+
+    Args:
+        path: where it was.
+        where: what became of it (`Held.where`).
+        last: its last good checkpoint in words; empty where that was not looked for.
+    """
+    todo = "" if "removed" in where else " To continue, name the moved folder with --run-dir."
+    good = "" if not todo else f", {last or 'the last good checkpoint is in it'}"
     return RunFailure(
-        f"{path} is no longer the folder that this process writes to: it was moved, removed or replaced; {where}, "
-        f"{good}.\nNothing was written into what is at the path now. To continue, name the moved folder with --run-dir."
+        f"{path} is no longer the folder that this process writes to: it was moved, removed or replaced; {where}{good}."
+        f"\nNothing was written into what is at the path now.{todo}"
     )
+
+
+def last_good(step: int | None) -> str:
+    """The newest sealed step of a folder, in words."""
+    return "no checkpoint was saved in it yet" if step is None else f"the last good checkpoint in it is step {step}"

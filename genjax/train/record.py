@@ -18,9 +18,9 @@ import numpy as np
 from etils import epath
 
 from genjax.errors import RunFailure, UsageError
-from genjax.files import FAILING, failed_write
+from genjax.files import FAILING, failed_write, refuse_part_of_a_run
 from genjax.train import ownership, seal, steps
-from genjax.train.held import Held, moved
+from genjax.train.held import Held, last_good, moved
 from genjax.train.identity import (
     ABOUT,
     CHECKPOINTS,
@@ -208,10 +208,9 @@ class RunFolder:
             return  # not the leader of several processes
         if self._held.is_here() and (self._locks_there(self._fd) or self._locked_anew()):
             return
-        good = None
+        last = ""
         if self._held.at != self.path:
-            good = max(steps.sealed(epath.Path(self._held.at) / CHECKPOINTS), default=None)
-        last = "" if good is None else f"the last good checkpoint in it is step {good}"
+            last = last_good(max(steps.sealed(epath.Path(self._held.at) / CHECKPOINTS), default=None))
         raise moved(self.path, self._held.where(), last)
 
     def _locks_there(self, fd: int) -> bool:
@@ -342,6 +341,9 @@ def _refuse_unwritable(path: Path) -> None:
     """Raise UsageError where `path` cannot become or be a folder to write in. Writes nothing."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"run folder {path} is a file. Use another --run-dir.")
+    if path.is_symlink() and not path.exists():
+        raise UsageError(f"run folder {path} is a link to {os.readlink(path)}, which is not there. Make that folder.")
+    refuse_part_of_a_run(path, "--run-dir")
     there = next(p for p in (path, *path.parents) if p.exists())
     if not there.is_dir():
         raise UsageError(f"run folder {path} cannot be made: {there} is a file. Use another --run-dir.")

@@ -18,7 +18,7 @@ from etils import epath
 
 from genjax.errors import RunFailure, UsageError
 from genjax.train import seal, steps
-from genjax.train.held import Held
+from genjax.train.held import Held, last_good
 from genjax.train.marks import Mark
 
 
@@ -92,8 +92,8 @@ class Shelf:
             RunFailure: it was moved or replaced; the last good checkpoint is named.
         """
         if self._held is not None and not self._held.is_here():
-            good = max(steps.sealed(self.at), default=None) if self.at != self.folder else None
-            self._held.check("" if good is None else f"the last good checkpoint in it is step {good}")
+            looked = self.at != self.folder
+            self._held.check(last_good(max(steps.sealed(self.at), default=None)) if looked else "")
 
     def reaches(self) -> bool:
         """Whether what is written now lands in the folder that was opened."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -232,6 +233,19 @@ def test_an_extracted_member_is_the_same_run_as_the_member(run, tmp_path):
         versus.sides([str(run), str(out)])
     (side,) = versus.sides([f"{run}#3", str(out)])
     assert side.records["elbo"].seeds[1][0] == 0
+
+
+def test_an_extract_takes_no_place_that_another_has_made(run, tmp_path, monkeypatch, capsys):
+    """Two at a time: the second finds what the first has made since it looked. A link to an empty folder is one."""
+    out, link = tmp_path / "alone", tmp_path / "link"
+    (tmp_path / "empty").mkdir()
+    link.symlink_to("empty")
+    assert cli.main(["extract", str(run), "--member", "2", "--out", str(link)]) == 0
+    module = sys.modules[train.extract.__module__]
+    monkeypatch.setattr(module, "copy_folder", lambda *args: out.exists() or shutil.copytree(link, out))
+    capsys.readouterr()
+    assert cli.main(["extract", str(run), "--member", "2", "--out", str(out)]) == 2
+    assert "made it meanwhile" in capsys.readouterr().err
 
 
 def test_the_page_says_where_its_numbers_are_from(plain, run, tmp_path):

@@ -9,6 +9,7 @@ from reliability import runs
 from reliability.trees import STRANGERS, contents, foreign, snapshot
 
 from genjax import cli
+from genjax.errors import UsageError
 from genjax.train import record
 from genjax.train.checkpoint import Checkpoints
 
@@ -225,10 +226,14 @@ def test_no_out_replaces_a_part_of_a_run(name, run, whole, tmp_path, capsys):
         ["score", whole, tmp_path / "image.npz", "--out"],
         ["report", whole, "--out"],
         ["compare", whole, whole, "--record"],
+        ["extract", whole, "--member", "0", "--out"],
     ):
         code, err = do([*argv, run / name], capsys)
         assert code == 2, err
         assert snapshot(tmp_path) == before
+    assert "itself" in err, "what extract says"
+    with pytest.raises(UsageError, match=r"itself|is a file"):  # nor is it the place for another run
+        record.RunFolder(run / name).check()
 
 
 def test_a_kill_before_the_first_checkpoint_is_a_fresh_start(tmp_path, train_here, monkeypatch):

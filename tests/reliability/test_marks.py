@@ -254,6 +254,9 @@ def test_checkpoints_alone_notice_that_their_folder_was_moved(tmp_path):
     with pytest.raises(RunFailure, match=r"no longer the folder.*it is now .*the last good checkpoint in it is step 1"):
         checkpoints.save(2, {"w": 2})
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
+    shutil.rmtree(tmp_path / "d")
+    with pytest.raises(RunFailure, match=r"; it was removed\.\nNothing was written into what is at the path now\.$"):
+        checkpoints.save(2, {"w": 2})
     checkpoints.close()
 
 
@@ -264,7 +267,7 @@ def test_a_lock_that_was_removed_is_taken_again(tmp_path):
         with pytest.raises(UsageError, match="in use by"):
             record.RunFolder(tmp_path / "run").__enter__()
         (folder.path / "lock").unlink()
-        with record.RunFolder(tmp_path / "run"), pytest.raises(RunFailure, match="no longer"):
+        with record.RunFolder(tmp_path / "run"), pytest.raises(RunFailure, match="no checkpoint was saved in it yet"):
             folder.guard()
 
 
