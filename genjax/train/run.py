@@ -209,8 +209,11 @@ class _Run:
         with ExitStack() as stack:
             log = stack.enter_context(MetricsLog(self.folder.path / record.METRICS)) if self.group.leader else None
             if log is not None:
-                log.truncate_to(lambda s: s <= at - len(pending))
+                logged = at - len(pending)
+                log.truncate_to(lambda s: s <= logged)
                 self.row = (record.read_rows(log.path) or [{}])[-1]
+                if (end := self.row.get("step", 0)) < logged:
+                    say_once(f"{log.path} ends at step {end}: the rows after it, up to step {logged}, are gone.")
             self.ledger = stack.enter_context(Ledger(self.checks, self.folder.path, at, log is not None))
             members = getattr(self.members, "n", 0)
             display = stack.enter_context(Display(at, self.cfg.steps, self.options.quiet, members=members))

@@ -93,6 +93,7 @@ def test_with_recipe_and_folder_alone_what_is_kept_only_grows(first, change, tmp
         err = capsys.readouterr().err
         assert record.read_config(run)["options"] == options, "options hold"
         assert f"--keep {options['keep']}" in err  # 1 or 3; the default is 2
+        assert "are gone" not in err
         seen.append(kept(run))
     keep = options["keep"]
     for i, (before, after) in enumerate(itertools.pairwise(seen)):
@@ -109,8 +110,11 @@ def test_a_best_by_one_quantity_is_not_compared_with_another(tmp_path, train_her
     assert train_here(flags(run, 6, *FIRST, "--keep-best", "max:loss")) == 0
     (old,) = [s for _, s in bests(kept(run)).values()]
     capsys.readouterr()
+    rows = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(rows[:1]))
     assert train_here(flags(run, 12, "--eval-every", 3)) == 0
     err = capsys.readouterr().err
+    assert "metrics.jsonl ends at step 2: the rows after it, up to step 6, are gone" in err
     assert "the best is chosen by max:val/elbo from now on; the best by max:loss stays" in err
     found = kept(run)
     by = bests(found)
