@@ -36,6 +36,13 @@ except OSError as e:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten():
+    """What a module has traced and compiled goes with it: beside gigabytes of programs whatever follows is slower."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""

@@ -1,12 +1,25 @@
-"""Compilation for tests that ask what a function computes, not how fast: three times quicker, the same numbers."""
+"""What keeps `make test` short: quick compilation, and combinations of which only a few run in it."""
 
 import functools
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import jax
+import pytest
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""For tests that ask what a function computes, not how fast: three times quicker to compile, the same numbers."""
 quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
+
+
+def few(values: Iterable[Any], *fast: Any) -> list[Any]:
+    """Values of `parametrize`, tuples for several arguments: `fast` run in `make test`, the others are marked slow."""
+    values = list(values)
+    assert all(f in values for f in fast), f"{fast} are to be among {values}"
+    several = isinstance(values[0], tuple)
+    marks = {True: (), False: (pytest.mark.slow,)}
+    return [pytest.param(*(v if several else (v,)), marks=marks[v in fast]) for v in values]
 
 
 def first_state(step, model, key):

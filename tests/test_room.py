@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from quick import few
 
 from genjax import cli, recipes, room
 from genjax.cli import cache
@@ -46,7 +47,7 @@ HUGE = [
 ]
 
 
-@pytest.mark.parametrize("argv", HUGE, ids=lambda argv: " ".join(argv[1:])[:40])
+@pytest.mark.parametrize("argv", few(HUGE, HUGE[0], HUGE[4], HUGE[7]), ids=lambda argv: " ".join(argv[1:])[:40])
 def test_huge_sizes_of_a_run(argv, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cache, "enable", lambda on=True: None)

@@ -94,7 +94,7 @@ def check(step: Any, model: Any, members: int = 1, devices: int = 1) -> None:
     Raises:
         UsageError: naming the leaf, the move or the size, and what to do.
     """
-    state = jax.eval_shape(lambda key: step.init(model, key), jax.random.key(0))
+    state = step.shapes(model)
     try:
         for name, leaf in named_leaves(state).items():
             describe(name, leaf)

@@ -71,14 +71,19 @@ def refuse_strangers(folder: Path, flag: str = "--run-dir") -> None:
 
 
 def refuse_other_than(folder: Path, names: Sequence[str], flag: str = "--run-dir") -> None:
-    """Refuse a folder of several runs in which there is anything but these.
+    """Refuse a folder of several runs in which there is anything but these, and runs that were set aside: `NAME-1` ...
 
     Raises:
         UsageError: naming what else is in it.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{flag}={folder} is a file. Name another folder.")
-    if found := [n for n in strangers(folder) if n not in names]:
+
+    def known(name: str) -> bool:
+        stem, _, number = name.rpartition("-")
+        return name in names or (stem in names and number.isdecimal() and (folder / name / "config.json").is_file())
+
+    if found := [n for n in strangers(folder) if not known(n)]:
         raise UsageError(
             f"{flag}={folder} holds other things already: {listed(found)}.\n"
             f"Nothing in it was touched. Name a new or empty {flag}."

@@ -104,7 +104,13 @@ class Step:
             model: `model.init(key) -> (params, net_state)`, both over players.
             key: the run's root key.
         """
-        once = (lambda f: f) if isinstance(key, jax.core.Tracer) else jit_once
+        return self._state(model, key, (lambda f: f) if isinstance(key, jax.core.Tracer) else jit_once)
+
+    def shapes(self, model) -> TrainState:
+        """Shapes of the state that `init` gives; what is traced for them, `init` finds traced."""
+        return self._state(model, jax.random.key(0), lambda f: functools.partial(jax.eval_shape, jit_once(f)))
+
+    def _state(self, model, key: Key, once: Callable) -> TrainState:
         params, net = once(model.init)(rng.named(key, "init"))
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):

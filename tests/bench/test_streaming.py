@@ -42,12 +42,14 @@ def test_what_is_read_is_what_was_written(bench, folder):
     assert again.image.tobytes() == read.image[:7].tobytes()
 
 
+@pytest.mark.slow
 def test_the_step_is_kept_fed(bench, folder):
     row = bench.soak(folder, "vae_fashion_mnist", minutes=4 / 60, batch_size=64)
     assert row["chunks"] >= 4
     assert row["wait_share"] < LIMIT, row
 
 
+@pytest.mark.slow
 def test_a_slow_reader_is_noticed(bench, folder):
     """A control: minibatches that come later than the step takes them are seen as waiting, and not a little."""
     row = bench.soak(folder, "vae_fashion_mnist", minutes=4 / 60, batch_size=8, delay=0.5)

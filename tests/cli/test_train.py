@@ -1,5 +1,7 @@
 """train and demo with recipes made for the test."""
 
+import json
+import shutil
 import sys
 import textwrap
 
@@ -173,6 +175,20 @@ def test_demo_trains_both_then_reports(shop, tmp_path, capsys):
     (cfg, options), = sys.modules["genjax_experiments.gan_toy"].seen  # fmt: skip
     assert cfg.steps == 4
     assert options.run_dir == str(folder / "gan_toy")
+
+
+def test_demo_goes_on_beside_what_it_set_aside(shop, tmp_path, capsys):
+    folder = tmp_path / "demo"
+    for n in range(2):  # a run of other code, twice
+        (folder / "vae_toy").mkdir(parents=True)
+        stored = {"format": 1, "experiment": "vae_toy", "config": {}, "data": {}, "code": {"entry": "vae_toy.py", "recipe": {}, "genjax": ""}}
+        (folder / "vae_toy" / "config.json").write_text(json.dumps(stored))
+        assert cli.main(["demo", "--data", "digits", "--run-dir", str(folder)]) == 0
+        assert f"set aside as vae_toy-{n + 1}, trained anew" in capsys.readouterr().out
+        shutil.rmtree(folder / "vae_toy", ignore_errors=True)
+    (folder / "gan_toy-1").mkdir()
+    assert cli.main(["demo", "--data", "digits", "--run-dir", str(folder)]) == 2
+    assert "gan_toy-1" in capsys.readouterr().err
 
 
 def test_demo_stops_where_a_run_was_interrupted(shop, tmp_path, monkeypatch):

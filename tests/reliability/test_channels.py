@@ -7,6 +7,7 @@ combinations run in `make test`, all of them in `make test-all`.
 import contextlib
 import fcntl
 import io
+import itertools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from quick import few
 from reliability.runs import SMALL
 from reliability.zygote import zygote
 
@@ -102,8 +104,12 @@ CHANNELS = {
 """What is wrong with which channel. `head-k`: the reader leaves after k lines; of both, it is one pipe (`2>&1`).
 `slow`: a pipe that does not wait for its reader, who is late."""
 
-QUICK = ["list", "digest", "refused", "train"]
-QUICK_TRAIN = ["out+err-closed", "out+err-full", "out+err-head-1", "err-head-0", "ascii"]
+QUICK = [
+    *(("list", c) for c in ("out-closed", "out-full", "out-head-0", "out+err-head-1", "ascii", "slow")),
+    *(("digest", c) for c in ("out-closed", "err-full")),
+    *(("refused", c) for c in ("out+err-closed", "latin-1")),
+    *(("train", c) for c in ("out+err-full", "out+err-head-1", "err-head-0")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +222,8 @@ def printed(text: str) -> str:
     return re.sub(r"\d+(\.\d+)?|sound|broken", "", text)
 
 
-def check(name, channel, there, made, tmp_path):
+@pytest.mark.parametrize(("name", "channel"), few(itertools.product(COMMANDS, CHANNELS), *QUICK))
+def test_every_command_on_every_channel(name, channel, there, made, tmp_path):
     command, faults = COMMANDS[name], CHANNELS[channel]
     here, wanted = made(name, tmp_path)
     code, out, err = on(there, command.argv, faults, here)
@@ -245,21 +252,3 @@ def check(name, channel, there, made, tmp_path):
             assert printed(out) == printed(wanted)
         else:
             assert len(out.splitlines()) == len(wanted.splitlines())
-
-
-@pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("name", [n for n in QUICK if n != "train"])
-def test_what_prints(name, channel, there, made, tmp_path):
-    check(name, channel, there, made, tmp_path)
-
-
-@pytest.mark.parametrize("channel", QUICK_TRAIN)
-def test_training(channel, there, made, tmp_path):
-    check("train", channel, there, made, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("channel", CHANNELS)
-@pytest.mark.parametrize("name", [n for n in COMMANDS if n not in QUICK or n == "train"])
-def test_every_command_on_every_channel(name, channel, there, made, tmp_path):
-    check(name, channel, there, made, tmp_path)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from quick import few
 from reliability import runs
 
 from genjax.train import record, steps
@@ -71,7 +72,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", few(CHANGES, "another metric", "validation"))
 @pytest.mark.parametrize(
     "first", [["--keep-best", "max:loss"], pytest.param(["--eval-every", "2"], marks=pytest.mark.slow)], ids="-".join
 )

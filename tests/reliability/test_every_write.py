@@ -211,6 +211,7 @@ def several(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_extract(disk, several, tmp_path):
     assert extracting(disk, several, tmp_path, 9) >= 4
 

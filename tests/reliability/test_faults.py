@@ -5,6 +5,7 @@ import random
 import shutil
 
 import pytest
+from quick import few
 from reliability import runs
 from reliability.disks import fill, small
 from reliability.runs import STEPS, argv, facts
@@ -97,7 +98,7 @@ def flips(name, whole, tmp_path, train, capsys, each, through):
 
 
 def test_flipped_bits_of_every_file(name, whole, tmp_path, train_here, capsys):
-    flips(name, whole, tmp_path, train_here, capsys, 2, through=9)
+    flips(name, whole, tmp_path, train_here, capsys, 1, through=9)
 
 
 @pytest.mark.slow
@@ -152,19 +153,13 @@ def test_out_of_disk_in_a_checkpoint(tmp_path, train_here, capsys):
         assert facts(disk / "run") == facts(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(
-    ("where", "call"),
-    [
-        pytest.param("lock", 1, marks=pytest.mark.slow),
-        ("config.json", 1),
-        pytest.param("manifest.json", 1, marks=pytest.mark.slow),
-        ("metrics.jsonl", 1),
-        pytest.param("samples", 1, marks=pytest.mark.slow),
-        ("samples", 2),
-        pytest.param("checkpoints", 1, marks=pytest.mark.slow),
-        ("checkpoints", 2),
-    ],
-)
+WHERE = [
+    ("lock", 1), ("config.json", 1), ("manifest.json", 1), ("metrics.jsonl", 1), ("samples", 1), ("samples", 2),
+    ("checkpoints", 1), ("checkpoints", 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "call"), few(WHERE, ("config.json", 1), ("checkpoints", 2)))
 def test_out_of_disk_at_every_kind_of_file(where, call, tmp_path, finished, train_here, capsys, monkeypatch):
     """The disk is full just before that file is written; with room made the same command comes to the same end."""
     name, real = "vae_digits", {

@@ -1,12 +1,14 @@
 """One input of a run is changed between two commands: the second gives the same result, or a line that names it."""
 
 import hashlib
+import itertools
 import json
 import shutil
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from quick import few
 
 from genjax import cli, recipes, sources
 
@@ -69,7 +71,10 @@ COMMANDS = {
     "report": ["report", "run0", "--out", "out.html"],
     "digest": ["digest", "run0"],
 }
-FAST = ("train", "eval")
+FAST = [
+    *(("train", c) for c in ("recipe", "helper", "seal", "another run's checkpoint", "training data")),
+    *(("eval", c) for c in ("copy of the helper", "field", "state", "test data", "library")),
+]
 BEFORE: dict[str, "Result"] = {}
 """What each command gives where nothing was changed; found once."""
 
@@ -134,10 +139,7 @@ CHANGES = {
 """What is changed, and words of a line that names it."""
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("command", [
-    pytest.param(c, marks=() if c in FAST else pytest.mark.slow) for c in COMMANDS
-])  # fmt: skip
+@pytest.mark.parametrize(("command", "change"), few(itertools.product(COMMANDS, CHANGES), *FAST))
 def test_a_changed_input_changes_nothing_or_is_named(here, capsys, monkeypatch, change, command, made, tmp_path):
     if command not in BEFORE:
         untouched = tmp_path / "untouched"

@@ -1,11 +1,13 @@
 """A checkpoint is of one run and one `config.json`; a run folder is where it was opened. What does not fit is named."""
 
 import copy
+import itertools
 import json
 import shutil
 import time
 
 import pytest
+from quick import few
 from reliability import runs
 from reliability.test_foreign import EVERY, USES, do, training
 from reliability.trees import snapshot
@@ -192,8 +194,11 @@ POINTS = {
 }
 
 
-@pytest.mark.parametrize("how", ["another run", "an empty folder", "nothing"])
-@pytest.mark.parametrize("point", POINTS)
+HOWS = ("another run", "an empty folder", "nothing")
+FAST = [("a row", "nothing"), ("a save in flight", "another run"), ("config.json", "an empty folder")]
+
+
+@pytest.mark.parametrize(("point", "how"), few(itertools.product(POINTS, HOWS), *FAST))
 def test_a_moved_folder_stops_its_trainer(point, how, made, run, tmp_path, train_here, capsys, monkeypatch):
     """Just before each kind of write the folder is moved, and something else is at its path: that stays as it is."""
     shutil.rmtree(run)

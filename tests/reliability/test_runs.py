@@ -94,7 +94,7 @@ def test_ended_as_soon_as_a_step_is_sealed(step, tmp_path, train_here, whole_her
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_killed_anywhere(name, tmp_path, child_env, whole_there):
-    killed(name, tmp_path, child_env, whole_there, 2)
+    killed(name, tmp_path, child_env, whole_there, 1)
 
 
 @pytest.mark.slow

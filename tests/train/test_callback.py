@@ -6,6 +6,7 @@ import json
 import signal
 
 import pytest
+from quick import few
 
 from genjax import cli, recipes, train
 from genjax.errors import RunFailure
@@ -68,7 +69,7 @@ def test_of_a_population_every_number_has_a_name(run_with, tmp_path):
     assert seen[-1]["elbo/1"] == logged(tmp_path / "run")[-1]["elbo"][1]
 
 
-@pytest.mark.parametrize("at", [3, 9, STEPS])
+@pytest.mark.parametrize("at", few([3, 9, STEPS], 9))
 def test_what_it_raises_ends_the_run_saved(at, run_with, whole, tmp_path):
     """Named in two lines; the rows are all logged, and the run goes on to what it would have been."""
 
@@ -101,7 +102,7 @@ def test_it_may_end_the_process(end, run_with, tmp_path):
     assert any((tmp_path / "run" / "checkpoints").glob("*/seal.json"))
 
 
-@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGXCPU"])
+@pytest.mark.parametrize("name", few(["SIGHUP", "SIGUSR1", "SIGXCPU"], "SIGHUP"))
 def test_what_a_terminal_or_a_scheduler_sends_saves_the_run(name, run_with, whole, tmp_path, capsys):
     """As SIGTERM and Ctrl-C do, which `tests/reliability` sends to processes."""
     number = signal.Signals[name]

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
+from quick import few
 
 from genjax.errors import RunFailure, UsageError
 from genjax.train import seal, steps
@@ -526,7 +527,7 @@ if sys.argv[2] == "exit": sys.exit(3)
 
 
 @pytest.mark.reliability
-@pytest.mark.parametrize(("how", "code"), [("end", 0), ("raise", 1), ("exit", 3), ("fail", 1)])
+@pytest.mark.parametrize(("how", "code"), few([("end", 0), ("raise", 1), ("exit", 3), ("fail", 1)], ("raise", 1)))
 def test_a_script_that_forgets_to_close(tmp_path, child_env, how, code):
     """Saved, or a loud exit code; never neither, and no hang."""
     done = child(SAVE, tmp_path / "c", how, env=child_env)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from data.pictures import classes, noise, save
+from quick import few
 from reliability.runs import SMALL, facts
 
 from genjax import cli, data
@@ -65,7 +66,7 @@ def post_script(file):
     file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
 
 
-SPOILS = [truncated, gone, *(pytest.param(f, marks=pytest.mark.slow) for f in (another_size, a_pipe, post_script))]
+SPOILS = few([truncated, gone, another_size, a_pipe, post_script], truncated)
 
 
 @pytest.mark.parametrize("spoil", SPOILS)

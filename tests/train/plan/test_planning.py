@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
+from quick import few
 
 from genjax import data, recipes
 from genjax.errors import UsageError
@@ -35,9 +36,12 @@ def planned(name, device, mesh="", batch_size=None, **changes):
     return plan(sheet.experiment, SPEC, batch_size or cfg.batch_size, device, parse(mesh), 0.5, sheet)
 
 
-@pytest.mark.parametrize(("i", "name"), list(enumerate(recipes.names())))
-def test_every_recipe_has_a_plan(i, name):
-    device = list(DEVICES.values())[i % len(DEVICES)]
+DISTINCT = ("vae_digits", "gan_digits", "gan_fashion_mnist")
+
+
+@pytest.mark.parametrize("name", few(recipes.names(), *DISTINCT))
+def test_every_recipe_has_a_plan(name):
+    device = list(DEVICES.values())[recipes.names().index(name) % len(DEVICES)]
     p = planned(name, device, "data=2,fsdp=2")
     assert p.devices == 4
     assert 0 < p.work.matrix <= p.work.flops
