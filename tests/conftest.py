@@ -1,6 +1,7 @@
-"""One process-wide setting of jax for all tests: CPU, 8 fake devices, strict keys and ranks, one compile cache."""
+"""One setting of jax for all tests: CPU, 8 fake devices, strict ranks, keys watched where it matters, one cache."""
 
 import atexit
+import gc
 import hashlib
 import os
 import shutil
@@ -24,8 +25,8 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(100_000, 20, 50)  # tracing makes and keeps millions of objects: a fifth of the time went into looking
 try:
     CACHE.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(CACHE / "xla"))
@@ -36,9 +37,16 @@ except OSError as e:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+KEYS_WATCHED = ("conformance", "nets", "objectives", "losses", "dist", "metrics", "models")
+"""Rooms of the mathematics. Elsewhere the same programs run again, and the watch is a quarter of a session's time."""
+ALSO_WATCHED = ("test_step", "test_loop", "test_accumulate", "test_mesh", "test_population", "test_optimizer")
+
+
 @pytest.fixture(autouse=True, scope="module")
-def _forgotten():
-    """What a module has traced and compiled goes with it: beside gigabytes of programs whatever follows is slower."""
+def _module(request):
+    """Whether keys are watched; and what a module compiled goes with it, for gigabytes of it slow all that follows."""
+    path = request.node.path
+    jax.config.update("jax_debug_key_reuse", path.parent.name in KEYS_WATCHED or path.stem in ALSO_WATCHED)
     yield
     jax.clear_caches()
 

@@ -181,7 +181,8 @@ def test_demo_goes_on_beside_what_it_set_aside(shop, tmp_path, capsys):
     folder = tmp_path / "demo"
     for n in range(2):  # a run of other code, twice
         (folder / "vae_toy").mkdir(parents=True)
-        stored = {"format": 1, "experiment": "vae_toy", "config": {}, "data": {}, "code": {"entry": "vae_toy.py", "recipe": {}, "genjax": ""}}
+        code = {"entry": "vae_toy.py", "recipe": {}, "genjax": ""}
+        stored = {"format": 1, "experiment": "vae_toy", "config": {}, "data": {}, "code": code}
         (folder / "vae_toy" / "config.json").write_text(json.dumps(stored))
         assert cli.main(["demo", "--data", "digits", "--run-dir", str(folder)]) == 0
         assert f"set aside as vae_toy-{n + 1}, trained anew" in capsys.readouterr().out
