@@ -9,10 +9,13 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from genjax import rng
+from genjax import progress, rng
 from genjax.errors import UsageError
 from genjax.metrics.samples import Samples, blocks, centred, chunk_rows, pair, squared_norms
 from genjax.types import Key
+
+PAIRS = 10**8
+"""Pairs between two looks at how far it is: seconds on a CPU in thousands of dimensions."""
 
 
 class _Set(NamedTuple):
@@ -128,14 +131,19 @@ def _between(x: _Set, y: _Set, c0: float, d: int) -> float:
 
 def _rest_sum(x: _Set, y: _Set, c0: float, same: bool) -> float:
     """Over all pairs: summed over y in float32, over x in float64."""
-    q = chunk_rows(len(x.u), len(y.u))
-    rows = _rest(x.a, x.u.astype(np.float32), y.a, y.u.astype(np.float32), np.float32(c0), same=same, q=q)
-    return float(np.asarray(rows, np.float64).sum())
+    n, m, u, v = len(x.u), len(y.u), x.u.astype(np.float32), y.u.astype(np.float32)
+    rows = min(n, max(1, PAIRS // m))
+    found = []
+    for i in progress.over(range(0, n, rows), "pairs of samples, rows", rows):
+        part, q = slice(i, i + rows), chunk_rows(min(rows, n - i), m)
+        sums = _rest(x.a[part], u[part], y.a, v, np.float32(c0), np.int32(i if same else -n), q=q)
+        found.append(np.asarray(sums, np.float64))
+    return float(np.concatenate(found).sum())
 
 
-@partial(jax.jit, static_argnames=("same", "q"))
-def _rest(a, u, b, v, c0, same: bool, q: int) -> Float[Array, " n"]:
-    """Sum over b of s (3 (t^2 - c0^2) + 3 t s + s^2) for each a, in the same set without itself; q rows at once."""
+@partial(jax.jit, static_argnames="q")
+def _rest(a, u, b, v, c0, first, q: int) -> Float[Array, " n"]:
+    """Sum over b of s (3 (t^2 - c0^2) + 3 t s + s^2) for each a, q rows at once; a[i] is b[first + i], and left out."""
     (n, d), m = a.shape, b.shape[0]
 
     def body(i, out):
@@ -143,8 +151,7 @@ def _rest(a, u, b, v, c0, same: bool, q: int) -> Float[Array, " n"]:
         s = jnp.matmul(lax.dynamic_slice_in_dim(a, start, q), b.T, precision="highest") / d
         w = lax.dynamic_slice_in_dim(u, start, q)[:, None] + v[None, :]
         rest = s * (3 * w * (w + 2 * c0) + s * (3 * (w + c0) + s))
-        if same:
-            rest = jnp.where((start + jnp.arange(q))[:, None] == jnp.arange(m)[None, :], 0, rest)
+        rest = jnp.where((first + start + jnp.arange(q))[:, None] == jnp.arange(m)[None, :], 0, rest)
         return lax.dynamic_update_slice_in_dim(out, rest.sum(1), start, 0)
 
     return lax.fori_loop(0, -(-n // q), body, jnp.zeros(n, jnp.float32))

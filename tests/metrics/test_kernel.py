@@ -32,6 +32,9 @@ def test_against_the_definition(offset, shift):
 def test_chunks_do_not_change_it(monkeypatch):
     x, y = RNG.standard_normal((97, 5)), 1 + RNG.standard_normal((61, 5))
     whole = metrics.kernel_distance(x, y)
+    with monkeypatch.context() as m:
+        m.setattr(kernel, "PAIRS", 1000)  # several looks at how far it is
+        assert metrics.kernel_distance(x, y) == pytest.approx(whole, rel=1e-6)
     monkeypatch.setattr(kernel, "chunk_rows", lambda *_: 10)
     assert metrics.kernel_distance(x, y) == pytest.approx(whole, rel=1e-6)
 
