@@ -1,8 +1,10 @@
 """genjax's side of the paired benchmark: one training workload behind a one-line protocol.
 
 Command:  python experiments/bench/worker.py WORKLOAD [MESH]     a mesh as `genjax train --mesh` takes it, data=2
+          --precision bf16, --batch N, --call SECONDS            other than published; how long a compiled call takes
 Prints:   {"ready": ...} once compiled; then for each line `go SECONDS` on standard input trains about that long and
-          prints {"worker", "images_per_s", "cpu_us_per_image", "calls", "images"}; see README.md here.
+          prints {"worker", "images_per_s", "cpu_us_per_image", "calls", "images"}; a line `batch N` makes it compile
+          for batches of N and say {"ready": ...} again, or {"failed": ...} where they do not fit. See README.md here.
 
 Every workload is built from the public API as a recipe is, and trained by the compiled chunk that `train.fit` runs.
 Data are random pixels on the device. An image is one real image seen by the discriminator, or by the VAE.
@@ -13,11 +15,15 @@ from genjax import memory
 
 memory.keep()
 
+import argparse
+import contextlib
 import json
 import resource
 import sys
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -40,9 +46,14 @@ class Workload(NamedTuple):
     batch_size: int
 
 
+PRECISION: ContextVar[str] = ContextVar("precision", default="f32")
+"""What the nets of a workload compute in, as it is built."""
+
+
 def vae(encoder, decoder, z_dim: int, shape, batch_size: int, objective: Callable = objectives.vae) -> Workload:
     """A VAE of Bernoulli pixels under Adam; `encoder(n_out)` and `decoder(z_dim)` give its nets."""
-    model = models.VAE(encoder(2 * z_dim), decoder(z_dim), z_dim, channels=shape[2])
+    half = partial(nets.compute, precision=PRECISION.get())
+    model = models.VAE(half(encoder(2 * z_dim)), half(decoder(z_dim)), z_dim, channels=shape[2])
     step = train.make_step(train.Move("vae", objective(model), optax.adam(1e-3)))
     return Workload(model, step, data.to_unit(), shape, batch_size)
 
@@ -52,7 +63,8 @@ def gan(
     pair=losses.nonsaturating, penalties=(), critic_steps: int = 1, b1: float = 0.5, b2: float = 0.999,
 ) -> Workload:  # fmt: skip
     """A GAN under Adam; both moves share the step's latents, and so the generator's forward pass."""
-    model = models.GAN(generator, discriminator, z_dim)
+    half = partial(nets.compute, precision=PRECISION.get())
+    model = models.GAN(half(generator), half(discriminator), z_dim)
     obj, adam = objectives.gan(model, pair, penalties), optax.adam(2e-4, b1=b1, b2=b2)
     step = train.make_step(
         train.Move("d", obj.d, adam, repeat=critic_steps), train.Move("g", obj.g, adam), draw=obj.draw
@@ -135,13 +147,23 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
 }
 
 
+def workload(name: str, batch_size: int = 0, precision: str = "f32") -> Workload:
+    """A workload by name, perhaps in other batches or another precision than published."""
+    token = PRECISION.set(precision)
+    try:
+        w = WORKLOADS[name]()
+    finally:
+        PRECISION.reset(token)
+    return w._replace(batch_size=batch_size or w.batch_size)
+
+
 class Trainer:
     """A workload on its data, ready to train."""
 
     def __init__(self, w: Workload, on: str = ""):
         self.n_batches = w.step.n_batches
         self.images_per_step = w.batch_size * self.n_batches
-        n = max(4096, self.images_per_step)
+        n = max(4096, w.batch_size)
         pixels = np.random.default_rng(0).integers(0, 256, (n, *w.shape), np.uint8)
         layout = mesh.layout(on)
         where = None if layout is None else layout.mesh
@@ -172,10 +194,29 @@ class Trainer:
         assert all(np.isfinite(v) for v in last.values()), f"not finite: {last}"
 
 
-def main(name: str, on: str = "") -> None:
+def main(name: str, on: str = "", batch_size: int = 0, precision: str = "f32", call: float = TARGET_SECONDS) -> None:
     """Speaks the protocol until standard input ends."""
     mesh.use_cores(on)
-    trainer = Trainer(WORKLOADS[name](), on)
+    trainer: Trainer | None = ready(name, on, batch_size, precision, call)
+    for line in sys.stdin:
+        word = line.split()
+        if len(word) != 2 or word[0] not in ("go", "batch"):
+            break
+        if word[0] == "go":
+            assert trainer is not None
+            say({"worker": name, **train_for(trainer, float(word[1]))})
+            continue
+        trainer = None  # its memory is the next one's
+        try:
+            trainer = ready(name, on, int(word[1]), precision, call)
+        except (jax.errors.JaxRuntimeError, MemoryError) as e:
+            say({"failed": f"batch {word[1]}: {str(e).splitlines()[0][:200]}"})
+            break
+
+
+def ready(name: str, on: str, batch_size: int, precision: str, call: float) -> Trainer:
+    """A trainer, compiled, whose calls take about `call` seconds; says so."""
+    trainer = Trainer(workload(name, batch_size, precision), on)
     start = time.perf_counter()
     trainer.call()
     trainer.sync()
@@ -184,16 +225,15 @@ def main(name: str, on: str = "") -> None:
     trainer.call()
     trainer.sync()
     once = time.perf_counter() - start
-    trainer.steps = max(1, min(CAPACITY, round(TARGET_SECONDS / once)))
+    trainer.steps = max(1, min(CAPACITY, round(call / once)))
     trainer.call()
     trainer.sync()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    say({"ready": name, "first_call_s": round(first, 3), "peak_mib": round(peak, 1), "jax": jax.__version__})
-    for line in sys.stdin:
-        word = line.split()
-        if not word or word[0] != "go":
-            break
-        say({"worker": name, **train_for(trainer, float(word[1]))})
+    message = {"ready": name, "first_call_s": round(first, 3), "peak_mib": round(peak, 1), "jax": jax.__version__}
+    with contextlib.suppress(KeyError, TypeError):  # a CPU does not say
+        message["device_peak_mib"] = round(jax.devices()[0].memory_stats()["peak_bytes_in_use"] / 2**20, 1)
+    say({**message, "batch": trainer.source.batch_size, "images_per_step": trainer.images_per_step})
+    return trainer
 
 
 def train_for(trainer: Trainer, seconds: float) -> dict[str, float | int]:
@@ -218,7 +258,16 @@ def say(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
 
 
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workload", choices=WORKLOADS)
+    parser.add_argument("mesh", nargs="?", default="")
+    parser.add_argument("--batch", type=int, default=0, help="images of a minibatch; default: as published")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--call", type=float, default=TARGET_SECONDS, help="seconds of a compiled call")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3) or sys.argv[1] not in WORKLOADS:
-        raise SystemExit(f"usage: worker.py WORKLOAD [MESH], one of {' '.join(WORKLOADS)}")
-    main(*sys.argv[1:])
+    args = arguments()
+    main(args.workload, args.mesh, args.batch, args.precision, args.call)

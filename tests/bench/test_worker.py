@@ -47,12 +47,16 @@ def test_step_traces(worker, name):
 
 
 def test_protocol(root, child_env):
-    command = [sys.executable, str(root / "experiments" / "bench" / "worker.py"), "w1_iwae1"]
+    command = [sys.executable, str(root / "experiments" / "bench" / "worker.py"), "w1_iwae1", "--call", "0.1"]
+    said = "go 0.1\ngo 0.1\nbatch 64\ngo 0.1\n\n"
     done = subprocess.run(
-        command, input="go 0.1\ngo 0.1\n\n", env=child_env, capture_output=True, text=True, timeout=300, check=False
+        command, input=said, env=child_env, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     ready, *slices = [json.loads(line) for line in done.stdout.splitlines()]
+    again, last = slices.pop(2), slices.pop(2)
+    assert (ready["images_per_step"], again["images_per_step"], again["batch"]) == (128, 64, 64)
+    assert last["images"] % 64 == 0
     assert ready["ready"] == "w1_iwae1"
     assert ready["first_call_s"] > 0
     assert ready["peak_mib"] > 0
@@ -67,6 +71,15 @@ def test_protocol(root, child_env):
 def test_an_unknown_workload_is_refused(root, child_env):
     command = [sys.executable, str(root / "experiments" / "bench" / "worker.py"), "w9"]
     done = subprocess.run(command, env=child_env, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "w1_vae" in done.stderr
     assert done.stdout == ""
+
+
+def test_half_precision_is_of_the_nets_alone(worker):
+    w = worker.workload("w1_vae", batch_size=8, precision="bf16")
+    assert (w.batch_size, worker.PRECISION.get()) == (8, "f32")
+    state = jax.eval_shape(lambda key: w.step.init(w.model, key), jax.random.key(0))
+    batches = Batch(jax.ShapeDtypeStruct((1, 8, *w.shape), jnp.float32))
+    assert "bf16" in str(jax.make_jaxpr(w.step)(state, batches, jax.random.key(0)))
+    assert {v.dtype for p in state.players.values() for v in jax.tree.leaves(p.params)} == {jnp.dtype("float32")}
