@@ -1,9 +1,10 @@
-"""The figures of the CPU that runs this, measured in a few seconds: `--device cpu`.
+"""The figures of the device that runs this, measured in a few seconds: `--device cpu`, and records of accelerators.
 
 Every figure is the best of several short trials, so that other work on the machine disturbs little. Rates are those of
 the compiled programs a run is made of, not the processor's theoretical peak, and of as many cores as this process has.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -46,6 +47,71 @@ def cpu(
         vector=_vector(clock), transcendental=_transcendental(clock), random=_random(clock),
         sources=(f"measured on this machine, {cores} core{'s' if cores != 1 else ''}",),
     )  # fmt: skip
+
+
+def accelerator(side: int = 8192, n_bytes: int = 2**29) -> dict[str, Any]:
+    """What `genjax plan` assumes of an accelerator, measured on jax's first device.
+
+    Args:
+        side: of the square matrices.
+        n_bytes: of the array that is read and written.
+
+    Returns:
+        Seconds of a kernel that does next to nothing, operations a second by how the matrix unit works (as in
+        `Device.reached`), and bytes a second.
+    """
+    clock = time.perf_counter
+    rates = {}
+    for dtype, precision in (("float32", None), ("float32", "highest"), ("bfloat16", None)):
+        name = f"{dtype}:{precision}" if precision else dtype
+        with jax.default_matmul_precision(precision):
+            rates[name] = _product(clock, side, jnp.dtype(dtype))
+    for dtype in ("float32", "bfloat16"):
+        rates[f"{dtype}:conv"] = _convolution(clock, max(16, side // 32), jnp.dtype(dtype))
+    x = jnp.ones(n_bytes // 4)
+    seconds = _turned(clock, lambda x, w: x * w + 1e-6, x, jnp.float32(1.0001), 4)
+    return {"overhead_s": _launch(clock), "flops_per_s": rates, "bytes_per_s": 2.0 * x.nbytes / seconds}
+
+
+def _turned(clock: Callable[[], float], turn: Callable, x: jax.Array, w: jax.Array, turns: int) -> float:
+    """Seconds of one turn of a loop whose length the compiler does not know: nothing is unrolled or folded."""
+    loop = jax.jit(lambda x, w, n: lax.fori_loop(0, n, lambda i, x: turn(x, w), x))
+    return best(clock, loop, x, w, turns) / turns
+
+
+def _random_matrix(side: int, dtype: Any) -> jax.Array:
+    """One whose powers neither grow nor vanish fast."""
+    return (jax.random.normal(jax.random.key(0), (side, side)) / math.sqrt(side)).astype(dtype)
+
+
+def _product(clock: Callable[[], float], side: int, dtype: Any) -> float:
+    """Operations a second of a product of square matrices."""
+    w = _random_matrix(side, dtype)
+    return 2.0 * side**3 / _turned(clock, lambda x, w: x @ w, w, w, 4)
+
+
+def _launch(clock: Callable[[], float]) -> float:
+    """Seconds of a product of small matrices, one of a chain: next to nothing but a kernel's own time."""
+    chain, w = 32, _random_matrix(64, jnp.float32)
+
+    def turn(x: jax.Array, w: jax.Array) -> jax.Array:
+        for _ in range(chain):
+            x = x @ w
+        return x
+
+    return _turned(clock, turn, w, w, 16) / chain
+
+
+def _convolution(clock: Callable[[], float], channels: int, dtype: Any) -> float:
+    """Operations a second of a strided convolution as in the nets here, and both its derivatives."""
+    n, size, c = channels, 16, channels // 2
+    x, w = jnp.ones((n, size, size, c), dtype), jnp.full((4, 4, c, channels), 0.01, dtype)
+
+    def loss(w, x):
+        return (nets.conv(x, w, 2, ((1, 1), (1, 1))).astype(jnp.float32) ** 2).sum()
+
+    seconds = best(clock, jax.jit(jax.grad(loss, argnums=(0, 1))), w, x)
+    return 3 * 2.0 * n * c * channels * (size // 2 * 4 - 2) ** 2 / seconds
 
 
 def best(clock: Callable[[], float], f: Callable[..., Any], *args: Any) -> float:

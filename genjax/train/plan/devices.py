@@ -37,8 +37,12 @@ class Device:
         conv, vector, transcendental, random: measured operations a second; None where none is known: then a
             convolution runs as a dot, and the others hide behind the bytes they move.
         shuffle: measured bytes a second of a copy with permuted axes; None: as other bytes.
+        reached: measured operations a second of matrix products, by how it works, and of convolutions
+            ("float32:conv"); a prediction takes them in the place of a share of the peak.
+        reached_bandwidth: measured bytes a second, likewise; None: not measured.
         sources: where the figures are from.
         assumed: what no source gives.
+        measured: what was measured in the place of an assumption.
     """
 
     name: str
@@ -57,13 +61,22 @@ class Device:
     vector: float | None = None
     transcendental: float | None = None
     random: float | None = None
+    reached: Mapping[str, float] = field(default_factory=dict)
+    reached_bandwidth: float | None = None
     sources: tuple[str, ...] = ()
     assumed: tuple[str, ...] = field(default=())
+    measured: tuple[str, ...] = field(default=())
 
     def matrix_rate(self, how: str) -> float:
         """Operations a second for operands of a dtype, at a precision; of a dtype unknown here, float32's."""
         plain = how.split(":")[0]
         return self.matrix.get(how) or self.matrix.get(plain) or self.matrix["float32"]
+
+    def reached_rate(self, how: str, conv: bool) -> float | None:
+        """Measured operations a second of a product or a convolution; None where nothing like it was measured."""
+        plain = how.split(":")[0]
+        names = [f"{plain}:conv", how] if conv and how == plain else [how]
+        return next((self.reached[n] for n in names if n in self.reached), None)
 
     @property
     def fastest(self) -> float:
@@ -182,4 +195,5 @@ def figures(device: Device) -> dict[str, Any]:
         "network_bytes_per_s": device.network,
         "sources": list(device.sources),
         "assumed": list(device.assumed),
+        "measured": list(device.measured),
     }

@@ -112,6 +112,7 @@ def plan(
     mesh: Mapping[str, int] | None = None,
     efficiency: float = 1.0,
     paper: "Paper | None" = None,
+    compiled: bool = True,
 ) -> Plan:
     """Plans a step.
 
@@ -123,6 +124,7 @@ def plan(
         mesh: sizes of the axes `data` and `fsdp`; one device by default.
         efficiency: share of the device's peak and bandwidth that kernels reach, for the prediction.
         paper: the traced programs of this experiment and spec, to plan it for several devices.
+        compiled: ask the compiler for the memory, where the device is one that is here.
 
     Raises:
         UsageError: the mesh does not divide the batch, or a CPU is to be several devices.
@@ -135,8 +137,8 @@ def plan(
     updates = paper.updates(device, efficiency, mesh["fsdp"])
     others = paper.updates(device, efficiency, 1).plus(updates, -1.0)  # the part of the update that other devices do
     one = estimate(program, device, efficiency, epilogues=not cpu).plus(others, -1.0)
-    here = devices.named(jax.devices()[0].device_kind) == device.name
-    compiled = _compiled(*paper.call(batch)) if here else None
+    here = compiled and devices.named(jax.devices()[0].device_kind) == device.name
+    counted = _compiled(*paper.call(batch)) if here else None
     # What does not shrink with the batch: kernels that do nothing, and the optimizers.
     fixed = min(one.predicted, one.kernels * device.overhead + updates.predicted)
 
@@ -151,13 +153,13 @@ def plan(
         parameters=sum(math.prod(v.shape) for p in paper.state.players.values() for v in jax.tree.leaves(p.params)),
         work=paper.model(batch),
         estimate=one,
-        memory=paper.memory(program, mesh["fsdp"], compiled and compiled[0]),
+        memory=paper.memory(program, mesh["fsdp"], counted and counted[0]),
         traffic=tuple(sent(paper, mesh, device)),
         weak=None if cpu else _talking(paper, device, mesh["fsdp"], lambda m: one.predicted, MOST_DEVICES),
         strong=None if cpu else _talking(paper, device, mesh["fsdp"], shared, batch_size),
         efficiency=efficiency,
         remarks=program.remarks,
-        compiled_flops=compiled and compiled[1],
+        compiled_flops=counted and counted[1],
     )
 
 

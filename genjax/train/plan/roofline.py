@@ -42,7 +42,8 @@ def estimate(program: Program, device: Device, efficiency: float = 1.0, epilogue
     Args:
         program: from `trace`.
         device: whose figures count.
-        efficiency: share of the peak and of the bandwidth that kernels reach, in the prediction.
+        efficiency: share of the peak and of the bandwidth that kernels reach, in the prediction, where that was not
+            measured.
         epilogues: see `kernels`.
     """
     order = kernels(program, epilogues)
@@ -61,14 +62,21 @@ def estimate(program: Program, device: Device, efficiency: float = 1.0, epilogue
 def _one(k: Kernel, device: Device, memory: float, efficiency: float) -> Estimate:
     peak = device.matrix_rate(k.rate)
     reached = device.conv if device.conv and k.name == "conv_general_dilated" else peak
-    matrix = k.work.matrix / (reached * device.fill(*k.tile))
-    seconds = max(matrix, memory) / efficiency + device.overhead
+    matrix = k.work.matrix / (_rate(k, device, reached * efficiency) * device.fill(*k.tile))
+    fast = device.reached_bandwidth
+    memory = k.bytes / fast if fast else memory / efficiency
+    seconds = max(matrix, memory) + device.overhead
     if device.shuffle:
         seconds += k.shuffled / device.shuffle
     for count, rate in zip(k.work[1:], (device.vector, device.transcendental, device.random), strict=True):
         seconds += count / rate if rate else 0.0
     bound = max(k.work.matrix / max(peak, reached), k.bytes / device.fastest)
     return Estimate(k.work, k.bytes, 1.0, bound, seconds)
+
+
+def _rate(k: Kernel, device: Device, assumed: float) -> float:
+    """Operations a second of a kernel's matrix operation: as measured, else as assumed."""
+    return device.reached_rate(k.rate, k.name == "conv_general_dilated") or assumed
 
 
 class _Cache:
