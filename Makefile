@@ -1,6 +1,7 @@
 # make demo    train a VAE and a GAN on real images, write runs/demo/report.html
 # make test    everything but the long tests          make test-all    those too
 # make lint    ruff, pyrefly, import-linter           make clean       remove the environment
+# make accelerator-kit    pack what a GPU without a network needs into build/accelerator-kit
 #
 # Each sets up .venv by itself. PYTHON=... chooses the interpreter (3.11 or newer).
 
@@ -23,7 +24,7 @@ CORE := $(VENV)/.core-$(VERSION)
 DEV := $(VENV)/.dev-$(VERSION)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint clean accelerator-kit
 .DEFAULT_GOAL := demo
 
 $(VENV_STAMP):
@@ -54,6 +55,9 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 	$(BIN)/lint-imports
+
+accelerator-kit: $(DEV)
+	PYTHONPATH=. $(BIN)/python -m experiments.accelerator.kit $(ARGS)
 
 clean:
 	rm -rf $(VENV)

@@ -32,7 +32,9 @@ class PlanFlags:
     classes: int = flag(0, help="with --shape: number of classes")
     n_train: int = flag(60_000, help="with --shape: number of training images")
     data_dir: str | None = flag(None, help="TFDS folder; else $TFDS_DATA_DIR or ~/tensorflow_datasets")
-    efficiency: float | None = flag(None, help=f"share of peak and bandwidth reached; an assumption, {EFFICIENCY}")
+    efficiency: float | None = flag(
+        None, help=f"share of peak and bandwidth reached; where the device was not measured an assumption, {EFFICIENCY}"
+    )
     peak_gflops: float | None = flag(None, help="with --device cpu: of a matrix product, instead of measuring it")
     bandwidth: float | None = flag(None, help="with --device cpu: GB/s of memory, instead of measuring it")
     json: bool = flag(False, help="print one JSON object")
@@ -64,7 +66,7 @@ def made_plan(recipe: ModuleType, cfg: Any, flags: PlanFlags) -> "Plan":
         UsageError: a device, mesh or shape that there is not, or data that are not here.
     """
     from genjax.train import plan as paper
-    from genjax.train.plan import calibrate, devices
+    from genjax.train.plan import calibrate, devices, measured
 
     for name in ("efficiency", "peak_gflops", "bandwidth"):
         v = getattr(flags, name)
@@ -73,6 +75,8 @@ def made_plan(recipe: ModuleType, cfg: Any, flags: PlanFlags) -> "Plan":
     mesh = paper.parse(flags.mesh)
     cpu = flags.device.lower() == "cpu"
     device = None if cpu else devices.find(flags.device)
+    if device is not None and flags.efficiency is None:
+        device = measured.of(device)
     spec = spec_of(cfg, flags)
     if getattr(cfg, "conditional", False) and not spec.n_classes:
         raise UsageError(f"conditional=True: {spec.name} has no labels. With --shape, say --classes.")
@@ -174,6 +178,7 @@ def text(name: str, p: "Plan") -> str:
         *_dominance(p),
         ("", ""),
         *_notes("figures", p.device.sources),
+        *_notes("measured", p.device.measured),
         *_notes("assumed", p.device.assumed),
         *_notes("remarks", p.remarks),
     ]
@@ -194,6 +199,8 @@ def _side(p: "Plan") -> str:
 def _how(p: "Plan") -> str:
     if p.device.platform == "cpu":
         return "at the rates measured here"
+    if p.device.reached:
+        return "at the rates measured on such a device, nothing overlapped"
     return f"at {p.efficiency:.0%} of peak and bandwidth, nothing overlapped; never measured"
 
 

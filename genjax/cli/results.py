@@ -1,7 +1,6 @@
 """`genjax results`: the README's tables, made of the committed records and held to them."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,27 +8,13 @@ from typing import Any, NamedTuple
 
 from genjax import recipes
 from genjax.checked import checked, number, parsed
+from genjax.cli import accelerators
 from genjax.cli.flags import flag, parse
+from genjax.cli.tables import BEGIN, Table, disagreements, written
 from genjax.errors import RunFailure, UsageError
 from genjax.figures import figure, with_half
 from genjax.files import locked, write_out
 from genjax.metrics import direction
-
-BEGIN, END = "<!-- results {} -->", "<!-- end of results -->"
-"""Lines around a table of the README; between them `--write` writes."""
-
-
-class Table(NamedTuple):
-    """A table of the README."""
-
-    name: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    """The first cell names the row."""
-
-    def lines(self) -> list[str]:
-        """As Markdown."""
-        return [_line(self.head), "|" + "---|" * len(self.head), *(_line(r) for r in self.rows)]
 
 
 @dataclass(frozen=True)
@@ -40,28 +25,77 @@ class Results:
 
 
 def results(argv: Sequence[str]) -> None:
-    """`genjax results [--write]`: exit code 1 where a row of the README is not what the records say."""
+    """`genjax results [--write]`: exit code 1 where a row of a README is not what the records say."""
     args = parse(Results, argv, "genjax results")
-    made = tables(recipes.folder() / "results")
-    if not made:
+    made, folder = tables(recipes.folder() / "results"), recipes.folder() / "accelerator"
+    said = accelerators.sentence(devices := accelerators.measured(folder / "results"))
+    if not made and not devices:
         print(f"There are no records in {recipes.folder() / 'results'}.")
         return
-    readme = recipes.folder().parent / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    pages = [Page(recipes.folder().parent / "README.md", made, said)]
+    if (folder / "README.md").is_file():
+        pages.append(Page(folder / "README.md", accelerators.tables(folder / "results")))
     if args.write:
-        if not (names := [t.name for t in made if BEGIN.format(t.name) in text]):
-            raise UsageError(f"{readme}: has no line {BEGIN.format(made[0].name)!r} to write a table under.")
-        with locked(readme):
-            write_out(readme, written(readme.read_text(encoding="utf-8"), made).encode(), "README")
-        print(f"{readme}: wrote {', '.join(names)}.")
+        for page in pages:
+            page.write()
         return
-    for t in made:
-        print("\n".join([f"{t.name}:", *t.lines(), ""]))
-    if wrong := [w for t in made for w in disagreements(text, t)]:
-        hint = "`genjax results --write` writes what the records say."
-        raise RunFailure("\n".join([f"{readme.name} and the records disagree:", *wrong, hint]))
-    if shown := [t.name for t in made if BEGIN.format(t.name) in text]:
-        print(f"{readme.name} agrees with the records: {', '.join(shown)}.")
+    for page in pages:
+        for t in page.tables:
+            print("\n".join([f"{t.name}:", *t.lines(), ""]))
+    wrong = [line for page in pages for line in page.wrong()]
+    if wrong:
+        raise RunFailure("\n".join([*wrong, "`genjax results --write` writes what the records say."]))
+    for page in pages:
+        if shown := page.shown():
+            print(f"{page.name} agrees with the records: {', '.join(shown)}.")
+
+
+class Page(NamedTuple):
+    """A README, and what the records say of it."""
+
+    path: Path
+    tables: list[Table]
+    sentence: str = ""
+    """On accelerators, where it has marks for one."""
+
+    @property
+    def name(self) -> str:
+        """As messages have it."""
+        root = recipes.folder().parent
+        return self.path.relative_to(root).as_posix() if self.path.is_relative_to(root) else self.path.name
+
+    @property
+    def text(self) -> str:
+        """As it is; empty where there is none (a wheel has none)."""
+        return self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+
+    def shown(self) -> list[str]:
+        """The tables that it has marks for."""
+        return [t.name for t in self.tables if BEGIN.format(t.name) in self.text]
+
+    def wrong(self) -> list[str]:
+        """What it says otherwise than the records."""
+        text = self.text
+        found = [w for t in self.tables for w in disagreements(text, t)]
+        if text and self.sentence and accelerators.with_sentence(text, self.sentence) != text:
+            found.append(f"  the sentence on accelerators: records say {self.sentence!r}")
+        return [f"{self.name} and the records disagree:", *found] if found else []
+
+    def write(self) -> None:
+        """Writes the tables and the sentence between their marks.
+
+        Raises:
+            UsageError: it has no marks.
+        """
+        if not (names := self.shown()):
+            mark = BEGIN.format(self.tables[0].name) if self.tables else accelerators.BEGIN
+            raise UsageError(f"{self.path}: has no line {mark!r} to write a table under.")
+        with locked(self.path):
+            text = written(self.text, self.tables)
+            if self.sentence:
+                text = accelerators.with_sentence(text, self.sentence)
+            write_out(self.path, text.encode(), "README")
+        print(f"{self.path}: wrote {', '.join(names)}.")
 
 
 def tables(folder: Path) -> list[Table]:
@@ -127,41 +161,3 @@ def _cell(r: Mapping[str, Any] | None) -> str:
         return "–"
     low, high = [float(v) for v in r["over_seeds"] or r["over_samples"] or ()][:2] or (math.nan, math.nan)
     return with_half(float(r["value"]), (high - low) / 2)
-
-
-def disagreements(text: str, table: Table) -> list[str]:
-    """What a README says otherwise than the records, a line for each row; nothing where it has no such table."""
-    found = _block(text, table.name)
-    if found is None:
-        return []
-    there = [line for line in found.splitlines() if line.strip()]
-    head, _, *rows = table.lines()
-    wrong = [] if there[:1] == [head] else [f"  {table.name}: the head must be {head}"]
-    by_name = {_first(line): line for line in there[2:]}
-    for line in rows:
-        if (said := by_name.pop(_first(line), None)) != line:
-            wrong.append(f"  {table.name}, row {_first(line)}: records say {line}\n    README says {said or 'nothing'}")
-    return wrong + [f"  {table.name}, row {name}: there is no record of it" for name in by_name]
-
-
-def written(text: str, made: Sequence[Table]) -> str:
-    """A README with every table that it has marks for as the records have it."""
-    for table in made:
-        if (found := _block(text, table.name)) is not None:
-            mark = BEGIN.format(table.name)
-            text = text.replace(f"{mark}{found}{END}", "\n".join([mark, *table.lines(), END]), 1)
-    return text
-
-
-def _block(text: str, name: str) -> str | None:
-    """What stands between a table's marks."""
-    found = re.search(f"{re.escape(BEGIN.format(name))}(.*?){re.escape(END)}", text, re.DOTALL)
-    return found[1] if found else None
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _first(line: str) -> str:
-    return line.strip("| ").split(" | ")[0].strip()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from genjax import cli, data, recipes
-from genjax.cli import results
+from genjax.cli import results, tables
 from genjax.cli.flags import parse_all
 from genjax.metrics import Protocol, Record, Subject
 from genjax.train import Options
@@ -135,8 +135,8 @@ def test_the_readme_of_this_checkout_is_its_records():
     """As `genjax results` says: every marked table, row by row."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     made = results.tables(RESULTS)
-    assert [w for t in made for w in results.disagreements(text, t)] == []
-    assert all(results.BEGIN.format(t.name) in text for t in made)
+    assert [w for t in made for w in tables.disagreements(text, t)] == []
+    assert all(tables.BEGIN.format(t.name) in text for t in made)
     assert text.count("<!-- results ") == len(made) > 0
 
 
