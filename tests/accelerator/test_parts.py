@@ -7,6 +7,7 @@ import sys
 import jax
 import pytest
 from accelerator_stamp import STAMP
+from quick import few
 
 from experiments.accelerator import children, environment, mathematics, plan, populations, record, resume, rows, sizes
 from experiments.accelerator import speed as speed_
@@ -68,9 +69,7 @@ def test_a_kit_says_the_commit_of_its_own_sources_alone(tmp_path, monkeypatch):
     assert environment._of_kit("cd") == (None, None)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n == "vae_digits" else pytest.mark.slow) for n in recipes.names()]
-)
+@pytest.mark.parametrize("name", few(recipes.names(), "vae_digits"))
 def test_mathematics(name):
     row = mathematics.compare(name, published=False)
     assert 0 < max(row["highest"].values()) < mathematics.MOST
