@@ -34,11 +34,7 @@ def measure(ctx: Context) -> None:
 
 
 def compare(name: str, published: bool) -> dict[str, Any]:
-    """Relative distances of a recipe's step here from the host's.
-
-    Raises:
-        ArithmeticError: they are more than `MOST` at `highest`.
-    """
+    """Relative distances of a recipe's step here from the host's; failed where they are above `MOST` at `highest`."""
     import jax
 
     device, host = jax.devices()[0], jax.devices("cpu")[0]
@@ -52,7 +48,7 @@ def compare(name: str, published: bool) -> dict[str, Any]:
         row[precision] = {"losses": losses, "gradients": gradients}
     worst = max(row["highest"].values())
     if not worst < MOST:
-        raise ArithmeticError(f"{worst:.2g} from the host at `highest`: {row}")
+        row["failed"] = f"{worst:.2g} from the host at `highest`"
     return row
 
 

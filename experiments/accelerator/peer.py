@@ -17,6 +17,8 @@ from typing import Any
 
 PLACE = "GENJAX_PEER_PLACE"
 """How tensors get to the device: "type", which costs nothing, or where that fails "device", which costs each call."""
+READY: list[str] = []
+"""The worker's name, once it has trained: what fails later is no question of the place."""
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     parser.add_argument("--cl", action="store_true", help="channels last")
     parser.add_argument("--bf16", action="store_true", help="under autocast")
     parser.add_argument("--device", default="cuda")
-    args = parser.parse_args()
+    args, words = parser.parse_args(), sys.argv[1:]
     import torch  # pyrefly: ignore
 
     sys.path.insert(0, str(args.folder))
@@ -37,8 +39,14 @@ def main() -> None:
     benchproto.serve = served(torch, benchproto.serve, args.device)
     sys.argv = ["torch_worker.py", args.workload, args.mode, *(["--cl"] if args.cl else [])]
     half = torch.autocast(args.device, torch.bfloat16) if args.bf16 else contextlib.nullcontext()
-    with half:
-        runpy.run_path(str(args.folder / "torch_worker.py"), run_name="__main__")
+    try:
+        with half:
+            runpy.run_path(str(args.folder / "torch_worker.py"), run_name="__main__")
+    except Exception:
+        if READY or args.device == "cpu" or os.environ.get(PLACE) == "device":
+            raise
+        words = [sys.executable, "-m", "experiments.accelerator.peer", *words]
+        os.execve(sys.executable, words, os.environ | {PLACE: "device"})
 
 
 def place(torch: Any, device: str) -> None:
@@ -62,25 +70,19 @@ def served(torch: Any, serve: Any, device: str) -> Any:
 
     def serving(name: str, call: Any, images_per_call: int, **meta: Any) -> None:
         start = time.perf_counter()
-        try:
-            call()
-            sync()
-        except RuntimeError:
-            if device == "cpu" or os.environ.get(PLACE) == "device":
-                raise
-            words = ["-m", "experiments.accelerator.peer", *ARGUMENTS]
-            os.execve(sys.executable, [sys.executable, *words], os.environ | {PLACE: "device"})
+        call()
+        sync()
         meta["first_call_s"] = round(time.perf_counter() - start, 3)
         for _ in range(2):
             call()
         sync()
         if device != "cpu":
             meta["device_peak_mib"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+        READY.append(name)
         serve(name, call, images_per_call, sync=sync, **meta)
 
     return serving
 
 
 if __name__ == "__main__":
-    ARGUMENTS = sys.argv[1:]
     main()

@@ -13,6 +13,8 @@ from genjax.files import write_atomically
 
 SAME = ("device_kind", "device_count", "genjax_sha256", "jax", "python")
 """What must be equal for the rows of an earlier session to count."""
+AGAIN = {"failed", "partial"}
+"""What a row has that another session measures again."""
 Row = dict[str, Any]
 
 
@@ -55,8 +57,8 @@ class Record:
         return self.end - self.clock()
 
     def wants(self, name: str) -> bool:
-        """Whether a row is to be measured now: it is not there, and there is time. A row without time is noted."""
-        if name in self.rows and "failed" not in self.rows[name]:
+        """Whether a row is to be measured now: it is not there whole, and there is time. One without time is noted."""
+        if name in self.rows and not AGAIN & set(self.rows[name]):
             return False
         if self.left() <= 0:
             self.left_out.append(name)
@@ -86,14 +88,16 @@ class Record:
             self.add(name, {"failed": one_line(e)})
 
     def finish(self, status: str = "", reason: str = "") -> tuple[str, str]:
-        """The record's end: done, else out of time where rows were left out, failed where every row failed."""
-        failed = [row["failed"] for row in self.rows.values() if "failed" in row]
-        if not status and failed and len(failed) == len(self.rows):
-            status, reason = "failed", failed[0]
-        if not status and self.left_out:
-            status, reason = "out of time", f"no time for {', '.join(self.left_out)}"
-        self.write(status or "done", reason)
-        return status or "done", reason
+        """The record's end: done, else failed where a row failed, out of time where rows were left out."""
+        failed = {name: row["failed"] for name, row in self.rows.items() if "failed" in row}
+        each = (
+            [f"{len(failed)} of {len(self.rows)} rows: {'; '.join(map(': '.join, failed.items()))}"] if failed else []
+        )
+        each += [f"no time for {', '.join(self.left_out)}"] if self.left_out else []
+        if not status:
+            status, reason = "failed" if failed else "out of time" if each else "done", "; ".join(each)
+        self.write(status, reason)
+        return status, reason
 
     def write(self, status: str, reason: str = "") -> None:
         """The whole record, atomically."""

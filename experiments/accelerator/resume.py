@@ -27,11 +27,7 @@ def measure(ctx: Context) -> None:
 
 
 def compare(ctx: Context, recipe: str) -> dict[str, Any]:
-    """Digests of a run and of one that was stopped and continued, and the speed with and without determinism.
-
-    Raises:
-        ArithmeticError: the digests differ.
-    """
+    """Digests of a run and of one that was stopped and continued, and the speed with and without determinism."""
     steps = ctx.sizes.steps
     flags = os.environ.get("XLA_FLAGS", "")
     exact = f"{flags} {DETERMINISTIC}".strip() if ctx.stamp["platform"] == "cuda" else flags
@@ -57,7 +53,7 @@ def compare(ctx: Context, recipe: str) -> dict[str, Any]:
         "cost": round(free["images_per_s"] / whole["images_per_s"], 3),
     }
     if not row["exact"]:
-        raise ArithmeticError(f"digest {continued['digest'][:12]} after a stop, {row['digest'][:12]} without one")
+        row["failed"] = f"digest {continued['digest'][:12]} after a stop, {row['digest'][:12]} without one"
     return row
 
 

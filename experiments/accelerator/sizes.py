@@ -30,6 +30,6 @@ class Sizes(NamedTuple):
     """Of the runs that are stopped and continued."""
 
 
-FULL = Sizes(True, 0.4, 3, WORKLOADS, 10, (1, 8, 32, 128), 8192, 512, 4000)
+FULL = Sizes(True, 0.4, 3, WORKLOADS, 10, (1, 128, 8, 32), 8192, 512, 4000)
 REHEARSAL = Sizes(False, 0.3, 2, WORKLOADS, 1, (1, 8), 512, 64, 100)
 TOY = Sizes(False, 0.05, 2, ("w1_vae",), 1, (1, 2), 64, 1, 4)

@@ -21,7 +21,7 @@ PRECISIONS = ("f32", "bf16")
 DENSE = ("w1_vae", "w1_iwae1", "w1_iwae50", "w4_ptgan")
 """Without convolutions: there is no channel to be last."""
 PATIENCE = 10.0
-"""Seconds beyond the part's time for an answer to a question that was asked within it."""
+"""Seconds beyond the part's time for answers to questions that were asked within it."""
 
 
 def measure(ctx: Context) -> None:
@@ -29,7 +29,7 @@ def measure(ctx: Context) -> None:
     rows = [(w, p) for p in PRECISIONS for w in ctx.sizes.workloads]
     for i in range(0, len(rows), n := together(ctx, 1 + len(peers(ctx, *rows[0])))):
         pairs(ctx, [row for row in rows[i : i + n] if ctx.record.wants("/".join(row))])
-    for i in range(0, len(rows), n := together(ctx, 1)):
+    for i in range(0, len(rows), n := together(ctx, 4)):  # few: they share the memory that they are to fill
         fill(ctx, [row for row in rows[i : i + n] if ctx.record.wants("/".join((*row, "fill")))])
 
 
@@ -69,13 +69,14 @@ def pairs(ctx: Context, rows: Sequence[tuple[str, str]]) -> None:
         for row, workers in started:
             with ctx.record.failing(name := "/".join(row)):
                 ready, failed = greeted(ctx, workers)
+                if ctx.record.left() <= 0 and "genjax" not in ready:
+                    ctx.record.left_out.append(name)
+                    continue
                 if "genjax" not in ready:
-                    if ctx.record.left() <= 0:
-                        ctx.record.left_out.append(name)
-                        continue
                     raise Gone(failed["genjax"])
                 rounds = [turn(ctx, workers, ready, failed) for _ in range(ctx.sizes.rounds)]
-                ctx.record.add(name, summary(ready, rounds, failed))
+                late = {"partial": True} if failed and ctx.record.left() <= 0 else {}  # peers had no time
+                ctx.record.add(name, {**summary(ready, rounds, failed), **late})
             for worker in workers.values():
                 worker.stop()
 
@@ -85,7 +86,7 @@ def greeted(ctx: Context, workers: dict[str, Worker]) -> tuple[dict[str, dict], 
     ready, failed = {}, {}
     for name, worker in workers.items():
         try:
-            ready[name] = worker.hear("ready", max(PATIENCE, ctx.record.left()))
+            ready[name] = worker.hear("ready", max(0.0, ctx.record.left() + PATIENCE))
         except Gone as e:
             failed[name] = str(e)
     return ready, failed
@@ -154,7 +155,7 @@ def fill(ctx: Context, rows: Sequence[tuple[str, str]]) -> None:
 def doubled(ctx: Context, worker: Worker, tried: list[dict[str, Any]]) -> str:
     """Times a worker at its batch; why it is the last one, else nothing."""
     try:
-        said = worker.hear(("ready", "failed"), max(PATIENCE, ctx.record.left()))
+        said = worker.hear(("ready", "failed"), max(0.0, ctx.record.left() + PATIENCE))
         if "failed" in said:
             return said["failed"]
         rate = worker.ask(f"go {ctx.sizes.slice_s}", "images_per_s", 60 * ctx.sizes.slice_s + PATIENCE)["images_per_s"]

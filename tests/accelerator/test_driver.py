@@ -85,7 +85,7 @@ def test_every_row_is_on_the_disk_at_once(tmp_path):
     assert (there["status"], there["rows"]["one"]["x"]) == ("running", 1)
     r.measure("two", lambda: 1 / 0)
     assert json.loads(r.path.read_text())["rows"]["two"] == {"failed": "ZeroDivisionError: division by zero"}
-    assert r.finish() == ("done", "")
+    assert r.finish() == ("failed", "1 of 2 rows: two: ZeroDivisionError: division by zero")
     assert json.loads(r.path.read_text())["stamp"] == STAMP
 
 
@@ -96,7 +96,7 @@ def test_a_record_goes_on_where_the_same_code_left_it(tmp_path):
     first.add("bad", {"failed": "why"})
     clock.now += 6.0
     assert not first.wants("late")
-    assert first.finish() == ("out of time", "no time for late")
+    assert first.finish() == ("failed", "1 of 2 rows: bad: why; no time for late")
     again = kept(tmp_path, 5.0, clock, when="2026-11-29")
     assert [again.wants(n) for n in ("one", "bad", "late")] == [False, True, True]
     clock.now += 1.0
@@ -105,10 +105,13 @@ def test_a_record_goes_on_where_the_same_code_left_it(tmp_path):
     assert kept(tmp_path, jax="2").rows == {}
 
 
-def test_a_part_whose_every_row_failed_has_failed(tmp_path):
-    r = kept(tmp_path)
-    r.measure("one", lambda: 1 / 0)
-    assert r.finish() == ("failed", "ZeroDivisionError: division by zero")
+def test_how_a_part_ends(tmp_path):
+    assert kept(tmp_path).finish() == ("done", "")
+    r = kept(tmp_path, 0.0)
+    r.measure("one", dict)
+    assert r.finish() == ("out of time", "no time for one")
+    r.add("late", {"partial": True})
+    assert kept(tmp_path).wants("late")
 
 
 def test_a_part_that_raises_is_recorded(tmp_path, capsys):

@@ -34,6 +34,8 @@ WORKER = """
 import sys, torch
 from benchproto import serve
 def call():
+    if sys.argv[1] == "broken":
+        raise ValueError("no such layer")
     if "type" in torch.placed and sys.argv[1] == "hard":
         raise RuntimeError("expected all tensors to be on one device")
 serve(" ".join(sys.argv[1:]), call, 5, torch="2")
@@ -73,3 +75,9 @@ def test_where_the_cheap_way_fails_the_other_is_taken(peer):
     said = peer("hard", "eager")
     assert said["placed"][:2] == ["high", "cuda"]
     assert said["ready"] == "hard eager"
+
+
+def test_what_fails_either_way_is_said(peer):
+    with pytest.raises(subprocess.CalledProcessError) as e:
+        peer("broken", "eager")
+    assert "no such layer" in e.value.stderr
