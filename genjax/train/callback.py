@@ -1,15 +1,17 @@
 """A callback of one's own: it sees every logged row, and its failure is never the loss of a run."""
 
+import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from genjax.errors import RunFailure
+from genjax.errors import RunFailure, UsageError
 from genjax.train.metrics_log import flat
 
 OnRow: TypeAlias = Callable[[dict[str, Any]], Any]
 """Called with a row of numbers: `step`, `seconds`, `images_per_s`, metrics; member i's loss is `loss/i`."""
+LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 STOP = 1
 """What the loop is told when a callback has failed, in the place of a signal's number."""
 
@@ -19,9 +21,16 @@ class Callback:
 
     Args:
         on_row: what to call.
+
+    Raises:
+        UsageError: it cannot be called, or a call would run none of it, as of `async def` and of generators.
     """
 
     def __init__(self, on_row: OnRow | None = None):
+        if on_row is not None and not callable(on_row):
+            raise UsageError(f"on_row is a {type(on_row).__name__}. Give a function of a row.")
+        if any(is_lazy(on_row) for is_lazy in LAZY):
+            raise UsageError("on_row is `async` or a generator: a call would run none of it. Give a plain function.")
         self._on_row, self._step = on_row, 0
         self._error: BaseException | None = None
 

@@ -66,7 +66,7 @@ def run(
         UsageError: the configuration, the data or the folder will not do; nothing was written.
         RunFailure: the run failed; the last good checkpoint is named.
     """
-    group, given = distributed.group(), options or Options()
+    group, given, callback = distributed.group(), options or Options(), Callback(on_row)
     options, held = in_force(given, group.share(lambda: record.options_of(given.run_dir)))
     name, recipe = Path(file).stem, code.sources_of(file, build)
     with contextlib.nullcontext() if options.quiet else progress.shown("data"):
@@ -138,7 +138,7 @@ def run(
         )
         this = _Run(
             code.word(recipe, file), cfg, options, folder, experiment, source, checkpoints, signals, best, layout,
-            group, members, dataset, checks, Callback(on_row),
+            group, members, dataset, checks, callback,
         )  # fmt: skip
         try:
             return this.go(new, changed)

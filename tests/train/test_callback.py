@@ -9,7 +9,7 @@ import pytest
 from quick import few
 
 from genjax import cli, recipes, train
-from genjax.errors import RunFailure
+from genjax.errors import RunFailure, UsageError
 
 STEPS = 10
 
@@ -59,6 +59,20 @@ def test_it_sees_every_logged_row(whole):
     folder, seen = whole
     assert [row["step"] for row in seen] == [3, 6, 9, 10]
     assert seen == logged(folder)
+
+
+async def later(row): ...
+
+
+def generator(row):
+    yield row
+
+
+@pytest.mark.parametrize(("on_row", "word"), [(later, "async"), (generator, "generator")])
+def test_what_would_never_run_is_refused(on_row, word, run_with, tmp_path):
+    with pytest.raises(UsageError, match=word):
+        run_with(tmp_path / "run", on_row)
+    assert not (tmp_path / "run").exists()
 
 
 def test_of_a_population_every_number_has_a_name(run_with, tmp_path):
