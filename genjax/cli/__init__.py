@@ -83,8 +83,15 @@ def answer(argv: list[str]) -> int:
         return say(e, 2)
     except RunFailure as e:
         return say(e, 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ImportError) as e:
+        if not interrupted(e):
+            raise
         return say("interrupted.", 130)
+
+
+def interrupted(e: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: a compiled module makes an ImportError of one that strikes while it is loaded."""
+    return e is not None and (isinstance(e, KeyboardInterrupt) or interrupted(e.__cause__ or e.__context__))
 
 
 def prints(argv: Sequence[str]) -> bool:

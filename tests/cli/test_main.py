@@ -61,8 +61,13 @@ def test_every_command_exists():
         assert callable(getattr(module, cli.FUNCTIONS.get(name, name)))
 
 
+STRUCK = ImportError("Encountered an error while initializing the extension")
+STRUCK.__cause__ = KeyboardInterrupt()
+"""What a compiled module makes of a Ctrl-C while it is loaded."""
+
+
 @pytest.mark.parametrize(
-    ("raised", "code"), [(UsageError("z_dim=0"), 2), (RunFailure("disk"), 1), (KeyboardInterrupt(), 130)]
+    ("raised", "code"), [(UsageError("z_dim=0"), 2), (RunFailure("disk"), 1), (KeyboardInterrupt(), 130), (STRUCK, 130)]
 )
 def test_exit_codes(raised, code, monkeypatch, capsys):
     def fail(argv):
@@ -73,12 +78,13 @@ def test_exit_codes(raised, code, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("genjax: ")
 
 
-def test_the_unexpected_keeps_its_traceback(monkeypatch):
+@pytest.mark.parametrize("error", [ZeroDivisionError, ImportError])
+def test_the_unexpected_keeps_its_traceback(error, monkeypatch):
     def fail(argv):
-        raise ZeroDivisionError
+        raise error
 
     monkeypatch.setattr(cli, "run", fail)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         cli.main([])
 
 
