@@ -10,6 +10,7 @@ import signal
 import time
 
 import pytest
+from quick import few
 from reliability import runs
 from reliability.runs import STEPS, argv, facts
 
@@ -63,7 +64,7 @@ def stopped_after_every_step(name, tmp_path, train, steps, *more):
     assert facts(run) == facts(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", few(FAMILIES, "vae_digits"))
 def test_stopped_after_each_of_a_few_steps(name, tmp_path, train_here):
     stopped_after_every_step(name, tmp_path, train_here, 6, "--log-every", 4, "--save-every", 3, "--sample-every", 5)
 
@@ -92,7 +93,7 @@ def test_ended_as_soon_as_a_step_is_sealed(step, tmp_path, train_here, whole_her
     assert facts(run) == whole_here(name, train_here)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", few(FAMILIES, "gan_digits"))
 def test_killed_anywhere(name, tmp_path, child_env, whole_there):
     killed(name, tmp_path, child_env, whole_there, 1)
 
@@ -116,7 +117,8 @@ def killed(name, tmp_path, env, whole_there, n):
     ("name", "number", "code", "at"),
     [
         # At the first grid the training program is about to be compiled.
-        pytest.param("vae_digits", signal.SIGTERM, 143, "samples/00000000.png", id="SIGTERM-compiling"),
+        pytest.param("vae_digits", signal.SIGTERM, 143, "samples/00000000.png", id="SIGTERM-compiling",
+                     marks=pytest.mark.slow),
         pytest.param("gan_digits", signal.SIGINT, 130, "checkpoints/5/seal.json", id="Ctrl-C-training"),
         pytest.param("gan_digits", signal.SIGTERM, 143, "checkpoints/10/seal.json", id="SIGTERM-training",
                      marks=pytest.mark.slow),

@@ -117,6 +117,7 @@ def session(name, run, steps, more=(), **options):
 COLLAPSE = {"beta": 300.0, "lr": 0.02, "z_dim": 4}
 
 
+@pytest.mark.slow
 def test_posterior_collapse_is_said_in_the_log_in_the_rows_and_on_the_page(tmp_path, monkeypatch, capsys):
     """By the rows alone, as in a run of seconds; and a run that is stopped and goes on says the same, once."""
     monkeypatch.setattr(judge, "SETTLED", 20)
