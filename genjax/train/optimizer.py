@@ -82,7 +82,7 @@ def _asked(tx: optax.GradientTransformation, value: Any, slope: Any, value_fn: C
     return {name: given for name, given in zip(ASKED, every, strict=True) if anything or name in takes}
 
 
-def check(step: Any, model: Any, members: int = 1, devices: int = 1) -> None:
+def check(step: Any, model: Any, members: int = 1, devices: int = 1, tried: bool = False) -> None:
     """Refuse, before anything is computed or written, a state that could not be saved, moved or held.
 
     Args:
@@ -90,6 +90,7 @@ def check(step: Any, model: Any, members: int = 1, devices: int = 1) -> None:
         model: with `init(key)`.
         members: of a population.
         devices: among which a state is split at most.
+        tried: whether each move's update is known to work, as those of shipped recipes are; tracing it takes time.
 
     Raises:
         UsageError: naming the leaf, the move or the size, and what to do.
@@ -107,7 +108,7 @@ def check(step: Any, model: Any, members: int = 1, devices: int = 1) -> None:
         room.refuse_beyond(f"--seeds, --sweep: {members:,} members", each, members, "states of this model", _free())
     else:
         room.refuse_beyond("this model", each, 1, "state with its gradients and its copy to save", _free())
-    for move in step.moves:
+    for move in () if tried else step.moves:
         params = {p: state.players[p].params for p in move.players}
 
         def one(params, opt, move=move):

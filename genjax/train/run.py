@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from genjax import data, progress
+from genjax import data, progress, recipes
 from genjax.channels import never_failing, say
 from genjax.checked import checked
 from genjax.errors import DataFailure, RunFailure, UsageError
@@ -76,7 +76,8 @@ def run(
     experiment.step.check(cfg.batch_size)
     layout = mesh.layout(options.mesh)
     shards = 1 if layout is None else layout.mesh.shape["fsdp"]
-    optimizer.check(experiment.step, experiment.model, 1 if members is None else members.n, shards)
+    n, known = 1 if members is None else members.n, recipes.shipped(recipe) is not None
+    optimizer.check(experiment.step, experiment.model, n, shards, tried=known)
     if layout is not None:
         if members is not None:
             raise UsageError(f"mesh={layout}: a population of {members.n} trains on one device. Leave --mesh out.")

@@ -104,14 +104,20 @@ class Step:
             model: `model.init(key) -> (params, net_state)`, both over players.
             key: the run's root key.
         """
-        return self._state(model, key, (lambda f: f) if isinstance(key, jax.core.Tracer) else jit_once)
+        if isinstance(key, jax.core.Tracer):
+            return self._state(model.init, key, lambda f: f)
+        return self._state(_initial(model.init), key, jit_once)
 
     def shapes(self, model) -> TrainState:
         """Shapes of the state that `init` gives; what is traced for them, `init` finds traced."""
-        return self._state(model, jax.random.key(0), lambda f: functools.partial(jax.eval_shape, jit_once(f)))
 
-    def _state(self, model, key: Key, once: Callable) -> TrainState:
-        params, net = once(model.init)(rng.named(key, "init"))
+        def shapes(f):
+            return functools.partial(jax.eval_shape, f)
+
+        return self._state(shapes(_initial(model.init)), jax.random.key(0), shapes)
+
+    def _state(self, init: Callable, key: Key, once: Callable) -> TrainState:
+        params, net = init(rng.named(key, "init"))
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):
             raise ValueError(f"players {sorted(unknown)} are not in the model; it has {sorted(params)}.")
@@ -277,6 +283,12 @@ def jit_once(function, **placed):
     """
     quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=quick, **placed)
+
+
+@functools.lru_cache(maxsize=1)
+def _initial(init: Callable) -> Callable:
+    """A model's `init` as a program: the same one for `Step.shapes` and then for `Step.init`, so traced once."""
+    return jit_once(init)
 
 
 def _rest(shape, params, net, opt_state):
