@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,16 @@ def doctor() -> dict[str, Any]:
     return {"exit_code": code, "lines": lines}
 
 
+def card() -> dict[str, Any]:
+    """What an NVIDIA card's driver says: clocks and power decide rates."""
+    names = ["name", "driver_version", "memory.total", "clocks.max.sm", "clocks.max.memory", "power.limit"]
+    words = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader"]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=20, check=True).stdout
+    return dict(zip(names, (x.strip() for x in said.splitlines()[0].split(",")), strict=True))
+
+
 def measure(ctx: Context) -> None:
     """The part."""
     ctx.record.measure("doctor", doctor)
+    if shutil.which("nvidia-smi"):
+        ctx.record.measure("card", card)

@@ -24,6 +24,7 @@ from experiments.accelerator.driver import Part, drive
 from experiments.accelerator.rows import ROWS
 from experiments.accelerator.speed import peers_of
 
+DEVICES = Path("/dev")
 PARTS = (
     Part("environment", 3),
     Part("mathematics", 15),
@@ -52,11 +53,14 @@ def main() -> int:
     began, args = time.monotonic(), arguments()
     seconds = 60 * args.minutes
     stamp = json.loads(children.run(["-m", "experiments.accelerator.part", "stamp"], seconds).splitlines()[-1])
-    folder = record.folder_of(args.out, stamp["device_kind"])
+    if stamp["rehearsal"] and idle_accelerator():
+        print(f"{idle_accelerator()} JAX_PLATFORMS=cpu rehearses on the CPU all the same.", file=sys.stderr)
+        return 2
+    folder = record.folder_of(args.out.resolve(), stamp["device_kind"])
     kit = Path(os.environ["GENJAX_KIT"]) if "GENJAX_KIT" in os.environ else None
-    data = args.data or (kit / "data" if kit else None)
+    data = args.data.resolve() if args.data else kit / "data" if kit else None
     words = {"folder": folder, "rows": args.row, "peers": peers_of(args.peers, kit), "data": data}
-    words["pieces"] = args.pieces
+    words["pieces"] = args.pieces and args.pieces.resolve()
     parts = [p for p in PARTS if (p.name in args.only if args.only else p.name != "rows" or args.row)]
     what = "rehearsal on " if stamp["rehearsal"] else ""
     sources = stamp["genjax_sha256"][:12]
@@ -72,6 +76,14 @@ def main() -> int:
     for e in ended:
         print(f"{e.name:12} {e.seconds:6.1f} s  {e.status}{f': {e.reason}' if e.reason else ''}")
     return int(any(e.status == "failed" for e in ended))
+
+
+def idle_accelerator() -> str:
+    """What to say where there is an accelerator that jax does not use, and nobody said that it should not."""
+    if os.environ.get("JAX_PLATFORMS"):
+        return ""
+    found = [name for name in ("nvidia0", "accel0") if (DEVICES / name).exists()]
+    return f"jax does not use {DEVICES / found[0]}: see `genjax doctor`." if found else ""
 
 
 def launched(name: str, folder: Path, words: dict[str, Any], most: float) -> tuple[str, str]:

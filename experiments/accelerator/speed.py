@@ -6,6 +6,7 @@ by doubling until the memory ends or a doubling gives less than `GAIN`.
 """
 
 import importlib.util
+import math
 import os
 import statistics
 from collections.abc import Sequence
@@ -20,17 +21,32 @@ GAIN = 1.15
 PRECISIONS = ("f32", "bf16")
 DENSE = ("w1_vae", "w1_iwae1", "w1_iwae50", "w4_ptgan")
 """Without convolutions: there is no channel to be last."""
+FILLING = 0.35
+"""Of the time, kept for batches that fill the chip."""
 PATIENCE = 10.0
 """Seconds beyond the part's time for answers to questions that were asked within it."""
 
 
 def measure(ctx: Context) -> None:
-    """The part: published batches first, all of float32 before bfloat16; then batches that fill the chip."""
+    """The part: published batches, float32 before bfloat16; after a share of the time batches that fill the chip."""
     rows = [(w, p) for p in PRECISIONS for w in ctx.sizes.workloads]
-    for i in range(0, len(rows), n := together(ctx, 1 + len(peers(ctx, *rows[0])))):
-        pairs(ctx, [row for row in rows[i : i + n] if ctx.record.wants("/".join(row))])
-    for i in range(0, len(rows), n := together(ctx, 4)):  # few: they share the memory that they are to fill
-        fill(ctx, [row for row in rows[i : i + n] if ctx.record.wants("/".join((*row, "fill")))])
+    reserve = FILLING * ctx.record.left()
+    published(ctx, rows, reserve)
+    for group in groups(rows, together(ctx, 4)):  # few: they share the memory that they are to fill
+        fill(ctx, [row for row in group if ctx.record.wants("/".join((*row, "fill")))])
+    published(ctx, rows, -math.inf)
+
+
+def published(ctx: Context, rows: Sequence[tuple[str, str]], reserve: float) -> None:
+    """Rows at published batches, until so many seconds are left."""
+    for group in groups(rows, together(ctx, 1 + len(peers(ctx, *rows[0])))):
+        if ctx.record.left() > reserve:
+            pairs(ctx, [row for row in group if ctx.record.wants("/".join(row))])
+
+
+def groups(rows: Sequence[tuple[str, str]], n: int) -> list[Sequence[tuple[str, str]]]:
+    """The rows, n at a time."""
+    return [rows[i : i + n] for i in range(0, len(rows), n)]
 
 
 def together(ctx: Context, workers: int) -> int:
@@ -110,7 +126,7 @@ def summary(ready: dict[str, dict], rounds: list[dict[str, float]], failed: dict
     names = [n for n in ready if all(n in r for r in rounds)]
     if "genjax" not in names:
         raise Gone(failed.get("genjax", "no rate"))
-    rate = {n: statistics.median(r[n] for r in rounds) for n in names}
+    rate = {n: round(statistics.median(r[n] for r in rounds), 2) for n in names}
     others = [n for n in names if n != "genjax"]
     row: dict[str, Any] = {"images_per_s": rate, "failed_peers": failed}
     row["first_call_s"] = {n: ready[n]["first_call_s"] for n in names}

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs experiments/accelerator/run.py without a network: ./start.sh [--minutes 8] [--only PART ...]
-# The kit lies in build/accelerator-kit of the checkout, or ROOT names the checkout. PYTHON chooses the interpreter.
+# The kit lies in build/accelerator-kit of the checkout, or GENJAX_ROOT names the checkout. PYTHON chooses the interpreter.
 set -eu
 KIT=$(cd "$(dirname "$0")" && pwd)
-ROOT=${ROOT:-$(cd "$KIT/../.." && pwd)}
+ROOT=${GENJAX_ROOT:-$(cd "$KIT/../.." && pwd)}
 PYTHON=${PYTHON:-python3}
 site=$(mktemp -d)
 trap 'rm -rf "$site"' EXIT

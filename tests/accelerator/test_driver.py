@@ -154,6 +154,18 @@ def test_a_process_that_is_late_is_ended_with_what_it_started(launched, tmp_path
     assert time.monotonic() - began < 10
 
 
+def test_an_accelerator_that_jax_does_not_use_is_said(monkeypatch, tmp_path):
+    from experiments.accelerator import run
+
+    monkeypatch.setattr(run, "DEVICES", tmp_path)
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    assert run.idle_accelerator() == ""
+    (tmp_path / "nvidia0").touch()
+    assert "nvidia0: see `genjax doctor`" in run.idle_accelerator()
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert run.idle_accelerator() == ""
+
+
 @pytest.mark.slow
 def test_the_whole_command_holds_its_minutes(root, child_env, tmp_path):
     command = [sys.executable, str(root / "experiments" / "accelerator" / "run.py"), "--minutes", "0.8"]

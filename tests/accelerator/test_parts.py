@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -69,6 +70,12 @@ def test_a_kit_says_the_commit_of_its_own_sources_alone(tmp_path, monkeypatch):
     assert environment._of_kit("cd") == (None, None)
 
 
+def test_what_the_driver_of_a_card_says(monkeypatch):
+    said = "NVIDIA H100 80GB HBM3, 580.1, 81559 MiB, 1980 MHz, 2619 MHz, 700.00 W\n"
+    monkeypatch.setattr(environment.subprocess, "run", lambda *a, **k: SimpleNamespace(stdout=said))
+    assert environment.card()["clocks.max.sm"] == "1980 MHz"
+
+
 @pytest.mark.parametrize("name", few(recipes.names(), "vae_digits"))
 def test_mathematics(name):
     row = mathematics.compare(name, published=False)
@@ -130,6 +137,24 @@ def test_doubling_ends_with_the_memory(tmp_path, worker):
     speed_.fill(ctx, [("w1_vae", "f32")])
     row = ctx.record.rows["w1_vae/f32/fill"]
     assert (row["batch"], row["ended"]) == (512, "out of memory")
+
+
+def test_time_is_kept_for_batches_that_fill(tmp_path, worker, monkeypatch):
+    """With a clock that every answer moves: half of the rows are at published batches, then some fill, none is lost."""
+    ctx = context(tmp_path, "speed", seconds=100.0)
+    monkeypatch.setattr(speed_, "together", lambda ctx, n: 1)
+    now = [ctx.record.began]
+    ctx.record.clock = lambda: now[0]
+    real = ctx.record.add
+
+    def add(name, row):
+        now[0] += 40.0
+        real(name, row)
+
+    monkeypatch.setattr(ctx.record, "add", add)
+    speed_.measure(ctx._replace(sizes=sizes.TOY._replace(workloads=("w1_vae", "w1_iwae1"))))
+    assert list(ctx.record.rows) == ["w1_vae/f32", "w1_iwae1/f32", "w1_vae/f32/fill"]
+    assert "w1_vae/bf16" in ctx.record.left_out
 
 
 def test_speed_without_time_leaves_rows_out(tmp_path, worker):

@@ -7,8 +7,9 @@ import pytest
 from accelerator_stamp import STAMP
 
 from genjax import cli, recipes
-from genjax.cli import accelerators, tables
+from genjax.cli import accelerators, plan, tables
 from genjax.errors import UsageError
+from genjax.train import plan as paper
 from genjax.train.plan import devices, measured
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -121,25 +122,36 @@ def test_a_damaged_record_is_named(tmp_path):
         measured.of(devices.find("h100"), tmp_path)
 
 
-def test_a_plan_predicts_from_what_was_measured_and_says_so(tmp_path, monkeypatch, capsys):
-    argv = ["plan", "vae_digits", "--hidden", "16", "--z-dim", "2", "--batch-size", "16", "--device", "h100"]
+def test_a_plan_predicts_from_what_was_measured_and_says_so(tmp_path, monkeypatch):
+    recipe = recipes.load("vae_digits")
+    cfg = recipe.Config(hidden=16, z_dim=2, batch_size=16)
 
-    def said(*more):
-        assert cli.main([*argv, *more]) == 0
-        return capsys.readouterr().out
+    def planned(**flags):
+        return plan.made_plan(recipe, cfg, plan.PlanFlags(device="h100", shape="8x8x1", **flags))
 
     monkeypatch.setattr(measured, "folder", lambda: tmp_path)
-    before = json.loads(said("--json"))
+    before = planned()
     write(tmp_path)
-    text, after = said(), json.loads(said("--json"))
-    assert "measured time of an empty kernel: 2 us" in " ".join(text.split())
-    assert "bfloat16 600 (61% of the peak)" in " ".join(text.split())
+    after = planned()
+    text = " ".join(plan.text("vae_digits", after).split())
+    assert "measured time of an empty kernel: 2 us" in text
+    assert "bfloat16 600 (61% of the peak)" in text
     assert "at the rates measured on such a device" in text
     assert "TF32 at JAX's default" not in text
-    assert after["seconds"]["bound"] == before["seconds"]["bound"]
-    saved = before["per_device"]["kernels"] * 1e-6
-    assert before["seconds"]["predicted"] - after["seconds"]["predicted"] == pytest.approx(saved, rel=0.2)
+    assert after.bound == before.bound
+    assert before.predicted - after.predicted == pytest.approx(before.estimate.kernels * 1e-6, rel=0.2)
+    assert "never measured" in plan.text("vae_digits", before)
     assert measured.of(devices.find("h200"), tmp_path) == devices.find("h200")
+
+
+def test_an_efficiency_that_is_given_is_an_assumption(tmp_path, monkeypatch):
+    write(tmp_path)
+    monkeypatch.setattr(measured, "folder", lambda: tmp_path)
+    recipe, found = recipes.load("vae_digits"), []
+    monkeypatch.setattr(paper, "plan", lambda *a: found.append(a[3]))
+    for efficiency in (None, 0.4):
+        plan.made_plan(recipe, recipe.SMOKE, plan.PlanFlags(device="h100", shape="8x8x1", efficiency=efficiency))
+    assert [bool(device.measured) for device in found] == [True, False]
 
 
 def test_figures_of_an_unknown_card_are_not_guessed():
