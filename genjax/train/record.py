@@ -97,6 +97,7 @@ class RunFolder:
         self.path = Path(path).expanduser().absolute()
         self._fd: int | None = None
         self._held: Held | None = None
+        self._claimed: dict[str, Any] | None = None
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -140,7 +141,8 @@ class RunFolder:
             if different:
                 lines = [f"{self.path} holds a run of another configuration:", *(f"  {d}" for d in different[:5])]
                 lines += [f"  ... and {len(different) - 5} more"] if len(different) > 5 else []
-                raise UsageError("\n".join([*lines, "Use its configuration to continue it, or another --run-dir."]))
+                lines += ["`genjax train RUN` continues it as it is; another --run-dir starts a run."]
+                raise UsageError("\n".join(lines))
         refuse_vanished(self.path, stored)
         return stored
 
@@ -169,6 +171,7 @@ class RunFolder:
         full = to_json({"format": FORMAT, **wanted, **self._identity(stored, run_only)})
         if stored is not None and (before := mark(stored)).config != mark(full).config:
             full["was"] = [*before.was, before.config]
+        self._claimed = full
         if stored != full:
             write_json(self.path / CONFIG, full)
         return stored is None
@@ -189,10 +192,12 @@ class RunFolder:
 
     def note_seal(self, step: int) -> None:
         """Note in `config.json` that a checkpoint was sealed once: should all be gone later, that is no fresh start."""
-        stored = self.config
-        if stored is not None and stored.get("sealed") is None and self._held is not None and self._held.is_here():
+        stored = self.config or self._claimed  # a file that was removed meanwhile is written again
+        if stored is None or self._held is None or not self._held.is_here():
+            return
+        if stored is self._claimed or stored.get("sealed") is None:
             with contextlib.suppress(RunFailure):  # a full disk: noted with the next seal
-                write_json(self.path / CONFIG, {**stored, "sealed": step})
+                write_json(self.path / CONFIG, {"sealed": step, **stored})
 
     def guard(self) -> None:
         """Refuse to go on where the path no longer leads to the folder that is held. Call it before each write.

@@ -231,6 +231,23 @@ def test_a_moved_folder_stops_its_trainer(point, how, made, run, tmp_path, train
     assert train_here([*training(tmp_path / "moved", "--steps", 20), "--validation", "100", "--eval-every", "4"]) == 0
 
 
+def test_a_configuration_that_was_removed_is_written_again(run, train_here, monkeypatch, tmp_path, capsys):
+    """With the next checkpoint: a run whose config.json is gone opens nowhere."""
+    stored, save = record.read_config(run), Checkpoints.save
+
+    def strike(*args):
+        (run / "config.json").unlink(missing_ok=True)
+        return save(*args)
+
+    with monkeypatch.context() as m:
+        m.setattr(Checkpoints, "save", strike)
+        assert train_here(training(run, "--steps", 15)) == 0
+    again = record.read_config(run)
+    assert again["id"] == stored["id"]
+    assert again["config"] == stored["config"] | {"steps": 15}
+    assert do(USES["digest"](run, tmp_path), capsys)[0] == 0
+
+
 def test_a_folder_moved_under_a_living_process(run, made, tmp_path, child_env):
     """A real trainer, and a real second run at its path."""
     shutil.rmtree(run)
