@@ -138,7 +138,7 @@ def fit(
         check_model(getattr(move.loss, "model", None), getattr(source, "transform", None))
     done = int(state.step)
     capacity = min(CAPACITY, source.capacity or CAPACITY)
-    chunk = make_chunk(step, source, capacity, layout, state)
+    chunk = _compiled(step, source, capacity) if layout is None else make_chunk(step, source, capacity, layout, state)
     root = key if layout is None else layout.place(key, layout.everywhere)
     watch = Watch(step, failed)
     log = _Log(watch, log_every, source.batch_size, on_row, list(pending), seconds)
@@ -218,6 +218,16 @@ def fit(
     if interrupts.received is not None:
         say(f"fit: interrupted at step {done:,} of {steps:,}. What it has so far comes back; `fit` from it goes on.")
     return fitted()
+
+
+def _compiled(step: Step | Population, source: Any, capacity: int) -> Callable[..., Any]:
+    """`make_chunk`, once for a step and a source: the step keeps the loops over its last two sources."""
+    for of, size, chunk in step.programs:
+        if of is source and size == capacity:
+            return chunk
+    chunk = make_chunk(step, source, capacity)
+    step.programs[:] = [*step.programs[-1:], (source, capacity, chunk)]
+    return chunk
 
 
 class _Flight(NamedTuple):

@@ -5,7 +5,7 @@ run's. One compilation serves all, the data set is on the device once, and the s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -104,6 +104,8 @@ class Population:
     step: Step
     n: int
     step_of: Callable[[dict[str, Any]], Step] | None = None
+    programs: list = field(default_factory=list, init=False, repr=False, compare=False)
+    """As a `Step`'s."""
 
     @property
     def moves(self) -> tuple[Move, ...]:

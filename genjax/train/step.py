@@ -85,6 +85,8 @@ class Step:
     ema: Mapping[str, Ema] = field(default_factory=dict)
     scope: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered while the step is traced; see `mesh.Layout.spread`."""
+    programs: list = field(default_factory=list, init=False, repr=False, compare=False)
+    """Loops over this step that `fit` compiled, with what for: a second `fit` compiles nothing."""
 
     @property
     def n_batches(self) -> int:

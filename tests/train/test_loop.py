@@ -83,6 +83,25 @@ def test_one_compilation_serves_the_run(monkeypatch):
     assert [f._cache_size() for f in made] == [1]
 
 
+def test_a_second_fit_of_a_step_and_a_source_compiles_nothing(monkeypatch):
+    made, whole = [], loop.make_chunk
+
+    def make_chunk(*args):
+        made.append(whole(*args))
+        return made[-1]
+
+    monkeypatch.setattr(loop, "make_chunk", make_chunk)
+    (step, model), source = vae_like(), ArraySource()
+    first = fit(step, step.init(model, ROOT), source, ROOT, steps=20)
+    again = fit(step, first.state, source, ROOT, steps=30)
+    assert [chunk._cache_size() for chunk in made] == [1]
+    assert bits(again.state) == bits(train(step, model).state)  # another source, compiled for it
+    for _ in range(3):
+        fit(step, step.init(model, ROOT), ArraySource(), ROOT, steps=1)
+    assert len(made) == 5
+    assert len(step.programs) == 2  # older sources are let go
+
+
 def test_rows_average_their_interval():
     step, model = vae_like()
     per_step = train(step, model, log_every=1).rows
