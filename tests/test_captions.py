@@ -116,12 +116,13 @@ def test_a_finding_says_what_the_numbers_are_worth():
         ({"high_frequency_ratio": 1.2, "laplacian_ratio": 2.9}, "noisier than"),
     ],
 )
-@pytest.mark.parametrize("fallen", [False, True])
+@pytest.mark.parametrize("fallen", ["", "serious", "warning"])
 def test_what_a_page_says_of_a_run_s_sharpness(values, said, fallen):
-    found = [Finding("mode_collapse", "serious", "samples", 0.1, "says")] * fallen
+    found = [Finding("mode_collapse", fallen, "samples", 0.1, "says")] if fallen else []
     got = collapse.look(list(records(values).values()), found)
     assert said in got
-    assert ("it has collapsed" in got) == fallen
+    assert ("it has collapsed" in got) == (fallen == "serious")
+    assert ("some kinds of images too seldom" in got) == (fallen == "warning")
     assert not any(word in f"{words.BLUR} {words.SHARP}" for word in ("edges are sharp", "it covers the whole"))
 
 

@@ -71,5 +71,7 @@ def look(records: Sequence[Record], found: Sequence[Finding]) -> str:
         how = "softer than" if detail < least else "noisier than" if detail > most else "about as sharp as"
         said += f"its samples are {how} real images, with {figure(detail)} times their fine detail."
     if fallen is not None:
-        said += " But it has collapsed to few images, so that says little: see its health."
+        few, some = "has collapsed to few images", "shows some kinds of images too seldom"
+        what = few if fallen.severity == "serious" else some
+        said += f" But it {what}, so that says little: see its health."
     return said

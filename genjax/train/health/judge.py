@@ -65,7 +65,7 @@ modes of digits or a ring there are 0.5 to 0.65 of the classes.
 Of kinds and classes alone a young model has as few as 0.64 (a VAE on Fashion-MNIST), for its samples lie between them;
 but these are farther from each other than real images are, and of samples far from the data shares say nothing. So of
 images these two count only where samples are near the data and nearer to each other than real ones are."""
-SHARES = ("kinds", "classes")
+SHARES = {"kinds", "classes"}
 YOUNG = 1000
 """Steps before which one grid is not enough, unless an earlier one says that variety does not grow."""
 GROWING, APART = 0.3, 1.1
@@ -282,7 +282,8 @@ def _alike(found: Mapping[str, Compared], far: float) -> list[Finding]:
         return []
     sure = any(c.ratio < LEVELS[k][0] for k, c in low.items())
     worst = min(c.ratio for c in low.values())
-    says = f"Mode collapse: {'; '.join(SAYS[k](c) for k, c in low.items())}."
+    some = "" if sure or low.keys() - SHARES else " of some kinds"  # the others are as varied as real ones
+    says = f"Mode collapse{some}: {'; '.join(SAYS[k](c) for k, c in low.items())}."
     advice = (
         "for a GAN a relativistic loss with R1 and R2, a smaller learning rate or a larger batch; for a VAE "
         f"{FREE_BITS}"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax.train.health import TITLES, budget, judge, origin
+from genjax.train.health.diversity import Compared
 from genjax.train.health.finding import Finding, folded, found, share_of
 from genjax.train.health.telling import MOST, Telling
 
@@ -192,3 +193,15 @@ def test_the_budget_follows_the_measured_cost():
         now[0] += 0.1
     assert len(log) > 100
     assert 0.015 < b.share <= budget.SHARE
+
+
+SKEWED = [({"kinds": 0.6}, "collapse of some kinds"), ({"kinds": 0.3}, "collapse:"),
+          ({"kinds": 0.6, "spread": 0.3}, "collapse:")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("low", "says"), SKEWED)
+def test_shares_a_little_off_are_no_collapse_to_few_images(low, says):
+    usual = dict.fromkeys(("spread", "distinct", "nearest", "kinds"), 0.99)
+    diversity = {k: Compared(v, 1.0, 0.9) for k, v in (usual | low).items()}
+    (found,) = judge.of_pictures(2000, {"far": 1.0, "beyond": 0.0}, diversity)
+    assert says in found.says
