@@ -23,6 +23,7 @@ DENSE = ("w1_vae", "w1_iwae1", "w1_iwae50", "w4_ptgan")
 """Without convolutions: there is no channel to be last."""
 FILLING = 0.35
 """Of the time, kept for batches that fill the chip."""
+OUT_OF_TIME = "no time for another doubling"
 PATIENCE = 10.0
 """Seconds beyond the part's time for answers to questions that were asked within it."""
 
@@ -73,28 +74,36 @@ def own(ctx: Context, workload: str, precision: str) -> list[str]:
 
 
 def pairs(ctx: Context, rows: Sequence[tuple[str, str]]) -> None:
-    """Rows at published batches, against all peers."""
+    """Rows at published batches, against all peers; none is timed while another one's workers compile."""
     with ExitStack() as stack:
-        started = []
+        started: dict[str, dict[str, Worker]] = {}
         for row in rows:
-            workers = {}
+            started["/".join(row)] = workers = {}
             for name, words in {"genjax": own(ctx, *row), **peers(ctx, *row)}.items():
                 workers[name] = Worker(words)
                 stack.callback(workers[name].stop)
-            started.append((row, workers))
-        for row, workers in started:
-            with ctx.record.failing(name := "/".join(row)):
-                ready, failed = greeted(ctx, workers)
-                if ctx.record.left() <= 0 and "genjax" not in ready:
-                    ctx.record.left_out.append(name)
-                    continue
-                if "genjax" not in ready:
-                    raise Gone(failed["genjax"])
-                rounds = [turn(ctx, workers, ready, failed) for _ in range(ctx.sizes.rounds)]
-                late = {"partial": True} if failed and ctx.record.left() <= 0 else {}  # peers had no time
-                ctx.record.add(name, {**summary(ready, rounds, failed), **late})
+        heard = {name: greeted(ctx, workers) for name, workers in started.items()}
+        for name, workers in started.items():
+            late = ctx.record.left() <= 0
+            if ctx.record.left() < -PATIENCE or (late and "genjax" not in heard[name][0]):
+                ctx.record.left_out.append(name)
+                continue
+            with ctx.record.failing(name):
+                row = timed(ctx, workers, *heard[name])
+                ctx.record.add(name, row | ({"partial": True} if late and row["failed_peers"] else {}))
             for worker in workers.values():
                 worker.stop()
+
+
+def timed(ctx: Context, workers: dict[str, Worker], ready: dict[str, dict], failed: dict[str, str]) -> dict[str, Any]:
+    """A row whose workers are ready.
+
+    Raises:
+        Gone: genjax's is not.
+    """
+    if "genjax" not in ready:
+        raise Gone(failed["genjax"])
+    return summary(ready, [turn(ctx, workers, ready, failed) for _ in range(ctx.sizes.rounds)], failed)
 
 
 def greeted(ctx: Context, workers: dict[str, Worker]) -> tuple[dict[str, dict], dict[str, str]]:
@@ -150,30 +159,48 @@ def fill(ctx: Context, rows: Sequence[tuple[str, str]]) -> None:
             workers[row] = Worker(own(ctx, *row))
             stack.callback(workers[row].stop)
         for doubling in range(ctx.sizes.doublings + 1):
-            for row in (r for r in rows if r not in ends and doubling):
-                try:
-                    workers[row].say(f"batch {2 * tried[row][-1]['batch']}")
-                except Gone as e:
-                    ends[row] = str(e)
-            for row in [r for r in rows if r not in ends]:
-                if why := doubled(ctx, workers[row], tried[row]):
+            if doubling:
+                told(workers, tried, ends)
+            said = {row: answer(ctx, workers[row]) for row in rows if row not in ends}
+            for row, message in said.items():
+                if why := doubled(ctx, workers[row], tried[row], message):
                     ends[row] = why
                     workers[row].stop()
         for row in rows:
-            with ctx.record.failing(name := "/".join((*row, "fill"))):
-                if not tried[row]:
-                    raise Gone(ends[row])
+            name, late = "/".join((*row, "fill")), ctx.record.left() <= 0
+            ended = ends.get(row, f"{ctx.sizes.doublings} doublings")
+            if tried[row]:
                 best = max(tried[row], key=lambda t: t["images_per_s"])
-                ended = ends.get(row, f"{ctx.sizes.doublings} doublings")
-                ctx.record.add(name, {**best, "ended": ended, "tried": tried[row]})
+                partial = {"partial": True} if ended == OUT_OF_TIME else {}
+                ctx.record.add(name, {**best, "ended": ended, "tried": tried[row], **partial})
+            elif late:
+                ctx.record.left_out.append(name)
+            else:
+                ctx.record.add(name, {"failed": ended})
 
 
-def doubled(ctx: Context, worker: Worker, tried: list[dict[str, Any]]) -> str:
-    """Times a worker at its batch; why it is the last one, else nothing."""
+def told(workers: dict, tried: dict, ends: dict) -> None:
+    """Tells workers to compile for twice the batch, all at once."""
+    for row in (r for r in workers if r not in ends):
+        try:
+            workers[row].say(f"batch {2 * tried[row][-1]['batch']}")
+        except Gone as e:
+            ends[row] = str(e)
+
+
+def answer(ctx: Context, worker: Worker) -> dict[str, Any]:
+    """What a worker says once it has compiled, or could not."""
     try:
-        said = worker.hear(("ready", "failed"), max(0.0, ctx.record.left() + PATIENCE))
-        if "failed" in said:
-            return said["failed"]
+        return worker.hear(("ready", "failed"), max(0.0, ctx.record.left() + PATIENCE))
+    except Gone as e:
+        return {"failed": str(e)}
+
+
+def doubled(ctx: Context, worker: Worker, tried: list[dict[str, Any]], said: dict[str, Any]) -> str:
+    """Times a worker at its batch; why it is the last one, else nothing."""
+    if "failed" in said:
+        return said["failed"]
+    try:
         rate = worker.ask(f"go {ctx.sizes.slice_s}", "images_per_s", 60 * ctx.sizes.slice_s + PATIENCE)["images_per_s"]
     except Gone as e:
         return str(e)
@@ -181,7 +208,7 @@ def doubled(ctx: Context, worker: Worker, tried: list[dict[str, Any]]) -> str:
     tried.append({"images_per_s": rate, **{k: said.get(k) for k in keys}})
     if len(tried) > 1 and rate < GAIN * tried[-2]["images_per_s"]:
         return f"a doubling gave {100 * (rate / tried[-2]['images_per_s'] - 1):.0f} %"
-    return "" if ctx.record.left() > 0 else "no time for another doubling"
+    return "" if ctx.record.left() > 0 else OUT_OF_TIME
 
 
 def peers_of(folder: str | None, kit: Path | None) -> Path | None:
