@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 HELD_OUT = ("--validation", "5000", "--eval-every", "1000")
 ROWS = {
-    "iwae_b20": Row("iwae_mnist", "mnist", rows=20_000),
+    "iwae_b20": Row("iwae_mnist", "mnist", rows=5000),
     "iwae_b200": Row("iwae_mnist", "mnist", ("--batch-size", "200", "--lr", "0.003", "--steps", "984000"), 2000),
     "vae_mnist": Row("vae_mnist", "mnist", HELD_OUT, 100),
     "gan_mnist": Row("gan_mnist", "mnist", HELD_OUT, 100),

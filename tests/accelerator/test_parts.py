@@ -139,6 +139,18 @@ def test_doubling_ends_with_the_memory(tmp_path, worker):
     assert (row["batch"], row["ended"]) == (512, "out of memory")
 
 
+def test_no_row_is_timed_while_workers_of_another_compile(tmp_path, monkeypatch):
+    """Two rows warmed up together, the second one's worker slow: both are ready before either is told to go."""
+    script, log = tmp_path / "worker.py", tmp_path / "log"
+    lines = WORKER.replace("batch, rate", "import time; time.sleep(float(sys.argv[2])); batch, rate", 1)
+    lines += f"\n    open({str(log)!r}, 'a').write(line.split()[0] + ' ')"
+    script.write_text(lines.replace('print("a line', f"open({str(log)!r}, 'a').write('ready '); print(\"a line"))
+    monkeypatch.setattr(speed_, "own", lambda ctx, w, p: [str(script), "2.0", "0.3" if p == "bf16" else "0"])
+    monkeypatch.setattr(speed_, "peers", lambda ctx, *row: {})
+    speed_.pairs(context(tmp_path, "speed"), [("w1_vae", "f32"), ("w1_vae", "bf16")])
+    assert log.read_text().split() == ["ready", "ready", "go", "go", "go", "go"]
+
+
 def test_time_is_kept_for_batches_that_fill(tmp_path, worker, monkeypatch):
     """With a clock that every answer moves: half of the rows are at published batches, then some fill, none is lost."""
     ctx = context(tmp_path, "speed", seconds=100.0)
