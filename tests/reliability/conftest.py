@@ -50,7 +50,7 @@ def train_here(kept, monkeypatch):
             kept[key] = build_anew(build, cfg, spec)
         return kept[key]
 
-    def chunk(step, source, capacity, layout, state):
+    def chunk(step, source, capacity, layout=None, state=None):
         key = (step, source.batch_size, capacity, layout)
         if key not in kept:
             kept[key] = chunk_anew(step, source, capacity, layout, state)
