@@ -106,7 +106,7 @@ def test_a_run_that_was_not_measured_says_how(tmp_path, capsys):
 @pytest.fixture
 def runs(smoke_run, tmp_path):
     """Two runs of a VAE that differ in their seed (the second is made up), and one of a GAN, measured alike."""
-    made = [smoke_run("vae_digits"), smoke_run("gan_digits")]
+    made = [shutil.copytree(smoke_run(n), tmp_path / f"{n}0") for n in ("vae_digits", "gan_digits")]
     for run in made:
         assert cli.main(["eval", str(run), "--n", "60", "--features", "pixels", "--metrics", "kd,prdc"]) == 0
     second = shutil.copytree(made[0], tmp_path / "second")

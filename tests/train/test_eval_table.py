@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 from functools import partial
 
 import jax
@@ -255,7 +256,7 @@ def test_the_same_seed_gives_the_same_numbers_to_the_bit(tmp_path, few_halves):
 
 def test_eval_of_points_from_the_command_line(smoke_run, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
-    run = smoke_run("gan_ring2d")
+    run = shutil.copytree(smoke_run("gan_ring2d"), tmp_path / "run")
     assert cli.main(["eval", str(run), "--n", "200"]) == 0
     assert "good_share" in capsys.readouterr().out
     assert cli.main(["eval", str(run), "--metrics", "fd"]) == 2

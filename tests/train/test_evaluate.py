@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -32,14 +33,14 @@ def _tests_own_cache(monkeypatch):
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
 
 
-@pytest.fixture
-def vae(smoke_run):
-    return smoke_run("vae_digits")
+@pytest.fixture(scope="module")
+def vae(smoke_run, tmp_path_factory):
+    return shutil.copytree(smoke_run("vae_digits"), tmp_path_factory.mktemp("vae") / "vae_digits0")
 
 
-@pytest.fixture
-def gan(smoke_run):
-    return smoke_run("gan_digits")
+@pytest.fixture(scope="module")
+def gan(smoke_run, tmp_path_factory):
+    return shutil.copytree(smoke_run("gan_digits"), tmp_path_factory.mktemp("gan") / "gan_digits0")
 
 
 def measured(run, *more):
