@@ -171,8 +171,11 @@ def begin(folder: epath.Path, step: int, mark: Mark | None) -> list[str]:
     if (folder / str(step)).exists() or seal.is_link(folder / str(step)):
         news.append(_stranger(folder, str(step), "unsealed"))
     partial = folder / f".{SAVING}.tmp"
-    partial.write_text(json.dumps({"format": 1, "run": mark.run if mark else None, "step": step}))
-    partial.replace(folder / SAVING)
+    try:
+        partial.write_text(json.dumps({"format": 1, "run": mark.run if mark else None, "step": step}))
+        partial.replace(folder / SAVING)
+    finally:
+        partial.unlink(missing_ok=True)  # what a full disk left of it
     return news
 
 

@@ -100,7 +100,7 @@ def result(command, here, capsys):
         made = json.dumps([(r["metric"], r["value"], r["over_samples"]) for r in found])
     elif command == "sample":
         made = str(np.load("out.npz")["image"].tolist()) if (here / "out.npz").exists() else ""
-    elif (out := here / COMMANDS[command][-1]).exists():
+    elif (out := here / COMMANDS[command][-1]).is_file():
         made = hashlib.sha256(out.read_bytes()).hexdigest()
     return Result(code, made, got.err + got.out + (out.read_text() if (out := here / "out.html").exists() else ""))
 
@@ -139,7 +139,14 @@ CHANGES = {
 """What is changed, and words of a line that names it."""
 
 
-@pytest.mark.parametrize(("command", "change"), few(itertools.product(COMMANDS, CHANGES), *FAST))
+COMBINATIONS = [
+    (command, change)
+    for command, change in itertools.product(COMMANDS, CHANGES)
+    if not (command == "score" and change.endswith("data"))  # what it scores is its argument
+]
+
+
+@pytest.mark.parametrize(("command", "change"), few(COMBINATIONS, *FAST))
 def test_a_changed_input_changes_nothing_or_is_named(here, capsys, monkeypatch, change, command, made, tmp_path):
     if command not in BEFORE:
         untouched = tmp_path / "untouched"
