@@ -7,6 +7,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from quick import few
 from scripts import load_script
 
 from genjax.types import Batch
@@ -32,7 +33,7 @@ def test_all_workloads_are_there(worker):
     assert tuple(worker.WORKLOADS) == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few(NAMES, *NAMES[::3]))
 def test_step_traces(worker, name):
     w = worker.WORKLOADS[name]()
     state = jax.eval_shape(lambda key: w.step.init(w.model, key), jax.random.key(0))

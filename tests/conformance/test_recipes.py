@@ -22,7 +22,7 @@ DISTINCT = [(n, False) for n in ("vae_digits", "iwae_mnist", "vae_mnist", "gan_d
 MESHES = ("data=8", "data=4,fsdp=2", "fsdp=8")
 QUICK_MESHES = [
     *((*v, "data=8") for v in DISTINCT),
-    *((n, False, text) for n in ("vae_digits", "gan_fashion_mnist") for text in MESHES[1:]),
+    *(("gan_fashion_mnist", False, text) for text in MESHES[1:]),
 ]
 
 
@@ -103,7 +103,7 @@ def test_step_and_sampler_lower_for_every_platform(name, conditional):
     assert cfg.z_dim == model.z_dim
 
 
-@pytest.mark.parametrize("name", few(NAMES, *(n for n, _ in DISTINCT), "gan_ring2d"))
+@pytest.mark.parametrize("name", few(NAMES, "vae_mnist", "iwae_mnist", "gan_digits", "gan_fashion_mnist"))
 def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
     made, operands = [], []
     original = loop.make_chunk

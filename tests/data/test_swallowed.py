@@ -3,6 +3,7 @@
 import builtins
 import errno
 import io
+import itertools
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data.pictures import classes, noise, save
+from quick import few
 
 from genjax import data
 from genjax.data import catalogue, picture, tfds
@@ -148,8 +150,10 @@ def one_file(root):
 MADE = [flat, classes, split, deep, archive, one_file]
 
 
-@pytest.mark.parametrize("code", ERRORS)
-@pytest.mark.parametrize("make", MADE, ids=lambda f: f.__name__)
+EACH = list(itertools.product(MADE, ERRORS))
+
+
+@pytest.mark.parametrize(("make", "code"), few(EACH, *EACH[::3]), ids=lambda v: getattr(v, "__name__", str(v)))
 def test_every_error_of_every_listing_and_read_is_a_refusal(make, code, tmp_path, monkeypatch):
     """The k-th call fails, for every k; a disk that fails once is read again, so EIO fails there for good."""
     monkeypatch.setattr(picture, "AGAIN_SECONDS", 0.0)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from quick import quick_jit
+from quick import few, quick_jit
 from train_toys import Linear
 
 from genjax import losses, nets
@@ -28,7 +28,7 @@ def all_finite(tree):
 
 
 @pytest.mark.parametrize("zero", ["input", "both"])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", few(NETS, *list(NETS)[::2]))
 def test_nets(name, zero):
     net = NETS[name]()
     params, state = quick_jit(net.init)(jax.random.key(0))

@@ -105,10 +105,10 @@ CHANNELS = {
 `slow`: a pipe that does not wait for its reader, who is late."""
 
 QUICK = [
-    *(("list", c) for c in ("out-closed", "out-full", "out-head-0", "out+err-head-1", "ascii", "slow")),
-    *(("digest", c) for c in ("out-closed", "err-full")),
-    *(("refused", c) for c in ("out+err-closed", "latin-1")),
-    *(("train", c) for c in ("out+err-full", "out+err-head-1", "err-head-0")),
+    *(("list", c) for c in ("out-full", "out-head-0", "ascii")),
+    ("digest", "out-closed"),
+    ("refused", "out+err-closed"),
+    *(("train", c) for c in ("out+err-full", "out+err-head-1")),
 ]
 
 

@@ -72,8 +72,8 @@ COMMANDS = {
     "digest": ["digest", "run0"],
 }
 FAST = [
-    *(("train", c) for c in ("recipe", "helper", "seal", "another run's checkpoint", "training data")),
-    *(("eval", c) for c in ("copy of the helper", "field", "state", "test data", "library")),
+    *(("train", c) for c in ("helper", "another run's checkpoint", "training data")),
+    *(("eval", c) for c in ("field", "state", "library")),
 ]
 BEFORE: dict[str, "Result"] = {}
 """What each command gives where nothing was changed; found once."""

@@ -75,7 +75,7 @@ def test_stopped_after_every_step(name, tmp_path, train_here):
     stopped_after_every_step(name, tmp_path, train_here, STEPS)
 
 
-@pytest.mark.parametrize("step", [10, STEPS])
+@pytest.mark.parametrize("step", few([10, STEPS], STEPS))
 def test_ended_as_soon_as_a_step_is_sealed(step, tmp_path, train_here, whole_here, monkeypatch):
     """Rows and grid of a step are on the disk before its seal: the next session does not come back to them."""
     name, run, save = "gan_digits", tmp_path / "run", Checkpoints.save
@@ -119,7 +119,8 @@ def killed(name, tmp_path, env, whole_there, n):
         # At the first grid the training program is about to be compiled.
         pytest.param("vae_digits", signal.SIGTERM, 143, "samples/00000000.png", id="SIGTERM-compiling",
                      marks=pytest.mark.slow),
-        pytest.param("gan_digits", signal.SIGINT, 130, "checkpoints/5/seal.json", id="Ctrl-C-training"),
+        pytest.param("gan_digits", signal.SIGINT, 130, "checkpoints/5/seal.json", id="Ctrl-C-training",
+                     marks=pytest.mark.slow),
         pytest.param("gan_digits", signal.SIGTERM, 143, "checkpoints/10/seal.json", id="SIGTERM-training",
                      marks=pytest.mark.slow),
         pytest.param("vae_digits", signal.SIGINT, 130, "lock", id="Ctrl-C-beginning", marks=pytest.mark.slow),
@@ -175,7 +176,7 @@ def test_a_second_process_on_a_folder_is_refused_and_harms_nothing(tmp_path, chi
     assert train_here(argv(name, run, "--steps", 100_000), stop_after=1) == 143
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", few(FAMILIES, "gan_digits"))
 def test_extended_is_the_longer_run(name, tmp_path, train_here, whole_here):
     """Also where the shorter run ended between two rows; run-only fields may differ."""
     run = tmp_path / "run"

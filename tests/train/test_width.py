@@ -34,7 +34,7 @@ def test_a_run_trained_and_continued_in_64_bit_mode_is_the_same_to_the_bit(smoke
 EVALS = [("vae_digits", "elbo,nll,latents,fd,prdc,mind"), ("gan_digits", "gap,kd,authenticity")]
 
 
-@pytest.mark.parametrize(("recipe", "names"), few(EVALS, EVALS[0]))
+@pytest.mark.parametrize(("recipe", "names"), few(EVALS))
 def test_every_number_of_eval_in_64_bit_mode_is_that_of_32(recipe, names, smoke_run):
     run = train.open_run(smoke_run(recipe))
     request, of = Request(names, n_importance=20), lambda: real_of(dataset_of_run(run), n=100)

@@ -53,6 +53,7 @@ def test_every_recipe_has_a_plan(name):
     assert p.images == recipes.load(name).Config().batch_size
 
 
+@pytest.mark.slow
 def test_every_device_plans_the_same_work():
     made = {name: planned("gan_digits", d, "data=2,fsdp=2") for name, d in DEVICES.items()}
     assert len({p.work for p in made.values()}) == 1
