@@ -143,6 +143,8 @@ def refused(path: str | os.PathLike[str], error: OSError | ValueError) -> UsageE
     """The refusal of what the system would not list, open or read: its path, the reason, what to do."""
     code = getattr(error, "errno", None)
     why = getattr(error, "strerror", None) or str(error)
+    if "\0" in os.fsdecode(path):  # Python 3.13 says it otherwise than those before
+        why = "embedded null byte"
     return UsageError(f"{shown(path)}: cannot be read ({shown(why)}). {_ADVICE.get(code, 'Mend it, or leave it out.')}")
 
 

@@ -108,7 +108,9 @@ def check(step: Any, model: Any, members: int = 1, devices: int = 1, tried: bool
         room.refuse_beyond(f"--seeds, --sweep: {members:,} members", each, members, "states of this model", _free())
     else:
         room.refuse_beyond("this model", each, 1, "state with its gradients and its copy to save", _free())
-    for move in () if tried else step.moves:
+    if tried:
+        return
+    for move in step.moves:
         params = {p: state.players[p].params for p in move.players}
 
         def one(params, opt, move=move):

@@ -113,10 +113,10 @@ class Step:
     def shapes(self, model) -> TrainState:
         """Shapes of the state that `init` gives; what is traced for them, `init` finds traced."""
 
-        def shapes(f):
+        def shaped(f):
             return functools.partial(jax.eval_shape, f)
 
-        return self._state(shapes(_initial(model.init)), jax.random.key(0), shapes)
+        return self._state(shaped(_initial(model.init)), jax.random.key(0), shaped)
 
     def _state(self, init: Callable, key: Key, once: Callable) -> TrainState:
         params, net = init(rng.named(key, "init"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from quick import QUICK, few, first_state
 
+from experiments.accelerator.mathematics import keeping_gradients, relative
 from genjax import data, recipes, train
 from genjax.train.chunk import advance
 from genjax.train.config import kinds
@@ -24,21 +25,6 @@ VARIANTS = [
     for c in (False, True)
     if not c or n.endswith("digits")
 ]
-
-
-def keeping_gradients(step):
-    """The same step with optimizers that change nothing and keep the gradient as their state."""
-    import optax
-
-    zeros = lambda tree: jax.tree.map(lambda v: v * 0, tree)  # noqa: E731
-    tx = optax.GradientTransformation(zeros, lambda g, s, p=None: (zeros(g), g))
-    return dataclasses.replace(step, moves=tuple(dataclasses.replace(m, tx=tx) for m in step.moves))
-
-
-def relative(a, b):
-    """Relative L2 distance of two trees."""
-    a, b = (np.concatenate([np.asarray(v, np.float64).ravel() for v in jax.tree.leaves(t)]) for t in (a, b))
-    return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
 def swept(name):

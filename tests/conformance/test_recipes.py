@@ -7,10 +7,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from quick import few, first_state, quick_jit
 
+from experiments.accelerator.mathematics import keeping_gradients, relative
 from genjax import data, recipes, rng, train
 from genjax.train import loop, mesh
 
@@ -39,20 +39,6 @@ def built(name, conditional=False, **changes):
 def first_batches(experiment, source, key):
     n = experiment.step.n_batches
     return quick_jit(source.batches, static_argnums=4)(source.window(key, 0, 1, n), key, 0, 0, n)
-
-
-def keeping_gradients(step):
-    """The same step with optimizers that change nothing and keep the gradient as their state."""
-    tx = optax.GradientTransformation(
-        lambda p: jax.tree.map(jnp.zeros_like, p), lambda g, s, p=None: (jax.tree.map(jnp.zeros_like, g), g)
-    )
-    return dataclasses.replace(step, moves=tuple(dataclasses.replace(m, tx=tx) for m in step.moves))
-
-
-def relative(a, b):
-    """Relative L2 distance of two trees."""
-    a, b = (np.concatenate([np.asarray(v, np.float64).ravel() for v in jax.tree.leaves(t)]) for t in (a, b))
-    return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,8 @@ def test_hundreds_of_spoiled_files_at_the_door(file, run):
     assert 50 < refused < 300
 
 
-def test_spoiled_records(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("n", few([60, 200], 60))
+def test_spoiled_records(n, tmp_path, monkeypatch, capsys):
     """Committed ones, by `results` and by `compare`."""
     r = random.Random(0)
     monkeypatch.setattr(versus_page, "write", lambda *a: Path("page"))
@@ -206,7 +207,7 @@ def test_spoiled_records(tmp_path, monkeypatch, capsys):
     (tmp_path / "README.md").write_text("")
     whole = json.dumps(json.loads((recipes_results() / "ring.json").read_text())).encode()
     codes = []
-    for _ in range(60):
+    for _ in range(n):
         content = spoiled(whole, "ring.json", r)
         (results / "ring.json").write_bytes(content)
         codes.append(answers(["results"], capsys, content[:2000]))
