@@ -125,9 +125,7 @@ def refuse_part_of_a_run(out: str | os.PathLike[str], flag: str = "--out") -> No
     for parent in path.parents:
         first = path.relative_to(parent).parts[0]
         if first in (*RUN_FILES, *RUN_FOLDERS) and _is_run(parent):
-            raise UsageError(
-                f"{flag}={os.fspath(out)}: the run in {parent} keeps {first} itself. Name another place."
-            )
+            raise UsageError(f"{flag}={os.fspath(out)}: the run in {parent} keeps {first} itself. Name another place.")
 
 
 def _is_run(folder: Path) -> bool:

@@ -70,9 +70,7 @@ from genjax.types import Context
 
 # %%
 digits = data.load("digits")
-root = jax.random.key(
-    0
-)  # the run's root key: all randomness below is a function of it, a name and a step
+root = jax.random.key(0)  # the run's root key: all randomness below is a function of it, a name and a step
 source = data.make_source(digits.train, batch_size=64, transform=data.binarize())
 batch = source.batch(root, step=0)
 grey = digits.train.image[np.asarray(batch.id[:12])]
@@ -153,9 +151,7 @@ by_hand, gradient_by_hand = jax.jit(jax.value_and_grad(negative_elbo))(params["v
 library, gradient = jax.jit(jax.value_and_grad(library_loss))(params["vae"])
 
 np.testing.assert_allclose(by_hand, library, rtol=1e-5)
-jax.tree.map(
-    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), gradient_by_hand, gradient
-)
+jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), gradient_by_hand, gradient)
 print(f"by hand {by_hand:.4f} nats, library {library:.4f} nats; 64 log 2 = {64 * np.log(2):.4f}")
 
 # %% [markdown]
@@ -290,9 +286,7 @@ for beta in (0.25, 1.0, 4.0):
     same.append(decoded(vae, other, s["mu"][:12]))
     elbo, D, R = (s[name].mean() for name in ("elbo", "distortion", "rate"))
     used = (nats_per_dimension(s) > 0.1).sum()
-    print(
-        f"beta {beta:4}: D {D:5.2f}  R {R:5.2f}  ELBO {elbo:6.2f}  dimensions above 0.1 nats: {used}"
-    )
+    print(f"beta {beta:4}: D {D:5.2f}  R {R:5.2f}  ELBO {elbo:6.2f}  dimensions above 0.1 nats: {used}")
 viz.show(np.concatenate(same), ncols=12)
 
 # %% [markdown]
@@ -343,9 +337,7 @@ print(f"held-out ELBO {elbo:.2f}; with {Z_DIM} dimensions {scores['elbo'].mean()
 
 ticks = jax.scipy.stats.norm.ppf((jnp.arange(16) + 0.5) / 16)
 across, down = jnp.meshgrid(ticks, -ticks)
-viz.show(
-    decoded(flat, flat_fit, jnp.stack([across.ravel(), down.ravel()], axis=1)), ncols=16, scale=5
-)
+viz.show(decoded(flat, flat_fit, jnp.stack([across.ravel(), down.ravel()], axis=1)), ncols=16, scale=5)
 
 # %% [markdown]
 # **Where next.** `genjax train vae_digits --beta 4` runs the first change as a recipe, with checkpoints and a report;

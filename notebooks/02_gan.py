@@ -77,9 +77,7 @@ from genjax.types import Batch, Context
 # %%
 digits = data.load("digits")
 to_signed = data.to_signed()
-root = jax.random.key(
-    0
-)  # the run's root key: all randomness below is a function of it, a name and a step
+root = jax.random.key(0)  # the run's root key: all randomness below is a function of it, a name and a step
 source = data.make_source(digits.train, batch_size=64, transform=to_signed)
 
 Z_DIM = 32
@@ -133,9 +131,7 @@ z = objective.draw(rng.named(root, "check"), batch)
 
 
 def context():
-    return Context(
-        state=net_state, key=rng.named(root, "unused here"), step=jnp.asarray(0), draws=z
-    )
+    return Context(state=net_state, key=rng.named(root, "unused here"), step=jnp.asarray(0), draws=z)
 
 
 library_d, _ = jax.jit(lambda p: objective.d(p, batch, context()))(params)
@@ -146,9 +142,7 @@ np.testing.assert_allclose(loss_g(params["g"], params["d"], z), library_g, rtol=
 real, fake = D(params["d"], batch.x), D(params["d"], G(params["g"], z))
 cross_entropy = -jnp.log(jax.nn.sigmoid(real)) - jnp.log(1 - jax.nn.sigmoid(fake))
 np.testing.assert_allclose(losses.nonsaturating.d(real, fake), cross_entropy, rtol=1e-4)
-print(
-    f"before training: L_D + R1 = {library_d:.4f}, L_G = {library_g:.4f}; 2 log 2 = {2 * np.log(2):.4f}"
-)
+print(f"before training: L_D + R1 = {library_d:.4f}, L_G = {library_g:.4f}; 2 log 2 = {2 * np.log(2):.4f}")
 
 # %% [markdown]
 # ## One step by hand
@@ -243,9 +237,7 @@ def columns(fitted):
     return {name: [row[name] for row in fitted.rows] for name in fitted.rows[0]}
 
 
-fitted = train.fit(
-    step, state, source, root, steps=STEPS, log_every=25, every=[train.Every(100, keep)]
-)
+fitted = train.fit(step, state, source, root, steps=STEPS, log_every=25, every=[train.Every(100, keep)])
 state = fitted.state  # `fit` takes the old state over; go on with the one it returns
 rows = columns(fitted)
 assert_same_step(state)
@@ -345,9 +337,7 @@ def late(rows, name):
 
 # %%
 hinge, hinge_samples = play(losses.hinge, (losses.r1(GAMMA),))
-print(
-    f"logits: real {late(hinge, 'd/real_logit'):.2f}, generated {late(hinge, 'd/fake_logit'):.2f}"
-)
+print(f"logits: real {late(hinge, 'd/real_logit'):.2f}, generated {late(hinge, 'd/fake_logit'):.2f}")
 print("samples of each digit:", counts(hinge_samples))
 viz.show(hinge_samples[:24], ncols=12)
 
@@ -362,9 +352,7 @@ viz.show(hinge_samples[:24], ncols=12)
 pair, pair_samples = play(losses.relativistic, (losses.r1(GAMMA), losses.r2(GAMMA)))
 gap = late(pair, "d/real_logit") - late(pair, "d/fake_logit")
 print(f"gap of the mean logits: {gap:.2f}")
-print(
-    f"losses: discriminator {late(pair, 'd/loss'):.2f} with penalties, generator {late(pair, 'g/loss'):.2f}"
-)
+print(f"losses: discriminator {late(pair, 'd/loss'):.2f} with penalties, generator {late(pair, 'g/loss'):.2f}")
 print("samples of each digit:", counts(pair_samples))
 viz.show(pair_samples[:24], ncols=12)
 

@@ -121,9 +121,22 @@ def test_a_vae_run(run_of):
     out = report.write([run])
     assert out == run / "report.html"
     got = read(out)
-    for said in ("Finished", "Samples growing over training", "Reconstructions", "The latent plane",
-                 "Latent traversals", "Interpolations", "Evidence lower bound", "Rate", "Reproduce", "Train longer",
-                 "Environment", "Health", "Too short to judge: 4 steps", tree_digest(train.open_run(run).state)):
+    for said in (
+        "Finished",
+        "Samples growing over training",
+        "Reconstructions",
+        "The latent plane",
+        "Latent traversals",
+        "Interpolations",
+        "Evidence lower bound",
+        "Rate",
+        "Reproduce",
+        "Train longer",
+        "Environment",
+        "Health",
+        "Too short to judge: 4 steps",
+        tree_digest(train.open_run(run).state),
+    ):
         assert said in got.said, said
     assert "bernoulli, chosen by the data" in got.said
     assert "discriminator" not in got.said
@@ -133,8 +146,14 @@ def test_a_vae_run(run_of):
 
 def test_a_gan_run(run_of):
     got = read(report.write([run_of("gan_digits")]))
-    for said in ("What the discriminator says", "During training", "Now:", "Interpolations", "Discriminator loss",
-                 "Generator loss"):
+    for said in (
+        "What the discriminator says",
+        "During training",
+        "Now:",
+        "Interpolations",
+        "Discriminator loss",
+        "Generator loss",
+    ):
         assert said in got.said, said
     assert "Reconstructions" not in got.said
 
@@ -144,8 +163,15 @@ def test_two_runs_side_by_side(run_of, tmp_path):
     out = report.write([str(vae), str(gan)])
     assert out == tmp_path / "report.html"
     got = read(out)
-    for said in ("A VAE and a GAN on digits, side by side", "Real images", "Close up", words.BLUR, words.SHARP,
-                 "What differs", "A GAN has no encoder"):
+    for said in (
+        "A VAE and a GAN on digits, side by side",
+        "Real images",
+        "Close up",
+        words.BLUR,
+        words.SHARP,
+        "What differs",
+        "A GAN has no encoder",
+    ):
         assert said in got.said, said
     scrub = next(a for t, a in got.tags if "scrub" in a.get("class", ""))
     ids = {a.get("id") for _, a in got.tags}

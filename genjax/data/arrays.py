@@ -22,9 +22,7 @@ OF_SAMPLES = {"z", "run", "step", "digest", "seed", "temperature"}
 """What `genjax sample --out F.npz` writes beside its images."""
 
 
-def load_array(
-    what: Any, image_size: int | None = None, name: str = "array", white: int | None = None
-) -> Dataset:
+def load_array(what: Any, image_size: int | None = None, name: str = "array", white: int | None = None) -> Dataset:
     """An array of images, or a tuple (images, labels), as a data set without a test part."""
     image, label = what if isinstance(what, tuple) and len(what) == 2 else (what, None)
     return _dataset(name, {"": image}, {"": label}, name, image_size, white)

@@ -31,9 +31,7 @@ def raw_labels(label: Any, n: int, name: str) -> Raw | None:
     if a.dtype == object:
         raise UsageError(f"{name}: labels are an array of objects; wanted whole numbers or texts, one per image.")
     if a.ndim != 1:
-        raise UsageError(
-            f"{name}: labels have shape {a.shape}; wanted ({n},), one per image.{_hint_of_columns(a)}"
-        )
+        raise UsageError(f"{name}: labels have shape {a.shape}; wanted ({n},), one per image.{_hint_of_columns(a)}")
     if a.shape[0] != n:
         raise UsageError(f"{name}: {a.shape[0]} labels for {n} images; wanted one per image.")
     if a.dtype.kind in "US":

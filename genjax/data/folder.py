@@ -117,9 +117,7 @@ def _headers(files: Sequence[Path]) -> list[Header]:
     return headers
 
 
-def _white(
-    name: str, files: Sequence[Path], headers: Sequence[Header], white: int | None
-) -> tuple[int, int | None]:
+def _white(name: str, files: Sequence[Path], headers: Sequence[Header], white: int | None) -> tuple[int, int | None]:
     """White of the set and its largest value, where it has pictures of 16 bits whose white their format leaves open."""
     deep = [file for file, h in zip(files, headers, strict=True) if h.deep == "gray"]
     coloured = [file for file, h in zip(files, headers, strict=True) if h.deep == "colour"]

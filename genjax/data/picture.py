@@ -83,9 +83,7 @@ def decode(file: Path, channels: int, image_size: int | None, white: int = 65535
         return pixels_of(f, file, channels, image_size, white)
 
 
-def pixels_of(
-    f: Any, name: str | Path, channels: int, image_size: int | None, white: int = 65535
-) -> np.ndarray:
+def pixels_of(f: Any, name: str | Path, channels: int, image_size: int | None, white: int = 65535) -> np.ndarray:
     """`decode` of an open file."""
     with _opened(name, f) as opened:
         image = ImageOps.exif_transpose(_of_eight_bits(opened, name, white))

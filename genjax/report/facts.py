@@ -150,11 +150,33 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     frames, n_frames = _frames(folders or [folder / "samples"], shape if len(shape) == 3 else None, n_tiles, problems)
     records = _records(path, member, whole, problems)
     recipe, options = str(record.get("experiment", "")), dict(record.get("options", {}))
-    return Facts(path, name, recipe, family, config, options, about, manifest, rows, frames, n_frames, step, digest,
-                 drawn, tuple(problems), who if whole else (), record.get("population") or {}, member,
-                 read_findings(folder / METRICS, member), records,
-                 train.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
-                 record.get("code"), access.trust, best_of(path), _looked(extra))
+    return Facts(
+        path,
+        name,
+        recipe,
+        family,
+        config,
+        options,
+        about,
+        manifest,
+        rows,
+        frames,
+        n_frames,
+        step,
+        digest,
+        drawn,
+        tuple(problems),
+        who if whole else (),
+        record.get("population") or {},
+        member,
+        read_findings(folder / METRICS, member),
+        records,
+        train.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
+        record.get("code"),
+        access.trust,
+        best_of(path),
+        _looked(extra),
+    )
 
 
 def commands(facts: Facts) -> dict[str, str]:

@@ -27,7 +27,6 @@ def document(title: str, body: Iterable[str]) -> str:
     )
 
 
-
 def image(png: viz.Png, alt: str, more: str = "") -> str:
     size = f'width="{png.width}" height="{png.height}"'
     return f'<img class="pixels" src="{data_uri(png)}" {size} alt="{escape(alt)}"{more}>'

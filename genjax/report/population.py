@@ -37,7 +37,7 @@ def table(rows: Mapping[str, np.ndarray], who: Sequence[Member]) -> str:
             cells.append(html.number(float(mean), float(half)) if np.isfinite(mean) else "none")
         means.append((point or "all seeds", f"{int((failed[index] == 0).sum())}", *cells))
     about = "Mean over the seeds that have not failed, and its 95 % interval (Student's t)."
-    return f"{body}<br><p class=\"soft\">{about}</p>{html.table(means, ('', 'seeds', *keys))}"
+    return f'{body}<br><p class="soft">{about}</p>{html.table(means, ("", "seeds", *keys))}'
 
 
 def logged(rows: Mapping[str, np.ndarray]) -> list[words.Chart]:

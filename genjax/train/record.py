@@ -315,9 +315,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: 
     return found
 
 
-def read_metrics(
-    run: str | os.PathLike[str], member: int | None = None, name: str = METRICS
-) -> dict[str, np.ndarray]:
+def read_metrics(run: str | os.PathLike[str], member: int | None = None, name: str = METRICS) -> dict[str, np.ndarray]:
     """The logged metrics of a run: each name's values in the order of rows, float64, NaN where a row has none.
 
     `step` is int64. Values that are not numbers are left out. The metrics of a population are [rows, members].

@@ -62,8 +62,9 @@ def grids(
         if not leader:
             return
         said = said or (progress.step > 0 and say_outside(outside(images), experiment))
-        for path, one in zip(paths, images if len(paths) > 1 else images.reshape(1, N_SAMPLES, *images.shape[-3:]),
-                             strict=True):
+        for path, one in zip(
+            paths, images if len(paths) > 1 else images.reshape(1, N_SAMPLES, *images.shape[-3:]), strict=True
+        ):
             _write(folder / "samples" / path / f"{progress.step:08d}.png", one, guard)
         if look is not None:
             look(progress.step, images)

@@ -313,9 +313,7 @@ def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads, val
     if move.clip is not None:
         scale = jnp.minimum(1.0, move.clip / jnp.maximum(norm, 1e-12))
         grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
-    updates, new_opt = optimizer.update(
-        move.tx, move.name, grads, opt_state, moved, row["loss"], slope, value_fn
-    )
+    updates, new_opt = optimizer.update(move.tx, move.name, grads, opt_state, moved, row["loss"], slope, value_fn)
     new_params: Any = optax.apply_updates(moved, updates)
     if move.norms:
         row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}

@@ -65,15 +65,23 @@ class Watch:
 
     def _why(self, label: str, move: Any, name: str, i: int, at: int, loss: float, skip: float) -> str:
         if not move.guarded:
-            return "" if math.isfinite(loss) else (
-                f"{name} is {loss} at step {at + 1}. Try a smaller learning rate, clip=..., or "
-                f"Move({move.name!r}, ..., skip_nonfinite=True)."
+            return (
+                ""
+                if math.isfinite(loss)
+                else (
+                    f"{name} is {loss} at step {at + 1}. Try a smaller learning rate, clip=..., or "
+                    f"Move({move.name!r}, ..., skip_nonfinite=True)."
+                )
             )
         count = self.skipped[label]
         count[i] = count[i] + 1 if skip == 1.0 else 0  # a mean over repeats
-        return "" if count[i] < PATIENCE else (
-            f"{count[i]} updates of {move.name!r} in a row were skipped (non-finite or above "
-            f"skip_above={move.skip_above}), the last at step {at + 1} with {name}={loss}."
+        return (
+            ""
+            if count[i] < PATIENCE
+            else (
+                f"{count[i]} updates of {move.name!r} in a row were skipped (non-finite or above "
+                f"skip_above={move.skip_above}), the last at step {at + 1} with {name}={loss}."
+            )
         )
 
     def _fail(self, i: int, why: str) -> None:

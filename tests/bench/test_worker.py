@@ -50,9 +50,7 @@ def test_step_traces(worker, name):
 def test_protocol(root, child_env):
     command = [sys.executable, str(root / "experiments" / "bench" / "worker.py"), "w1_iwae1", "--call", "0.1"]
     said = "go 0.1\ngo 0.1\nbatch 64\ngo 0.1\n\n"
-    done = subprocess.run(
-        command, input=said, env=child_env, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = subprocess.run(command, input=said, env=child_env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     ready, *slices = [json.loads(line) for line in done.stdout.splitlines()]
     again, last = slices.pop(2), slices.pop(2)

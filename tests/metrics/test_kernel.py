@@ -15,9 +15,7 @@ def by_definition(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x.astype(np.longdouble), y.astype(np.longdouble)
     n, m, d = len(x), len(y), x.shape[1]
     xx, yy, xy = ((a @ b.T / d + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-    return float(
-        (xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy)) / (m * (m - 1)) - 2 * xy.mean()
-    )
+    return float((xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy)) / (m * (m - 1)) - 2 * xy.mean())
 
 
 @pytest.mark.parametrize("offset", [0.0, 1.0, 30.0, 1000.0])
@@ -59,9 +57,7 @@ def test_a_shift_of_gaussians_in_closed_form():
 
 
 def test_it_is_unbiased_for_equal_distributions():
-    found = [
-        metrics.kernel_distance(*np.random.default_rng(seed).standard_normal((2, 20, 4))) for seed in range(64)
-    ]
+    found = [metrics.kernel_distance(*np.random.default_rng(seed).standard_normal((2, 20, 4))) for seed in range(64)]
     assert abs(np.mean(found)) < 3.5 * np.std(found) / 8
     assert min(found) < 0 < max(found)
 

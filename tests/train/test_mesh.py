@@ -182,9 +182,7 @@ def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
         back = checkpoints.restore(like)
     assert back.step == 5
     assert checkpoint.tree_digest(back.tree) == checkpoint.digest(saved)
-    assert all(
-        a.sharding == b.sharding for a, b in zip(jax.tree.leaves(back.tree), jax.tree.leaves(like), strict=True)
-    )
+    assert all(a.sharding == b.sharding for a, b in zip(jax.tree.leaves(back.tree), jax.tree.leaves(like), strict=True))
     assert not all(x.sharding.is_fully_replicated for x in jax.tree.leaves(back.tree))
 
 

@@ -95,9 +95,7 @@ class Device:
 
 _LAUNCH = "time of an empty kernel"
 _HOP = "latency beyond the domain"
-_TPU_F32 = (
-    "float32 operands: one bfloat16 pass at JAX's default precision, 3 and 6 passes at `high` and `highest`"
-)
+_TPU_F32 = "float32 operands: one bfloat16 pass at JAX's default precision, 3 and 6 passes at `high` and `highest`"
 _BOOK = "Austin et al. 2025, How to Scale Your Model, jax-ml.github.io/scaling-book/tpus, /sharding (1 us a hop)"
 
 

@@ -173,9 +173,7 @@ def _rate(op: Op | None) -> str:
     return f"{op.shapes[0].dtype}{how}"
 
 
-def peak_memory(
-    program: Program, donated: frozenset[int] = frozenset(), order: Sequence[Kernel] | None = None
-) -> int:
+def peak_memory(program: Program, donated: frozenset[int] = frozenset(), order: Sequence[Kernel] | None = None) -> int:
     """Largest number of bytes alive at once, kernels run in program order (by default without epilogues).
 
     Inputs are there from the start and stay, but for the `donated` ones, which go with their last reader. A fused
