@@ -24,7 +24,7 @@ import jax
 import numpy as np
 import optax
 
-from genjax import data, models, nets, objectives, train
+from genjax import data, metrics, models, nets, objectives, train
 from genjax.metrics import features, weights
 
 RESULTS = Path(__file__).parent / "results" / "features"
@@ -84,7 +84,7 @@ def split(part: data.Images | data.Records, n: int) -> tuple[data.Images, data.I
     return data.take(part, np.arange(size - n)), data.take(part, np.arange(size - n, size))
 
 
-def accuracy(net: features.FeatureNet, part: data.Images | data.Records | None) -> float:
+def accuracy(net: metrics.FeatureNet, part: data.Images | data.Records | None) -> float:
     """Share of images whose largest logit is the label's."""
     if not isinstance(part, data.Images) or part.label is None:
         raise SystemExit("accuracy is of labelled images in memory.")

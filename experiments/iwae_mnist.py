@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax import data, dist, models, nets, objectives, train
+from genjax import data, distributions, models, nets, objectives, runs, train
 
 N_STAGES = 8
 EPS = 1e-4 / 20
@@ -35,23 +35,23 @@ EPS = 1e-4 / 20
 class Config:
     """What the run computes; every field is a flag."""
 
-    seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(9_840_000, ge=1)  # optimizer updates; the last rate stays after `passes`
-    batch_size: int = train.structure(20, ge=1)
-    z_dim: int = train.structure(50, ge=1)  # latent dimensions
-    data: str = train.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
-    image_size: int = train.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
-    validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
-    conditional: bool = train.structure(False)  # the label enters encoder and decoder
-    k: int = train.structure(1, ge=1)  # importance samples of the bound; 1 is the VAE
-    hidden: int = train.structure(200, ge=1)  # units of each of two hidden layers
-    likelihood: str = train.structure("", dist.LIKELIHOODS)  # of a pixel; empty: chosen by the data
-    lr: float = train.value(1e-3, gt=0)  # Adam's learning rate in the first stage
-    passes: int = train.structure(3280, ge=1)  # over the training set, in which the rate falls to a tenth
-    precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
-    accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
+    seed: int = runs.structure(0, ge=0)
+    steps: int = runs.run_only(9_840_000, ge=1)  # optimizer updates; the last rate stays after `passes`
+    batch_size: int = runs.structure(20, ge=1)
+    z_dim: int = runs.structure(50, ge=1)  # latent dimensions
+    data: str = runs.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
+    image_size: int = runs.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
+    validation: int = runs.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
+    conditional: bool = runs.structure(False)  # the label enters encoder and decoder
+    k: int = runs.structure(1, ge=1)  # importance samples of the bound; 1 is the VAE
+    hidden: int = runs.structure(200, ge=1)  # units of each of two hidden layers
+    likelihood: str = runs.structure("", distributions.LIKELIHOODS)  # of a pixel; empty: chosen by the data
+    lr: float = runs.value(1e-3, gt=0)  # Adam's learning rate in the first stage
+    passes: int = runs.structure(3280, ge=1)  # over the training set, in which the rate falls to a tenth
+    precision: str = runs.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
+    accumulate: int = runs.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
 
-    __post_init__ = train.check
+    __post_init__ = runs.check
 
 
 SMOKE = Config(steps=4, batch_size=8, hidden=16, z_dim=4, k=2, passes=1, data="digits")
@@ -68,12 +68,12 @@ def schedule(lr, passes: int, n_train: int, batch_size: int) -> optax.Schedule:
     return rate
 
 
-def build(cfg: Config, spec: data.Spec) -> train.Experiment:
+def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     """Model, step and transform for images of `spec`."""
     n_classes = spec.n_classes if cfg.conditional else 0
     compute = partial(nets.compute, precision=cfg.precision)
     h, w, c = spec.shape
-    likelihood = dist.likelihood_of(cfg.likelihood, spec)
+    likelihood = distributions.likelihood_of(cfg.likelihood, spec)
     hidden, tanh = (cfg.hidden, cfg.hidden), jnp.tanh
     vae = models.VAE(
         encoder=compute(nets.mlp_encoder(spec.shape, 2 * cfg.z_dim, hidden, n_classes, tanh)),
@@ -85,12 +85,12 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     )
     adam = optax.adam(schedule(cfg.lr, cfg.passes, spec.n_train, cfg.batch_size), eps=EPS)
     step = train.make_step(train.Move("vae", objectives.iwae(vae, cfg.k), adam, norms=True), accumulate=cfg.accumulate)
-    return train.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
+    return runs.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
 
 
-def main(cfg: Config, options: train.Options | None = None) -> int:
+def main(cfg: Config, options: runs.Options | None = None) -> int:
     """Train, or continue; the exit code."""
-    return train.run(__file__, build, cfg, options)
+    return runs.run(__file__, build, cfg, options)
 
 
 if __name__ == "__main__":

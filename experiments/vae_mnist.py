@@ -13,44 +13,44 @@ from functools import partial
 
 import optax
 
-from genjax import data, dist, models, nets, objectives, train
+from genjax import data, distributions, models, nets, objectives, runs, train
 
 
 @dataclass(frozen=True)
 class Config:
     """What the run computes; every field is a flag."""
 
-    seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(4000, ge=1)  # optimizer updates
-    batch_size: int = train.structure(128, ge=1)
-    z_dim: int = train.structure(32, ge=1)  # latent dimensions
-    data: str = train.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
-    image_size: int = train.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
-    validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
-    conditional: bool = train.structure(False)  # the label enters encoder and decoder
-    width: int = train.structure(16, ge=1)  # channels of the first stage
-    n_blocks: int = train.structure(1, ge=0)  # residual blocks a stage
-    likelihood: str = train.structure("", dist.LIKELIHOODS)  # of a pixel; empty: chosen by the data
-    lr: float = train.value(1e-3, gt=0)  # Adam's learning rate
-    beta: float = train.value(1.0, ge=0)  # weight of the rate
-    warm_up: int = train.structure(1000, ge=0)  # steps over which beta grows from 0
-    free_bits: float = train.structure(0.0, ge=0)  # nats a latent dimension may cost for nothing
-    precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
-    accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
-    remat: bool = train.structure(False)  # recompute residual blocks in the backward pass: less memory
+    seed: int = runs.structure(0, ge=0)
+    steps: int = runs.run_only(4000, ge=1)  # optimizer updates
+    batch_size: int = runs.structure(128, ge=1)
+    z_dim: int = runs.structure(32, ge=1)  # latent dimensions
+    data: str = runs.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
+    image_size: int = runs.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
+    validation: int = runs.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
+    conditional: bool = runs.structure(False)  # the label enters encoder and decoder
+    width: int = runs.structure(16, ge=1)  # channels of the first stage
+    n_blocks: int = runs.structure(1, ge=0)  # residual blocks a stage
+    likelihood: str = runs.structure("", distributions.LIKELIHOODS)  # of a pixel; empty: chosen by the data
+    lr: float = runs.value(1e-3, gt=0)  # Adam's learning rate
+    beta: float = runs.value(1.0, ge=0)  # weight of the rate
+    warm_up: int = runs.structure(1000, ge=0)  # steps over which beta grows from 0
+    free_bits: float = runs.structure(0.0, ge=0)  # nats a latent dimension may cost for nothing
+    precision: str = runs.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
+    accumulate: int = runs.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
+    remat: bool = runs.structure(False)  # recompute residual blocks in the backward pass: less memory
 
-    __post_init__ = train.check
+    __post_init__ = runs.check
 
 
 SMOKE = Config(steps=4, batch_size=8, width=8, z_dim=4, data="digits")
 
 
-def build(cfg: Config, spec: data.Spec) -> train.Experiment:
+def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     """Model, step and transform for images of `spec`."""
     n_classes = spec.n_classes if cfg.conditional else 0
     compute = partial(nets.compute, precision=cfg.precision, remat=cfg.remat)
     h, w, c = spec.shape
-    likelihood = dist.likelihood_of(cfg.likelihood, spec)
+    likelihood = distributions.likelihood_of(cfg.likelihood, spec)
     vae = models.VAE(
         encoder=compute(nets.conv_encoder(spec.shape, 2 * cfg.z_dim, cfg.width, cfg.n_blocks, n_classes)),
         decoder=compute(nets.conv_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), cfg.width, cfg.n_blocks, n_classes)),
@@ -61,12 +61,12 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
     )
     loss = objectives.beta_vae(vae, cfg.beta, cfg.warm_up, cfg.free_bits)
     step = train.make_step(train.Move("vae", loss, optax.adam(cfg.lr), norms=True), accumulate=cfg.accumulate)
-    return train.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
+    return runs.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
 
 
-def main(cfg: Config, options: train.Options | None = None) -> int:
+def main(cfg: Config, options: runs.Options | None = None) -> int:
     """Train, or continue; the exit code."""
-    return train.run(__file__, build, cfg, options)
+    return runs.run(__file__, build, cfg, options)
 
 
 if __name__ == "__main__":

@@ -14,42 +14,42 @@ from functools import partial
 
 import optax
 
-from genjax import data, dist, models, nets, objectives, train
+from genjax import data, distributions, models, nets, objectives, runs, train
 
 
 @dataclass(frozen=True)
 class Config:
     """What the run computes; every field is a flag."""
 
-    seed: int = train.structure(0, ge=0)
-    steps: int = train.run_only(10_000, ge=1)  # optimizer updates
-    batch_size: int = train.structure(128, ge=1)
-    z_dim: int = train.structure(2, ge=1)  # latent dimensions
-    data: str = train.structure("ring")  # ring, grid; or images: embedded or TFDS name, folder, .npz
-    image_size: int = train.structure(0, ge=0)  # of images: resize and crop to this many pixels; 0: as they are
-    validation: int = train.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
-    conditional: bool = train.structure(False)  # the label enters encoder and decoder
-    hidden: int = train.structure(128, ge=1)  # units of each of three hidden layers
-    lr: float = train.value(3e-3, gt=0)  # Adam's learning rate: log sigma, from 0 to -5, moves by at most that a step
-    beta: float = train.value(1.0, ge=0)  # weight of the rate
-    warm_up: int = train.structure(2000, ge=0)  # steps over which beta grows from 0: without, the rate stays at 0
-    decay: int = train.structure(10_000, ge=1)  # steps over which lr falls to a hundredth, by a cosine
-    ema_half_life: float = train.structure(20_000.0, gt=0)  # of the average of the weights, in examples
-    precision: str = train.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
-    accumulate: int = train.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
+    seed: int = runs.structure(0, ge=0)
+    steps: int = runs.run_only(10_000, ge=1)  # optimizer updates
+    batch_size: int = runs.structure(128, ge=1)
+    z_dim: int = runs.structure(2, ge=1)  # latent dimensions
+    data: str = runs.structure("ring")  # ring, grid; or images: embedded or TFDS name, folder, .npz
+    image_size: int = runs.structure(0, ge=0)  # of images: resize and crop to this many pixels; 0: as they are
+    validation: int = runs.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
+    conditional: bool = runs.structure(False)  # the label enters encoder and decoder
+    hidden: int = runs.structure(128, ge=1)  # units of each of three hidden layers
+    lr: float = runs.value(3e-3, gt=0)  # Adam's learning rate: log sigma, from 0 to -5, moves by at most that a step
+    beta: float = runs.value(1.0, ge=0)  # weight of the rate
+    warm_up: int = runs.structure(2000, ge=0)  # steps over which beta grows from 0: without, the rate stays at 0
+    decay: int = runs.structure(10_000, ge=1)  # steps over which lr falls to a hundredth, by a cosine
+    ema_half_life: float = runs.structure(20_000.0, gt=0)  # of the average of the weights, in examples
+    precision: str = runs.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
+    accumulate: int = runs.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
 
-    __post_init__ = train.check
+    __post_init__ = runs.check
 
 
 SMOKE = Config(steps=4, batch_size=8, hidden=16)
 
 
-def build(cfg: Config, spec: data.Spec) -> train.Experiment:
+def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     """Model, step and transform for points or images of `spec`."""
     n_classes = spec.n_classes if cfg.conditional else 0
     compute = partial(nets.compute, precision=cfg.precision)
     h, w, c = spec.shape
-    likelihood, hidden = dist.gaussian_global(), (cfg.hidden,) * 3
+    likelihood, hidden = distributions.gaussian_global(), (cfg.hidden,) * 3
     vae = models.VAE(
         encoder=compute(nets.mlp_encoder(spec.shape, 2 * cfg.z_dim, hidden, n_classes)),
         decoder=compute(nets.mlp_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), hidden, n_classes)),
@@ -65,12 +65,12 @@ def build(cfg: Config, spec: data.Spec) -> train.Experiment:
         accumulate=cfg.accumulate,
         ema={"vae": train.Ema(cfg.ema_half_life)},
     )
-    return train.Experiment(vae, step, data.to_plane(), objectives.score_vae(vae))
+    return runs.Experiment(vae, step, data.to_plane(), objectives.score_vae(vae))
 
 
-def main(cfg: Config, options: train.Options | None = None) -> int:
+def main(cfg: Config, options: runs.Options | None = None) -> int:
     """Train, or continue; the exit code."""
-    return train.run(__file__, build, cfg, options)
+    return runs.run(__file__, build, cfg, options)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,37 @@
 """genjax: variational autoencoders and generative adversarial networks as pure functions in JAX and Flax.
 
-`from genjax import data, losses, models, nets, objectives, rng, train`. A room is imported when it is first named, so
-that `import genjax` by itself stays free of jax.
+`from genjax import data, losses, models, nets, objectives, runs, train`. A room is imported when it is first named, so
+that `import genjax` by itself stays free of jax. `genjax.load(run)` gives a run's model, state and configuration,
+`genjax.read_metrics(run)` its logged rows.
 """
 
 import importlib
 import importlib.metadata
-from types import ModuleType
+from typing import Any
 
 __version__ = "0.1.0"
 
-ROOMS = ("data", "dist", "losses", "metrics", "models", "nets", "objectives", "report", "rng", "train", "types", "viz")
+ROOMS = (
+    "checkpoint",
+    "data",
+    "distributions",
+    "health",
+    "losses",
+    "measure",
+    "metrics",
+    "models",
+    "nets",
+    "objectives",
+    "plan",
+    "report",
+    "rng",
+    "runs",
+    "train",
+    "types",
+    "viz",
+)
+FROM_RUNS = ("load", "read_metrics")
+"""Names of `genjax.runs` that a script or a notebook has from the top."""
 
 
 def _refuse_foreign() -> None:
@@ -28,8 +49,10 @@ def _refuse_foreign() -> None:
 _refuse_foreign()
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Import a room when it is first asked for (PEP 562)."""
+    if name in FROM_RUNS:
+        return getattr(importlib.import_module("genjax.runs"), name)
     if name not in ROOMS:
         raise AttributeError(f"module 'genjax' has no attribute {name!r}; its rooms are {', '.join(ROOMS)}.")
     try:
@@ -41,4 +64,4 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *ROOMS])
+    return sorted([*globals(), *ROOMS, *FROM_RUNS])

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from genjax import older_recipes
 from genjax.errors import UsageError
 
 SHIPPED = "genjax-experiments/"
@@ -273,8 +274,8 @@ class Loader(importlib.abc.InspectLoader):
     def _import(self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0):
         top = name.partition(".")[0]
         if level or top not in self.neighbours:
-            found = builtins.__import__(name, globals, locals, fromlist, level)
-            return self._importlib() if found is importlib else found
+            found = builtins.__import__(older_recipes.current(name), globals, locals, fromlist, level)
+            return self._importlib() if found is importlib else older_recipes.with_older_names(found)
         if name == self.sources.entry.removesuffix(".py"):
             return sys.modules[self.root]
         found = builtins.__import__(f"{self.root}.{name}", globals, locals, fromlist or ("_",), 0)

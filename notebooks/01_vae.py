@@ -57,7 +57,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax import data, dist, losses, models, nets, objectives, rng, train, viz
+from genjax import data, distributions, losses, models, nets, objectives, rng, train, viz
 from genjax.types import Context
 
 # %% [markdown]
@@ -87,7 +87,7 @@ Z_DIM = 16
 
 
 def make_vae(z_dim=Z_DIM, likelihood=None):
-    shape, likelihood = digits.spec.shape, likelihood or dist.bernoulli()
+    shape, likelihood = digits.spec.shape, likelihood or distributions.bernoulli()
     return models.VAE(
         encoder=nets.mlp_encoder(shape, n_out=2 * z_dim, hidden=(256,)),
         decoder=nets.mlp_decoder(z_dim, shape, hidden=(256,)),
@@ -299,14 +299,14 @@ viz.show(np.concatenate(same), ncols=12)
 # digits, and a better bound.
 #
 # ### 2. The likelihood: grey values instead of bits
-# With `dist.gaussian_global()` a pixel is a normal around the decoder's output, with one learned standard
+# With `distributions.gaussian_global()` a pixel is a normal around the decoder's output, with one learned standard
 # deviation $\sigma$ for all pixels ([σ-VAE](https://arxiv.org/abs/2006.13202)); `dequantize` turns the 8-bit
 # pixels into real numbers in $(0, 1)$. **Expect:** the noise finds its own level, sharper pictures and a far
 # higher rate, for now the grey itself has to be told. The ELBO changes its unit, to the log of a *density*:
 # positive is fine, and comparing it with the one above is not.
 
 # %%
-sigma_vae = make_vae(likelihood=dist.gaussian_global())
+sigma_vae = make_vae(likelihood=distributions.gaussian_global())
 grey_source = data.make_source(digits.train, batch_size=64, transform=data.dequantize())
 grey_fit, _ = trained(sigma_vae, objectives.vae(sigma_vae), grey_source)
 

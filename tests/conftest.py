@@ -37,7 +37,7 @@ except OSError as e:
 ROOT = Path(__file__).resolve().parent.parent
 
 
-KEYS_WATCHED = ("conformance", "nets", "objectives", "losses", "dist", "metrics", "models")
+KEYS_WATCHED = ("conformance", "nets", "objectives", "losses", "distributions", "metrics", "models")
 """Rooms of the mathematics. Elsewhere the same programs run again, and the watch is a quarter of a session's time."""
 ALSO_WATCHED = ("test_step", "test_loop", "test_accumulate", "test_mesh", "test_population", "test_optimizer")
 
@@ -106,7 +106,7 @@ def smoke_run(tmp_path_factory):
     """`smoke_run(name, seed) -> folder` of a finished short run of a recipe; made once, so copy it to spoil it."""
     import dataclasses
 
-    from genjax import recipes, train
+    from genjax import recipes, runs
 
     folder = tmp_path_factory.mktemp("smoke")
 
@@ -114,7 +114,7 @@ def smoke_run(tmp_path_factory):
         run = folder / f"{name}{seed}"
         if not run.exists():
             recipe = recipes.load(name)
-            options = train.Options(run_dir=str(run), quiet=True, log_every=2, save_every=2, sample_every=100)
+            options = runs.Options(run_dir=str(run), quiet=True, log_every=2, save_every=2, sample_every=100)
             assert recipe.main(dataclasses.replace(recipe.SMOKE, seed=seed), options) == 0
         return run
 

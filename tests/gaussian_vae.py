@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import dist, models
+from genjax import distributions, models
 from genjax.types import Net
 
 SIGMA = 0.5
@@ -31,7 +31,7 @@ def linear_gaussian(seed=0, exact=True):
         return jnp.concatenate([mu, jnp.broadcast_to(jnp.log(variance)[None], mu.shape)], 1).astype(jnp.float32)
 
     decode = lambda z, y: (z @ w.T + b[None]).reshape(-1, 1, N, 1).astype(jnp.float32)  # noqa: E731
-    vae = models.VAE(fixed(encode), fixed(decode), Z, dist.gaussian(SIGMA))
+    vae = models.VAE(fixed(encode), fixed(decode), Z, distributions.gaussian(SIGMA))
     covariance = w @ w.T + SIGMA**2 * np.eye(N)
 
     def log_evidence(x):

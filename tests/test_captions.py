@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+from genjax.health import Finding
 from genjax.metrics import Protocol, Record, Subject, direction
 from genjax.metrics.table import METRICS
 from genjax.report import collapse, health, versus, words
 from genjax.report.facts import _family_of
-from genjax.train.health import Finding
 
 REAL = {"precision": 0.92, "recall": 0.93, "density": 0.95, "coverage": 0.94, "class_accuracy_mnist": 0.98,
         "is_mnist": 9.0, "good_share": 0.99, "modes": 8.0, "high_frequency_ratio": 1.0,

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from reliability.trees import seal_anew
 
-from genjax import data, dist, losses, models, objectives, recipes, report, train, viz
+from genjax import data, distributions, losses, models, objectives, recipes, report, runs, train, viz
+from genjax.checkpoint.checkpoints import tree_digest
 from genjax.cli.flags import parse_all
 from genjax.data import Dataset, Images, Spec
 from genjax.errors import UsageError
 from genjax.report import facts, html, page, pictures, words
-from genjax.train.checkpoint import tree_digest
 from genjax.trust import Access
 from genjax.types import Net
 
@@ -86,24 +86,24 @@ def check_self_contained(text, reader):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def trained(tmp_path_factory):
     """Two short real runs, by recipe name."""
     folder = tmp_path_factory.mktemp("runs")
     made = {}
     for name, more in (("vae_digits", {"z_dim": 2}), ("gan_digits", {})):
         recipe = recipes.load(name)
-        options = train.Options(run_dir=str(folder / name), quiet=True, log_every=1, sample_every=2, save_every=2)
+        options = runs.Options(run_dir=str(folder / name), quiet=True, log_every=1, sample_every=2, save_every=2)
         assert recipe.main(dataclasses.replace(recipe.SMOKE, **more), options) == 0
         made[name] = folder / name
     return made
 
 
 @pytest.fixture
-def run_of(runs, tmp_path):
+def run_of(trained, tmp_path):
     """A copy of one of the runs to spoil."""
 
     def copy(name, to="run"):
-        return shutil.copytree(runs[name], tmp_path / to)
+        return shutil.copytree(trained[name], tmp_path / to)
 
     return copy
 
@@ -135,7 +135,7 @@ def test_a_vae_run(run_of):
         "Environment",
         "Health",
         "Too short to judge: 4 steps",
-        tree_digest(train.open_run(run).state),
+        tree_digest(runs.open_run(run).state),
     ):
         assert said in got.said, said
     assert "bernoulli, chosen by the data" in got.said
@@ -271,14 +271,14 @@ def test_an_unwritable_file_is_refused(run_of, tmp_path):
         report.write([run_of("gan_digits")], tmp_path / "file" / "page.html")
 
 
-def test_commands_parse_back_to_the_configuration(runs):
-    run = facts.read(str(runs["vae_digits"]), 4)
+def test_commands_parse_back_to_the_configuration(trained):
+    run = facts.read(str(trained["vae_digits"]), 4)
     words_ = facts.commands(run)["Reproduce in a new folder"].split()
     recipe = recipes.load(words_[2])
-    cfg, options = parse_all([recipe.Config, train.Options], words_[3:], "x", "")
+    cfg, options = parse_all([recipe.Config, runs.Options], words_[3:], "x", "")
     assert dataclasses.asdict(cfg) == run.config
     assert options.log_every == 1
-    assert f"--run-dir={runs['vae_digits']}" in facts.commands(run)["Train longer"]
+    assert f"--run-dir={trained['vae_digits']}" in facts.commands(run)["Train longer"]
 
 
 def test_frames_are_thinned_evenly_with_both_ends(tmp_path, monkeypatch):
@@ -309,7 +309,7 @@ def test_slerp_keeps_the_length_and_meets_its_ends():
 
 
 def opened(model, transform, score, shape, n_classes):
-    """What `train.open_run` gives, of an untrained model."""
+    """What `runs.open_run` gives, of an untrained model."""
     params, net = model.init(jax.random.key(0))
     players = {k: train.Player(params[k], net[k]) for k in params}
     state = train.TrainState(jnp.int32(0), players, {})
@@ -344,7 +344,7 @@ def made_set(shape, n_classes, test=True):
 def test_pictures_of_a_vae_of_any_shape(shape, n_classes):
     size, z = int(np.prod(shape)), 3
     encoder, decoder = linear(size, (2 * z,), n_classes), linear(z, shape, n_classes)
-    vae = models.VAE(encoder, decoder, z, dist.bernoulli(), shape[2], n_classes)
+    vae = models.VAE(encoder, decoder, z, distributions.bernoulli(), shape[2], n_classes)
     run = opened(vae, data.to_unit(), objectives.score_vae(vae), shape, n_classes)
     got = pictures.draw(run, made_set(shape, n_classes, test=False))
     kinds = {f.kind: f for f in got.figures}
@@ -365,7 +365,7 @@ def test_a_set_of_one_image_gets_a_page(tmp_path):
     np.savez(tmp_path / "one.npz", image=np.full((1, 8, 8), 7, np.uint8))
     recipe = recipes.load("vae_digits")
     cfg = dataclasses.replace(recipe.SMOKE, batch_size=1, data=str(tmp_path / "one.npz"))
-    assert recipe.main(cfg, train.Options(run_dir=str(tmp_path / "run"), quiet=True)) == 0
+    assert recipe.main(cfg, runs.Options(run_dir=str(tmp_path / "run"), quiet=True)) == 0
     report.write([str(tmp_path / "run")], tmp_path / "report.html")
     said = read(tmp_path / "report.html").said
     assert "Reconstructions" in said
@@ -383,7 +383,7 @@ def test_reconstructions_and_traversals_are_the_models():
         return jnp.pad(z, ((0, 0), (0, 2))).reshape(-1, 2, 2, 1), state
 
     nets = [Net(lambda key: ({}, {}), f) for f in (encode, decode)]
-    vae = models.VAE(*nets, 2, dist.bernoulli())
+    vae = models.VAE(*nets, 2, distributions.bernoulli())
     run = opened(vae, data.to_unit(), objectives.score_vae(vae), (2, 2, 1), 0)
     got = {f.kind: f for f in pictures.draw(run, made_set((2, 2, 1), 0)).figures}
     original, rebuilt = (r.images.astype(float)[:, 0, :, 0] for r in got["reconstructions"].rows[:2])

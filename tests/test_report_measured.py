@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from test_report import Reader, read
 
-from genjax import cli, data, report, train, viz
+from genjax import cli, data, report, runs, viz
 from genjax.cli import cache
 from genjax.data import Dataset, Images, Spec
+from genjax.measure import eval_file
 from genjax.metrics import Protocol, Record, Subject
 from genjax.metrics.neighbours import nearest_neighbours
 from genjax.metrics.spaces import space_of
 from genjax.report import measured, neighbours, population, words
 from genjax.report.members import Member
-from genjax.train import evalfile
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_records_are_a_table_of_checkpoints():
 
 
 def test_a_page_shows_its_run_s_records_and_evaluations(run):
-    evalfile.write_eval(run, [record("fd_digits", 7.123, 0.56)], {})
+    eval_file.write_eval(run, [record("fd_digits", 7.123, 0.56)], {})
     rows = [{"step": s, "val/elbo": -30.0 + s, "val/rate": 1.0, "val/distortion": 29.0} for s in (1, 2, 3, 4)]
     (run / "validation.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     got = read(report.write([run]))
@@ -156,4 +156,4 @@ def test_points_have_no_nearest_images():
 
 def test_validation_rows_are_read_like_metrics(run):
     (run / "validation.jsonl").write_text('{"step": 2, "val/elbo": -1.0}\n')
-    assert train.read_metrics(run, name="validation.jsonl")["val/elbo"].tolist() == [-1.0]
+    assert runs.read_metrics(run, name="validation.jsonl")["val/elbo"].tolist() == [-1.0]

@@ -8,7 +8,7 @@ from quick import few
 from genjax import cli, recipes, room
 from genjax.cli import cache
 from genjax.errors import UsageError
-from genjax.train import members_of
+from genjax.runs import members_of
 
 
 def test_what_is_free_is_the_least_of_machine_and_group(tmp_path, monkeypatch):

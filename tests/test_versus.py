@@ -14,9 +14,9 @@ from test_report import read
 from genjax import cli
 from genjax.cli import cache, results
 from genjax.errors import UsageError
+from genjax.measure import eval_file
 from genjax.metrics import Protocol, Record, Subject
 from genjax.report import charts, versus, versus_page
-from genjax.train import evalfile
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def record(metric, value, half=0.1, recipe="vae_a", seed=0, better="lower", floo
 
 def folder(where, *records):
     where.mkdir(parents=True)
-    evalfile.write_eval(where, records, {})
+    eval_file.write_eval(where, records, {})
     return str(where)
 
 
@@ -111,9 +111,9 @@ def runs(smoke_run, tmp_path):
         assert cli.main(["eval", str(run), "--n", "60", "--features", "pixels", "--metrics", "kd,prdc"]) == 0
     second = shutil.copytree(made[0], tmp_path / "second")
     of_two = [dataclasses.replace(r, value=r.value + 0.1, subject=dataclasses.replace(r.subject, seed=1))
-              for r in evalfile.read_eval(second)]  # fmt: skip
+              for r in eval_file.read_eval(second)]  # fmt: skip
     (second / "eval.json").unlink()
-    evalfile.write_eval(second, of_two, {})
+    eval_file.write_eval(second, of_two, {})
     return [made[0], second, made[1]]
 
 
@@ -210,10 +210,10 @@ def test_a_record_says_every_device_once_and_the_last_step(tmp_path):
         path = Path(run) / "manifest.json"
         about = {"device_kind": "cpu", "cpu_count": 1 + (cpu == "b"), "cpu": cpu}
         path.write_text(json.dumps({**json.loads(path.read_text()), **about}))
-        (last,) = evalfile.read_eval(run)
+        (last,) = eval_file.read_eval(run)
         best = dataclasses.replace(last, protocol=dataclasses.replace(last.protocol, checkpoint="best"),
                                    subject=dataclasses.replace(last.subject, step=5, state_sha256="b"))  # fmt: skip
-        evalfile.write_eval(run, [best, last], {})
+        eval_file.write_eval(run, [best, last], {})
     kept = tmp_path / "kept.json"
     versus.write_record(runs[:2], kept)
     versus.write_record([kept, runs[2]], kept)
@@ -225,9 +225,9 @@ def test_a_record_says_every_device_once_and_the_last_step(tmp_path):
 def test_several_sides_of_one_recipe_are_named_by_what_they_differ_in(tmp_path):
     runs = [*seeds_of(tmp_path / "a", (1.0, 2.0), lr=0.1, passes=55), *seeds_of(tmp_path / "b", (3.0, 4.0), lr=0.1)]
     for run in runs[2:]:
-        (longer,) = evalfile.read_eval(run)
+        (longer,) = eval_file.read_eval(run)
         subject = dataclasses.replace(longer.subject, config_sha256="another")
-        evalfile.write_eval(run, [dataclasses.replace(longer, subject=subject)], {})
+        eval_file.write_eval(run, [dataclasses.replace(longer, subject=subject)], {})
     assert [s.name for s in versus.sides(runs)] == ["vae_a · passes 55", "vae_a"]
 
 

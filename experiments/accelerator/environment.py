@@ -16,7 +16,7 @@ def stamp() -> dict[str, Any]:
     """Device, versions, commit and sources of this process; initialises jax."""
     import jax
 
-    from genjax.train import manifest
+    from genjax.runs import manifest
 
     here, device = manifest.manifest([]), jax.devices()[0]
     names = ("python", *manifest.LIBRARIES, "cpu", "cpu_count", "device_kind", "device_count", "genjax_sha256")

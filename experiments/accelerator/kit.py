@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 from experiments.accelerator.context import ROOT
 from genjax import data, sources
-from genjax.train.manifest import checkout
+from genjax.runs.manifest import checkout
 
 HERE = Path(__file__).parent
 LARGEST = 60 * 2**20

@@ -18,7 +18,7 @@ def measure(ctx: Context) -> None:
     Raises:
         FileNotFoundError: there is no record of the speed.
     """
-    from genjax.train.plan import calibrate, measured
+    from genjax.plan import calibrate, measured_devices
 
     kind, cpu = ctx.stamp["device_kind"], ctx.stamp["platform"] == "cpu"
     ctx.record.measure("figures", lambda: calibrate.accelerator(ctx.sizes.matrix, ctx.sizes.megabytes << 20))
@@ -29,8 +29,8 @@ def measure(ctx: Context) -> None:
     if cpu:
         assumed, with_figures = calibrate.cpu(), None
     else:
-        assumed = measured.published(kind)
-        with_figures = measured.using(assumed, figures, "") if "failed" not in figures else None
+        assumed = measured_devices.published(kind)
+        with_figures = measured_devices.using(assumed, figures, "") if "failed" not in figures else None
     for name, row in speed.items():
         if "failed" not in row:
             ctx.record.measure(name, partial(compare, name, row, assumed, with_figures))
@@ -39,7 +39,7 @@ def measure(ctx: Context) -> None:
 def compare(name: str, row: dict[str, Any], assumed: Any, with_figures: Any) -> dict[str, Any]:
     """Seconds of a step: measured, predicted from assumptions, and from measured figures."""
     from genjax.cli.plan import EFFICIENCY
-    from genjax.train.plan import Paper, plan
+    from genjax.plan import Paper, plan
 
     experiment, spec, batch = experiment_of(name, row)
     paper = Paper(experiment, spec)
@@ -58,10 +58,10 @@ def compare(name: str, row: dict[str, Any], assumed: Any, with_figures: Any) -> 
 def experiment_of(name: str, row: dict[str, Any]) -> tuple[Any, Any, int]:
     """What a row of the speed record trained: experiment, spec, batch."""
     from experiments.bench import worker
-    from genjax import data, train
+    from genjax import data, runs
 
     workload, precision, *_ = name.split("/")
     assert precision in PRECISIONS, name
     w = worker.workload(workload, row.get("batch") or 0, precision)
-    experiment = train.Experiment(w.model, w.step, w.transform, lambda *a: {})
+    experiment = runs.Experiment(w.model, w.step, w.transform, lambda *a: {})
     return experiment, data.Spec(workload, w.shape, 0, max(4096, w.batch_size), ""), w.batch_size

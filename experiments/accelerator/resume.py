@@ -57,20 +57,20 @@ def compare(ctx: Context, recipe: str) -> dict[str, Any]:
     return row
 
 
-def main(recipe: str, *runs: str) -> None:
+def main(recipe: str, *wanted: str) -> None:
     """Trains runs, and says the last one's digest and its speed."""
-    from genjax import cli, train
+    from genjax import cli, runs
     from genjax.train import leaves
 
     run = ""
-    for words in runs:
+    for words in wanted:
         run, _, steps = words.rpartition("=")
         every = str(max(1, int(steps) // 4))
         flags = ["--quiet", "--health", "False", "--log-every", every, "--save-every", "1000000"]
         if code := cli.main(["train", recipe, "--steps", steps, "--run-dir", run, *flags, "--sample-every", "1000000"]):
             raise SystemExit(code)
-    _, state, _ = train.load(run)
-    speed = float(train.read_metrics(run)["images_per_s"][-1])
+    _, state, _ = runs.load(run)
+    speed = float(runs.read_metrics(run)["images_per_s"][-1])
     print(json.dumps({"digest": leaves.tree_digest(state), "images_per_s": speed}))
 
 

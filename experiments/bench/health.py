@@ -21,8 +21,8 @@ from pathlib import Path
 import jax
 
 from genjax import data, recipes, train
-from genjax.train import samples
-from genjax.train.health import Monitor
+from genjax.health import Monitor
+from genjax.runs import sample_grids
 from genjax.train.loop import Every
 
 
@@ -39,7 +39,7 @@ def trained(name: str, steps: int | None, watched: bool) -> tuple[float, float, 
         start = time.perf_counter()
         monitor = Monitor(experiment, dataset, key, cfg.batch_size, 100, 500) if watched else None
         look = None if monitor is None else monitor.images
-        grid = samples.grids(experiment, key, Path(folder), look=look)
+        grid = sample_grids.grids(experiment, key, Path(folder), look=look)
 
         def on_row(row):
             if monitor is not None:

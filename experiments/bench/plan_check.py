@@ -86,7 +86,7 @@ def main() -> int:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.cores])
     clock = time.process_time if args.cores == 1 else time.perf_counter
-    from genjax.train.plan import calibrate, plan
+    from genjax.plan import calibrate, plan
 
     before = calibrate.cpu(clock)
     runs = {name: chunk_of(name) for name in WORKLOADS}

@@ -46,7 +46,7 @@ def compare(argv: Sequence[str]) -> None:
         raise UsageError(f"--record={args.record}: write a file that ends in .json.")
     from genjax.report import refuse_no_page, versus, versus_page
     from genjax.report.sources import selected
-    from genjax.train.ownership import refuse_foreign_page
+    from genjax.runs.ownership import refuse_foreign_page
 
     beside = next((p for p in (Path(selected(run)[0]) for run in args.run) if p.is_dir()), Path("compare.html"))
     out = args.out or str(beside.resolve().parent / "compare.html")

@@ -24,12 +24,12 @@ def opened(what: str, argv: Sequence[str]) -> tuple[ModuleType, list[str]]:
     Raises:
         UsageError: the folder is damaged, or its recipe is not trusted.
     """
-    from genjax.train import code, dataset, record
-    from genjax.train.members import flags_of
+    from genjax.runs import dataset, recipe_code, run_folder
+    from genjax.runs.members import flags_of
 
     path, words = Path(what), [w for w in argv if w != TRUST]
-    stored: dict[str, Any] = record.read_config(path) or {}
-    recipe = code.recipe_of(path, stored, TRUST in argv)
+    stored: dict[str, Any] = run_folder.read_config(path) or {}
+    recipe = recipe_code.recipe_of(path, stored, TRUST in argv)
     population = stored.get("population") or {"seeds": [], "sweep": {}}
     fields = {f.name: f.default for f in dataclasses.fields(recipe.Config)}
     config = {**stored["config"], "data": dataset.place(path, stored)}

@@ -101,7 +101,7 @@ def fields_of(commands: Sequence[type]) -> dict[str, Flag]:
 def check(flags: Sequence[Flag], values: Any) -> None:
     """Refuse numbers that are not finite, too large for the device, or beyond the bounds of their field.
 
-    Fields that `flag` has made; a recipe's `Config` and `train.Options` check theirs themselves.
+    Fields that `flag` has made; a recipe's `Config` and `runs.Options` check theirs themselves.
 
     Raises:
         UsageError: naming the flag, its value and what is allowed.

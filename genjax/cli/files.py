@@ -27,7 +27,7 @@ def check_range(name: str, value: int, least: int) -> None:
 def check_data(run: Any, access: Access) -> None:
     """Refuse `--data` that is not what the run was trained on; nothing is read where it was not given."""
     if access.data is not None:
-        from genjax.train.dataset import dataset_of_run
+        from genjax.runs.dataset import dataset_of_run
 
         dataset_of_run(run, access)
 

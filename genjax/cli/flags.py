@@ -1,6 +1,6 @@
 """From dataclasses to flags and back. The only module that imports tyro.
 
-Several dataclasses share one flat namespace: `genjax train` parses a recipe's `Config` and `train.Options` together.
+Several dataclasses share one flat namespace: `genjax train` parses a recipe's `Config` and `runs.Options` together.
 What a person can get wrong is found here, before tyro builds the values.
 """
 

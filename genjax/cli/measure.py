@@ -49,56 +49,56 @@ def evaluate(argv: Sequence[str]) -> None:
     """`genjax eval RUN [--metrics M,...] [--n N] [--member all] ...`; a report page that the run has is made anew."""
     args, access = parse_all([Eval, Access], argv, "genjax eval", Eval.__doc__ or "")
     _check(args)
+    from genjax.measure import eval_file
+    from genjax.measure.evaluate import Request
+    from genjax.measure.references import real_of
     from genjax.metrics.spaces import space_of
     from genjax.report import collapse
-    from genjax.train import evalfile
-    from genjax.train.dataset import dataset_of_run
-    from genjax.train.evaluate import Request
-    from genjax.train.real import real_of
+    from genjax.runs.dataset import dataset_of_run
 
-    runs = _opened(args, access, None)
-    evalfile.read_eval(args.run)  # a damaged one is refused before anything is measured
-    best = evalfile.best_of(args.run)
+    opened = _opened(args, access, None)
+    eval_file.read_eval(args.run)  # a damaged one is refused before anything is measured
+    best = eval_file.best_of(args.run)
     if best is None and args.checkpoint == "best":
         raise UsageError(
             f"--checkpoint=best: {args.run} has no checkpoint chosen on validation. "
             "Train with --validation N --eval-every STEPS."
         )
-    shape = runs[0].spec.shape
+    shape = opened[0].spec.shape
     room.refuse_beyond(
         f"--n={args.n}", room.IMAGE_COPIES * (math.prod(shape) + FEATURES), args.n or 0,
         f"images of {by(shape)} and their features",
     )  # fmt: skip
-    real = real_of(dataset_of_run(runs[0], access), args.split, args.n)
+    real = real_of(dataset_of_run(opened[0], access), args.split, args.n)
     space = space_of(args.features, real.name, shape)
     cache.enable()
     request = Request(args.metrics, args.seed, args.weights, args.temperature, args.n_importance)
     at_best = {}
     if best is not None and args.checkpoint != "last":
-        chosen = runs if best[0] == runs[0].step else _opened(args, access, best[0])
+        chosen = opened if best[0] == opened[0].step else _opened(args, access, best[0])
         at_best = {run.member: (run, best[1]) for run in chosen}
     takens = []
-    for run in runs:
-        if len(runs) > 1:
+    for run in opened:
+        if len(opened) > 1:
             channels.say(f"{run.members.name(run.member)}:")
         session = _session([*sys.argv[:1], *argv])
         taken = measured(args.run, run, at_best.get(run.member), args.checkpoint, real, space, request, session)
         takens.append(taken)
-        if len(runs) == 1 or taken.unwritten is not None:
+        if len(opened) == 1 or taken.unwritten is not None:
             print(records_table(taken.records), flush=True)
         if taken.unwritten is not None:
-            raise RunFailure(f"the numbers above are not in {evalfile.EVAL}. {taken.unwritten}")
+            raise RunFailure(f"the numbers above are not in {eval_file.EVAL}. {taken.unwritten}")
     n_records = sum(len(taken.records) for taken in takens)
-    if len(runs) > 1 and n_records:
+    if len(opened) > 1 and n_records:
         print(_over_members(args.run, "last" if args.checkpoint == "both" else args.checkpoint))
     for finding in collapse.of([r for taken in takens for r in taken.records]):
-        who = "".join(f" of {runs[0].members.name(m)}" for m in finding.members)
+        who = "".join(f" of {opened[0].members.name(m)}" for m in finding.members)
         print(f"health{who}: {finding.says} Try {finding.try_}.")
-    print(f"{n_records} records: {os.path.join(args.run, evalfile.EVAL)}")
+    print(f"{n_records} records: {os.path.join(args.run, eval_file.EVAL)}")
     from genjax.report import place, write  # here: matplotlib takes long to import
-    from genjax.train.ownership import is_page
+    from genjax.runs.ownership import is_page
 
-    for member in dict.fromkeys((None, *(run.member for run in runs))):
+    for member in dict.fromkeys((None, *(run.member for run in opened))):
         if is_page(place([args.run], member)):
             print(f"made anew: {write([args.run], member=member, access=access)}")
     if (failure := failed(takens, args.run)) is not None:
@@ -111,27 +111,27 @@ def _opened(args: Eval, access: Access, step: int | None) -> list[Any]:
     Raises:
         UsageError: as `open_run`, or there is no such member, or all have failed.
     """
-    from genjax import train
+    from genjax import runs
 
     if args.member != "all":
         member = None if args.member is None else int(args.member)
-        return [train.open_run(args.run, step, member, access.trust)]
-    runs, failed = train.open_members(args.run, step, access.trust)
+        return [runs.open_run(args.run, step, member, access.trust)]
+    opened, failed = runs.open_members(args.run, step, access.trust)
     if step is None:
         for why in failed.values():
             channels.say(f"genjax: {why} It is left out.")
-    if not runs:
+    if not opened:
         raise UsageError(
             f"RUN={args.run}: all of its {len(failed)} members have failed, so there is nothing to measure."
         )
-    return runs
+    return opened
 
 
 def _session(command: Sequence[str]) -> dict[str, Any]:
     """When, where, and (to be filled) how long."""
-    from genjax.train import record
+    from genjax.runs import run_folder
 
-    here = record.manifest(list(command))
+    here = run_folder.manifest(list(command))
     device = {k: here[k] for k in ("device_kind", "cpu_count", "jax", "jaxlib", "numpy", "python")}
     return {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "seconds": {}, **device}
 

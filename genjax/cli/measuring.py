@@ -38,8 +38,8 @@ def measured(
     Raises:
         UsageError: a metric does not exist or does not apply; nothing was written.
     """
-    from genjax.train.evalfile import add_records
-    from genjax.train.evaluate import outcomes
+    from genjax.measure.eval_file import add_records
+    from genjax.measure.evaluate import outcomes
 
     same = best is not None and best[0].step == last.step
     records: list[Any] = []

@@ -16,7 +16,7 @@ from genjax.errors import UsageError
 
 if TYPE_CHECKING:
     from genjax import data
-    from genjax.train.plan import Plan
+    from genjax.plan import Plan
 
 EFFICIENCY = 0.4
 """Share of an accelerator's peak and bandwidth that the prediction assumes; of a CPU the reached rates are measured."""
@@ -65,8 +65,8 @@ def made_plan(recipe: ModuleType, cfg: Any, flags: PlanFlags) -> "Plan":
     Raises:
         UsageError: a device, mesh or shape that there is not, or data that are not here.
     """
-    from genjax.train import plan as paper
-    from genjax.train.plan import calibrate, devices, measured
+    from genjax import plan as paper
+    from genjax.plan import calibrate, devices, measured_devices
 
     for name in ("efficiency", "peak_gflops", "bandwidth"):
         v = getattr(flags, name)
@@ -76,7 +76,7 @@ def made_plan(recipe: ModuleType, cfg: Any, flags: PlanFlags) -> "Plan":
     cpu = flags.device.lower() == "cpu"
     device = None if cpu else devices.find(flags.device)
     if device is not None and flags.efficiency is None:
-        device = measured.of(device)
+        device = measured_devices.of(device)
     spec = spec_of(cfg, flags)
     if getattr(cfg, "conditional", False) and not spec.n_classes:
         raise UsageError(f"conditional=True: {spec.name} has no labels. With --shape, say --classes.")
@@ -114,7 +114,7 @@ def spec_of(cfg: Any, flags: PlanFlags) -> "data.Spec":
 
 def as_json(name: str, cfg: Any, p: "Plan") -> dict[str, Any]:
     """The plan for machines: seconds, bytes, operations."""
-    from genjax.train.plan import devices
+    from genjax.plan import devices
 
     return {
         "experiment": name,

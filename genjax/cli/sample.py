@@ -56,9 +56,9 @@ def sample(argv: Sequence[str]) -> None:
     """`genjax sample RUN --out F.png|F.pdf|F.npz|FOLDER/ [--n N] [--seed S] [--label L] ...`"""
     args, access = parse_all([Sample, Access], argv, "genjax sample", Sample.__doc__ or "")
     kind = _kind(args)
-    from genjax import train
+    from genjax import runs
 
-    run = train.open_run(args.run, member=args.member, trust=access.trust)
+    run = runs.open_run(args.run, member=args.member, trust=access.trust)
     check_data(run, access)
     points = run.spec.points
     if points and kind != ".npz":
@@ -108,7 +108,7 @@ def draw(
     import numpy as np
 
     from genjax import train
-    from genjax.train import drawing
+    from genjax.runs import drawing
 
     model = run.experiment.model
     if y is None or label is not None:

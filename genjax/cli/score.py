@@ -37,9 +37,9 @@ def score(argv: Sequence[str]) -> None:
     args, access = parse_all([Score, Access], argv, "genjax score", Score.__doc__ or "")
     suffix = suffix_of(args.out, (".csv", ".json"))
     check_range("seed", args.seed, 0)
-    from genjax import train
+    from genjax import runs
 
-    run = train.open_run(args.run, member=args.member, trust=access.trust)
+    run = runs.open_run(args.run, member=args.member, trust=access.trust)
     check_data(run, access)
     parts = _load(run, args.images, access.data_dir, args.image_size)
     cache.enable()

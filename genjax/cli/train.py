@@ -31,7 +31,7 @@ class Several:
 
 
 def train(argv: Sequence[str]) -> int:
-    """`genjax train EXPERIMENT [--FIELD VALUE ...]`: flags are the recipe's `Config` and `train.Options`, flat.
+    """`genjax train EXPERIMENT [--FIELD VALUE ...]`: flags are the recipe's `Config` and `runs.Options`, flat.
 
     EXPERIMENT may be a run's folder: then the flags are what the run has, and those given.
     """
@@ -43,7 +43,8 @@ def train(argv: Sequence[str]) -> int:
     if not (is_continued := continuing.is_run(argv[0])):
         recipes.find(argv[0])  # an unknown name answers before jax is imported
     memory.keep()
-    from genjax.train import Options, distributed, members_of, mesh
+    from genjax.runs import Options, members_of
+    from genjax.train import distributed, mesh
 
     words = argv[1:]
     if is_continued:
@@ -67,9 +68,9 @@ def start(recipe: ModuleType, cfg: Any, options: Any, members: Any = None) -> in
     cache.enable(getattr(options, "compile_cache", True))
     if members is None:
         return int(recipe.main(cfg, options) or 0)
-    from genjax import train
+    from genjax import runs
 
-    return train.run(recipe.__file__ or "", recipe.build, cfg, options, members)
+    return runs.run(recipe.__file__ or "", recipe.build, cfg, options, members)
 
 
 def _one_sweep(argv: Sequence[str]) -> list[str]:
@@ -102,10 +103,10 @@ def demo(argv: Sequence[str]) -> int:
     args = parse(Demo, argv, "genjax demo")
     memory.keep()
     from genjax import report
-    from genjax.train import Options
-    from genjax.train.ownership import refuse_foreign_page, refuse_other_than
+    from genjax.runs import Options
+    from genjax.runs.ownership import refuse_foreign_page, refuse_other_than
 
-    folder, runs = Path(args.run_dir), []
+    folder, made = Path(args.run_dir), []
     refuse_other_than(folder, [*(name for each in DEMO.values() for name in each), "report.html"])
     refuse_foreign_page(folder / "report.html")
     for name, changes in DEMO[args.data].items():
@@ -116,9 +117,9 @@ def demo(argv: Sequence[str]) -> int:
         code = start(recipe, recipe.Config(**changes), Options(run_dir=str(run), log_every=50, sample_every=100))
         if code:
             return code
-        runs.append(str(run))
+        made.append(str(run))
     page = folder / "report.html"
-    report.write(runs, page)
+    report.write(made, page)
     print(f"\nOpen {page.resolve().as_uri()}")
     return 0
 
@@ -126,15 +127,15 @@ def demo(argv: Sequence[str]) -> int:
 def set_aside_another(run: Path, recipe: ModuleType, cfg: Any) -> None:
     """Rename the demo's folder of a run that other code or another configuration made: `vae_digits-1` and so on."""
     from genjax import sources
-    from genjax.train import record
+    from genjax.runs import run_folder
 
-    stored = record.read_config(run)
+    stored = run_folder.read_config(run)
     if stored is None:
         return
     known = stored.get("code") or {"recipe": {}, "genjax": ""}
     why = sources.changes(known["recipe"], recipe.SOURCES.hashes())
     why += ["genjax has changed"] if known["genjax"] != sources.genjax_sha256() else []
-    why += ["its settings differ"] if stored["config"] != record.to_json(dataclasses.asdict(cfg)) else []
+    why += ["its settings differ"] if stored["config"] != run_folder.to_json(dataclasses.asdict(cfg)) else []
     if why:
         aside = next(p for i in range(1, 10_000) if not (p := run.with_name(f"{run.name}-{i}")).exists())
         run.rename(aside)

@@ -41,12 +41,14 @@ class Digest:
 def digest(argv: Sequence[str]) -> None:
     """`genjax digest RUN [--member I]`: no model is built, only the checkpoint is read."""
     args = parse(Digest, argv, "genjax digest")
-    from genjax.train import checkpoint, leaves, record
-    from genjax.train.extract import leaves_of
+    from genjax.checkpoint import checkpoints
+    from genjax.runs import run_folder
+    from genjax.runs.extract import leaves_of
+    from genjax.train import leaves
 
-    mark, where = record.mark_of(args.run), f"{args.run.rstrip('/')}/{record.CHECKPOINTS}"
-    record.refuse_vanished(args.run, record.read_config(args.run) or {})
-    step, named, _ = checkpoint.read_leaves(where, mark=mark)
+    mark, where = run_folder.mark_of(args.run), f"{args.run.rstrip('/')}/{run_folder.CHECKPOINTS}"
+    run_folder.refuse_vanished(args.run, run_folder.read_config(args.run) or {})
+    step, named, _ = checkpoints.read_leaves(where, mark=mark)
     if args.member is not None:
         named = leaves_of(named, args.member, args.run)
     print(f"step {step}, {len(named)} leaves")
@@ -65,8 +67,8 @@ class Extract:
 def extract(argv: Sequence[str]) -> None:
     """`genjax extract RUN --member I --out DIR`."""
     args, access = parse_all([Extract, Access], argv, "genjax extract", Extract.__doc__ or "")
-    from genjax import train
+    from genjax import runs
 
-    made = train.extract(args.run, args.member, args.out, access)
+    made = runs.extract(args.run, args.member, args.out, access)
     print(f"{made.what} at step {made.step}: {args.out}")
     print(f"To continue it: {made.command} --run-dir {shlex.quote(args.out)}")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from genjax.data.augment import flip, shift
     from genjax.data.catalogue import Prepared, data_dir_of, names, prepared, survey
     from genjax.data.classes import class_number, folder_names, matched
-    from genjax.data.door import load
     from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, guarded, size, spec_of, take, untrained
+    from genjax.data.loading import load
     from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
@@ -35,7 +35,7 @@ _HOME = {
     "augment": ("flip", "shift"),
     "catalogue": ("Prepared", "data_dir_of", "names", "prepared", "survey"),
     "classes": ("class_number", "folder_names", "matched"),
-    "door": ("load",),
+    "loading": ("load",),
     "images": (
         "Dataset", "Images", "Records", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     ),

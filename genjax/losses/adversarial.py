@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.types import PerExample
 
 

@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from genjax.dist import Normal
-from genjax.dist.numerics import at_least_float32, sum_event
+from genjax.distributions import Normal
+from genjax.distributions.numerics import at_least_float32, sum_event
 from genjax.types import PerExample
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ScalarLike
 
-from genjax.dist.numerics import at_least_float32, sum_event
+from genjax.distributions.numerics import at_least_float32, sum_event
 from genjax.types import Key, Net, Penalty, PerExample, ScoreFn, UsageError
 
 EPS = 1e-12

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.types import PerExample, Scalar
 
 Mask = Bool[Array, " batch"] | Float[Array, " batch"]

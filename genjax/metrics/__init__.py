@@ -2,19 +2,19 @@
 
 from genjax.metrics.ais import ais_log_likelihood as ais_log_likelihood
 from genjax.metrics.ais import bidirectional as bidirectional
+from genjax.metrics.batches import fixed as fixed
+from genjax.metrics.batches import in_batches as in_batches
+from genjax.metrics.batches import over as over
 from genjax.metrics.conditional import ClassAccuracy as ClassAccuracy
 from genjax.metrics.conditional import ClassDistances as ClassDistances
 from genjax.metrics.conditional import class_accuracy as class_accuracy
 from genjax.metrics.conditional import frechet_per_class as frechet_per_class
-from genjax.metrics.evaluate import fixed as fixed
-from genjax.metrics.evaluate import in_batches as in_batches
-from genjax.metrics.evaluate import over as over
-from genjax.metrics.features import FeatureNet as FeatureNet
 from genjax.metrics.features import feature_net as feature_net
 from genjax.metrics.frechet import Moments as Moments
 from genjax.metrics.frechet import frechet_distance as frechet_distance
 from genjax.metrics.frechet import frechet_infinity as frechet_infinity
 from genjax.metrics.frechet import moments as moments
+from genjax.metrics.frozen_net import FeatureNet as FeatureNet
 from genjax.metrics.interval import Interval as Interval
 from genjax.metrics.interval import interval as interval
 from genjax.metrics.kernel import kernel_distance as kernel_distance

@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from genjax import losses, nets
-from genjax.metrics.evaluate import by_id
+from genjax.metrics.batches import by_id
 from genjax.metrics.likelihood import log_likelihood_of, normals
 from genjax.models import VAE
 from genjax.models.labels import labels_for

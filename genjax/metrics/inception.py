@@ -13,7 +13,7 @@ import numpy as np
 from genjax import nets
 from genjax.errors import UsageError
 from genjax.metrics import torch_file, weights
-from genjax.metrics.features import FeatureNet, batched
+from genjax.metrics.frozen_net import FeatureNet, batched
 from genjax.nets import inception
 from genjax.types import Params, State
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from genjax import dist, losses
-from genjax.dist.numerics import LOG_2PI
+from genjax import distributions, losses
+from genjax.distributions.numerics import LOG_2PI
 from genjax.types import Key, Scalar, UsageError
 
 AT_ONCE = 2**18
@@ -35,17 +35,17 @@ def active_units(mu: Float[Array, "n z"], threshold: float = 0.01) -> Int[Array,
     return (mu.astype(jnp.float32).var(0, ddof=1) > threshold).sum()
 
 
-def kl_per_dimension(q: dist.Normal) -> Float[Array, " z"]:
+def kl_per_dimension(q: distributions.Normal) -> Float[Array, " z"]:
     """Rate by latent dimension: the mean over examples of KL(q(z_d | x) || N(0, 1)), nats; they add up to the rate.
 
     Args:
         q: posteriors of n examples, fields of shape (n, z).
 
     Example:
-        >>> kl_per_dimension(dist.Normal(jnp.array([[2.0, 0.0], [0.0, 0.0]]), jnp.zeros((2, 2)))).tolist()
+        >>> kl_per_dimension(distributions.Normal(jnp.array([[2.0, 0.0], [0.0, 0.0]]), jnp.zeros((2, 2)))).tolist()
         [1.0, 0.0]
     """
-    each = dist.Normal(q.mean.reshape(-1, 1), jnp.broadcast_to(q.logvar, q.shape).reshape(-1, 1))
+    each = distributions.Normal(q.mean.reshape(-1, 1), jnp.broadcast_to(q.logvar, q.shape).reshape(-1, 1))
     return losses.kl_std_normal(each).reshape(q.shape).mean(0)
 
 
@@ -62,7 +62,9 @@ class AggregatePosterior(NamedTuple):
     """Standard error of the last two from drawing z (the examples are taken as given)."""
 
 
-def aggregate_posterior(q: dist.Normal, key: Key, n_samples: int = 1, rows: int | None = None) -> AggregatePosterior:
+def aggregate_posterior(
+    q: distributions.Normal, key: Key, n_samples: int = 1, rows: int | None = None
+) -> AggregatePosterior:
     """What the rate of these examples is made of: what z tells about x, and how far q(z) is from the prior.
 
     q(z) = 1/n sum_i q(z | x_i) is the mixture over the given set, all of it, at every sample of z: nothing is biased

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from genjax import dist, losses, nets
-from genjax.metrics.evaluate import by_id
+from genjax import distributions, losses, nets
+from genjax.metrics.batches import by_id
 from genjax.models import VAE
 from genjax.types import Key, Params, PerExample, State, UsageError
 
@@ -138,7 +138,7 @@ class _Running(NamedTuple):
     """Sum of -log p(x | z)."""
 
 
-def _sampled(likelihood: Callable, q: dist.Normal, keys, n_samples: int, chunk: int) -> _Running:
+def _sampled(likelihood: Callable, q: distributions.Normal, keys, n_samples: int, chunk: int) -> _Running:
     """All samples, `chunk` at a time; what the last chunk has too many weighs nothing."""
     mu, scale, logvar = q.mean, q.scale, jnp.broadcast_to(q.logvar, q.shape)
 
@@ -166,7 +166,7 @@ def _add(total: _Running, log_weights: Float[Array, "m batch"], distortion: Floa
     return _Running(top, weights, squares, total.distortion + distortion.sum(0))
 
 
-def _estimate(total: _Running, q: dist.Normal, n_samples: int) -> IwEstimate:
+def _estimate(total: _Running, q: distributions.Normal, n_samples: int) -> IwEstimate:
     ess = jnp.square(total.weights) / total.squares
     rate, distortion = losses.kl_std_normal(q), total.distortion / n_samples
     return IwEstimate(

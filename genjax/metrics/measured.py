@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import data, dist, nets, rng
+from genjax import data, distributions, nets, rng
 from genjax.errors import RunFailure
-from genjax.metrics.evaluate import fixed, over
+from genjax.metrics.batches import fixed, over
 from genjax.metrics.latents import active_units, aggregate_posterior
 from genjax.metrics.likelihood import bits_per_dim, iw_log_likelihood
 from genjax.metrics.memorisation import held_out_gap
@@ -96,8 +96,10 @@ class Measured(NamedTuple):
             return self.model.decode(params["vae"], state["vae"], z, labels_for(1, self.model.n_classes))[0]
 
         p = jax.eval_shape(decoded, self.params, self.state, jax.ShapeDtypeStruct((1, self.model.z_dim), jnp.float32))
-        discrete = isinstance(p, dist.Categorical | dist.DiscretizedLogistic | dist.DiscretizedLogisticMixture)
-        levels = 1 if discrete else self.transform.levels if isinstance(p, dist.Normal) else 0
+        discrete = isinstance(
+            p, distributions.Categorical | distributions.DiscretizedLogistic | distributions.DiscretizedLogisticMixture
+        )
+        levels = 1 if discrete else self.transform.levels if isinstance(p, distributions.Normal) else 0
         n_dims = int(np.prod(data.take(self.part, np.arange(1)).image.shape[1:]))
         return bits_per_dim(log_likelihood, n_dims, levels) if levels else None
 
@@ -173,7 +175,7 @@ def latents(measured: Measured, key: Key) -> dict[str, float]:
     """How the examples use the latents: active units, I_q(x; z) and KL(q(z) || p(z)), nats."""
     found = measured.finite(("mu", "sigma"), key)
     mu, sigma = jnp.asarray(found["mu"]), jnp.asarray(found["sigma"])
-    of = aggregate_posterior(dist.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"))
+    of = aggregate_posterior(distributions.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"))
     return {
         "active_units": float(active_units(mu)),
         "mutual_information": float(of.mutual_information),

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from genjax import dist
+from genjax import distributions
 from genjax.models.labels import labels_for
 from genjax.types import Key, Net, Params, Range, State
 
@@ -21,7 +21,7 @@ class VAE:
         encoder: (batch, ...) data -> (batch, 2 * z_dim), mu and logvar.
         decoder: (batch, z_dim) -> (batch, h, w, likelihood.n_out(c)).
         z_dim: latent dimensions, at least 1.
-        likelihood: what p(x | z) is; see `genjax.dist`.
+        likelihood: what p(x | z) is; see `genjax.distributions`.
         channels: channels c of the data.
         n_classes: 0 for an unconditional model.
 
@@ -32,7 +32,7 @@ class VAE:
     encoder: Net
     decoder: Net
     z_dim: int
-    likelihood: dist.Likelihood = field(default_factory=dist.bernoulli)
+    likelihood: distributions.Likelihood = field(default_factory=distributions.bernoulli)
     channels: int = 1
     n_classes: int = 0
 
@@ -51,11 +51,13 @@ class VAE:
         params = {"encoder": enc, "decoder": dec, "likelihood": self.likelihood.init(self.channels)}
         return {"vae": params}, {"vae": {"encoder": s_enc, "decoder": s_dec}}
 
-    def encode(self, params: Params, state: State, x, y=None, *, train=False, key=None) -> tuple[dist.Normal, State]:
+    def encode(
+        self, params: Params, state: State, x, y=None, *, train=False, key=None
+    ) -> tuple[distributions.Normal, State]:
         """q(z | x, y), with fields of shape (batch, z)."""
         h, s = self.encoder.apply(params["encoder"], state["encoder"], x, train=train, key=key, y=y)
         mu, logvar = jnp.split(h.astype(jnp.float32), 2, axis=-1)
-        return dist.Normal(mu, logvar), {**state, "encoder": s}
+        return distributions.Normal(mu, logvar), {**state, "encoder": s}
 
     def decode(self, params: Params, state: State, z: Float[Array, "batch z"], y=None, *, train=False, key=None):
         """p(x | z, y), a distribution over (batch, h, w, c), and the state."""

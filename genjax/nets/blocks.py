@@ -19,7 +19,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.nets.conv import Padding, conv, conv_transpose
 from genjax.nets.devices import each_device
 from genjax.nets.recompute import segment

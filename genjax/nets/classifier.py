@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.nets.blocks import BatchNorm, Conv, Dense, he
 from genjax.nets.functional import functional
 from genjax.nets.image import Images, Labels

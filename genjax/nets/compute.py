@@ -8,7 +8,7 @@ from contextvars import ContextVar
 import jax
 import jax.numpy as jnp
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.nets.recompute import recomputing
 from genjax.types import Key, Net, Params, State
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.nets.blocks import BatchNorm, Dense, Embed, Init, embed, he, leaky, lecun, normal, plus, projection
 from genjax.nets.functional import functional
 from genjax.types import Net

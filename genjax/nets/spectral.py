@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import lax
 from jaxtyping import Array, Float
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.types import Key, Net, Params, State
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from genjax.dist.numerics import at_least_float32
+from genjax.distributions.numerics import at_least_float32
 from genjax.nets.blocks import BatchNorm, Conv, Dense, UpConv, drop_channels, embed, leaky, normal, projection
 from genjax.nets.functional import functional
 from genjax.nets.image import Images, Labels, Pyramid, around_one

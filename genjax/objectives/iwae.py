@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from genjax import dist, losses, nets
+from genjax import distributions, losses, nets
 from genjax.losses.reduce import mean
 from genjax.models import VAE
 from genjax.objectives.trains import trains
@@ -103,7 +103,7 @@ def _weighted(model: VAE, k: int, doubly: bool) -> Objective:
     return trains(model, loss)
 
 
-def _sampled(q: dist.Normal, key, k: int, doubly: bool) -> _Latents:
+def _sampled(q: distributions.Normal, key, k: int, doubly: bool) -> _Latents:
     """k samples an example. `doubly`: the weights do not see that q depends on the encoder, only where z lies."""
     mu, scale, logvar = (a[:, None] for a in (q.mean, q.scale, q.logvar))
     eps = jax.random.normal(key, (mu.shape[0], k, mu.shape[2]), mu.dtype)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from genjax import dist, losses
+from genjax import distributions, losses
 from genjax.losses.reduce import mean
 from genjax.models import VAE
 from genjax.objectives.trains import trains
@@ -45,7 +45,7 @@ def beta_vae(model: VAE, beta=1.0, warm_up: int = 0, free_bits: float = 0.0) -> 
         weight = beta * jnp.minimum(1.0, (ctx.step + 1) / warm_up) if warm_up else jnp.asarray(beta, jnp.float32)
         rate = mean(R, batch.mask)
         if free_bits:
-            each = dist.Normal(q.mu.reshape(-1, 1), q.logvar.reshape(-1, 1))  # one dimension at a time
+            each = distributions.Normal(q.mu.reshape(-1, 1), q.logvar.reshape(-1, 1))  # one dimension at a time
             rate = losses.free_bits(losses.kl_std_normal(each).reshape(q.mu.shape), free_bits, batch.mask)
         total = mean(D, batch.mask) + weight * rate
         elbo = mean(losses.elbo(D, R), batch.mask)

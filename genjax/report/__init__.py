@@ -58,7 +58,7 @@ def write(
     if not runs:
         raise UsageError("report: name at least one run: genjax report RUN [RUN ...].")
     from genjax.report import facts, page
-    from genjax.train.ownership import refuse_foreign_page
+    from genjax.runs.ownership import refuse_foreign_page
 
     paths = [os.fspath(run) for run in runs]
     if out is None:

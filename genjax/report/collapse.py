@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from genjax.figures import figure
+from genjax.health import Finding
 from genjax.metrics.direction import collapsed, stem
 from genjax.metrics.protocol import Record
-from genjax.train.health import Finding
 
 NOTHING = 0.05
 """Precision below which samples are not like the data at all."""

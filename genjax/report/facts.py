@@ -10,22 +10,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax import data, models, train, viz
+from genjax import data, models, runs, viz
 from genjax.checked import checked
+from genjax.checkpoint.checkpoints import digest as leaves_digest
+from genjax.checkpoint.checkpoints import read_leaves, tree_digest
 from genjax.errors import RunFailure, UsageError
+from genjax.health import Said, read_findings
+from genjax.measure.eval_file import best_of, read_eval
 from genjax.metrics.protocol import Record
 from genjax.report import neighbours, pictures, words
 from genjax.report.members import Member, members, sample_folder, stack
 from genjax.report.pictures import Pictures
-from genjax.train import code
-from genjax.train.checkpoint import digest as leaves_digest
-from genjax.train.checkpoint import read_leaves, tree_digest
-from genjax.train.dataset import dataset_of_run
-from genjax.train.evalfile import best_of, read_eval
-from genjax.train.health import Said, read_findings
-from genjax.train.members import flags_of
-from genjax.train.record import METRICS, WHOLE, mark_of, read_config, read_manifest, refuse_vanished
-from genjax.train.validation import VALIDATION
+from genjax.runs import recipe_code
+from genjax.runs.dataset import dataset_of_run
+from genjax.runs.members import flags_of
+from genjax.runs.run_folder import METRICS, WHOLE, mark_of, read_config, read_manifest, refuse_vanished
+from genjax.runs.validation import VALIDATION
 from genjax.trust import Access
 
 N_FRAMES, FRAME_BYTES = 24, 900_000
@@ -121,7 +121,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     if member is not None and not 0 <= member < len(who):
         raise UsageError(f"--member={member}: {path} has {len(who) or 'no'} members.")
     whole = bool(who) and member is None
-    rows = train.read_metrics(path, member) if (folder / "metrics.jsonl").exists() else {}
+    rows = runs.read_metrics(path, member) if (folder / "metrics.jsonl").exists() else {}
     config, about = dict(record.get("config", {})), dict(record.get("data", {}))
     name = folder.resolve().name
     if member is not None:
@@ -135,7 +135,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
                 step, leaves, extra = read_leaves(folder / "checkpoints", mark=mark)
                 digest = leaves_digest(leaves)
             else:
-                run = train.open_run(path, member=member, trust=access.trust)
+                run = runs.open_run(path, member=member, trust=access.trust)
                 step, family, extra = run.step, _family(run, family), run.extra
                 digest = tree_digest(run.state)
                 drawn = _drawn(run, _dataset(run, problems, access))
@@ -171,7 +171,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         member,
         read_findings(folder / METRICS, member),
         records,
-        train.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
+        runs.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
         record.get("code"),
         access.trust,
         best_of(path),
@@ -181,10 +181,12 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
 
 def commands(facts: Facts) -> dict[str, str]:
     """Shell commands by what they do: the run anew, its continuation, and looking at it."""
-    defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(train.Options)}
-    word = code.word_of(Path(facts.path), {"experiment": facts.recipe, "code": facts.code})
+    defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(runs.Options)}
+    word = recipe_code.word_of(Path(facts.path), {"experiment": facts.recipe, "code": facts.code})
     with contextlib.suppress(UsageError):  # a recipe that is not to be executed: all fields are said
-        recipe = code.recipe_of(Path(facts.path), {"experiment": facts.recipe, "code": facts.code}, facts.trusted)
+        recipe = recipe_code.recipe_of(
+            Path(facts.path), {"experiment": facts.recipe, "code": facts.code}, facts.trusted
+        )
         defaults |= {f.name: f.default for f in dataclasses.fields(recipe.Config)}
     free = {"run_dir", "quiet", "compile_cache", "tensorboard"}
     several = flags_of(facts.population) if facts.members else []

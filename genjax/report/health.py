@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from genjax.health import TITLES, Finding, Said, still_open, verdict
 from genjax.report import html
-from genjax.train.health import TITLES, Finding, Said, still_open, verdict
 
 
 def section(
@@ -22,7 +22,7 @@ def section(
         findings: the monitor's.
         options: the run's.
         reached: its steps.
-        looked: what of a run's health could be judged, see `train.health.looked`.
+        looked: what of a run's health could be judged, see `health.coverage`.
         measured: findings from what `genjax eval` wrote.
         ident: the section's in the page.
     """

@@ -11,7 +11,7 @@ from genjax.metrics import direction
 from genjax.metrics.protocol import Record
 from genjax.report import html, population, words
 from genjax.report.members import Member
-from genjax.train.validation import PREFIX
+from genjax.runs.validation import PREFIX
 
 
 def numbers(records: Sequence[Record], step: int | None, several: bool = False, ident: str = "") -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax.train.samples import member_folder
+from genjax.runs.sample_grids import member_folder
 
 N_COLUMNS = 16
 """Images of each member in a picture of all."""

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from genjax import viz
+from genjax.health import Finding, still_open
 from genjax.report import collapse, health, html, measured, members, population, sweep, words
 from genjax.report.facts import Facts, commands, gaps
-from genjax.train.health import Finding, still_open
 
 
 def page(runs: Sequence[Facts]) -> str:

@@ -58,7 +58,7 @@ class Pictures(NamedTuple):
 
 
 def draw(run: Any, dataset: Dataset | None) -> Pictures:
-    """The pictures of an opened run (`train.open_run`); without its data set those that need real images are left out.
+    """The pictures of an opened run (`runs.open_run`); without its data set those that need real images are left out.
 
     Raises:
         UsageError: the model is neither a VAE nor a GAN.

@@ -9,7 +9,7 @@ from genjax import viz
 from genjax.metrics.interval import interval
 from genjax.report import html, words
 from genjax.report.members import Member, groups
-from genjax.train.display import FAVOURITES
+from genjax.runs.display import FAVOURITES
 
 DISCRIMINATOR = tuple(
     words.Chart((f"d/{of}_{kind}",), f"Discriminator's {kind}, {name} images", words.DISCRIMINATOR)

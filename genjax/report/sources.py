@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from genjax.checked import checked, number
 from genjax.errors import UsageError
+from genjax.measure.eval_file import read_eval
 from genjax.metrics.protocol import Record, from_json
 from genjax.report.members import Member, members
-from genjax.train import record
-from genjax.train.evalfile import read_eval
+from genjax.runs import run_folder
 
 MARK = "#"
 """Between a run's folder and its members."""
@@ -53,7 +53,7 @@ def sources(path: str | os.PathLike[str]) -> list[Source]:
     if is_record(name):
         return _recorded(name)
     folder, chosen = selected(name)
-    stored = record.read_config(folder) if Path(folder).is_dir() else None
+    stored = run_folder.read_config(folder) if Path(folder).is_dir() else None
     who = members((stored or {}).get("population"))
     if not who:
         if chosen:
@@ -129,7 +129,7 @@ def is_record(path: str | os.PathLike[str]) -> bool:
 
 
 def _recorded(path: str) -> list[Source]:
-    stored = record.read_json(path)
+    stored = run_folder.read_json(path)
     if stored is None:
         raise UsageError(f"RUN={path}: there is no such record.")
     try:
@@ -172,12 +172,12 @@ def _of_seed(r: Record, each: Mapping[str, Any]) -> Record:
 
 def _origin(run: str, records: Sequence[Record], member: Member | None = None) -> dict[str, Any]:
     about = next((r for r in records if r.protocol.checkpoint == "last"), records[0]).subject
-    manifest = record.read_manifest(run)
-    rows = record.read_rows(Path(run) / record.METRICS)
+    manifest = run_folder.read_manifest(run)
+    rows = run_folder.read_rows(Path(run) / run_folder.METRICS)
     device, cores = manifest.get("device_kind"), manifest.get("cpu_count")
     seconds = float(rows[-1].get("seconds", "nan")) if rows else None
     if seconds is not None and member is not None:
-        stored = record.read_config(run) or {}
+        stored = run_folder.read_config(run) or {}
         seconds /= len(members(stored.get("population")))
     return {
         "command": _command(manifest.get("command", []), {} if member is None else member.values),

@@ -12,8 +12,8 @@ from genjax.metrics.protocol import Protocol, Record
 from genjax.report import html, words
 from genjax.report.facts import Facts
 from genjax.report.members import Member
-from genjax.train.display import FAVOURITES
-from genjax.train.validation import PREFIX
+from genjax.runs.display import FAVOURITES
+from genjax.runs.validation import PREFIX
 
 MOST_LABELS = 12
 """Points of a sweep with their values beside them; more are told apart by colours alone."""

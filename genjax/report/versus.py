@@ -7,13 +7,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from genjax.checkpoint import folders
 from genjax.errors import UsageError, shown
 from genjax.files import locked
 from genjax.metrics import direction
 from genjax.metrics.protocol import Difference, Protocol, Record, alike, check_alike, compare, over_seeds
 from genjax.report.sources import Source, flags_in, is_record, sources
 from genjax.report.words import rank
-from genjax.train import record, steps
+from genjax.runs import run_folder
 
 AND = "; "
 """Between the devices of a side."""
@@ -180,7 +181,7 @@ def _gone_on(side: Side) -> list[str]:
     for run in side.runs:
         if "last" not in measured or is_record(run):
             continue
-        now = steps.sealed(steps.resolved(Path(run) / "checkpoints"))
+        now = folders.sealed(folders.resolved(Path(run) / "checkpoints"))
         if now and now[-1] != measured["last"]:
             said.append(
                 f"{run}: its numbers are from the weights that were measured (step {measured['last']:,}); "
@@ -214,7 +215,7 @@ def write_record(runs: Sequence[str | os.PathLike[str]], path: str | os.PathLike
         raise UsageError(f"--record={path}: there is no folder {target.parent}.")
     with locked(target):
         _check_kept(runs, target, list(made.values()))
-        record.write_json(target, {"runs": list(made.values())})
+        run_folder.write_json(target, {"runs": list(made.values())})
 
 
 def _check_kept(runs: Sequence[str | os.PathLike[str]], target: Path, made: Sequence[Mapping[str, Any]]) -> None:

@@ -9,21 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genjax import data, train
+from genjax import data, runs
 from genjax.channels import say
 from genjax.errors import UsageError
 from genjax.files import write_out
+from genjax.measure.eval_file import best_of
+from genjax.measure.evaluate import weights_of
+from genjax.measure.references import real_of
 from genjax.metrics import direction
 from genjax.metrics.protocol import Protocol, Record
 from genjax.metrics.sharpness import radial_spectrum
 from genjax.report import charts, html
 from genjax.report.sources import selected
 from genjax.report.versus import Row, Side
-from genjax.train.dataset import dataset_of_run
-from genjax.train.drawing import by_shares, draw
-from genjax.train.evalfile import best_of
-from genjax.train.evaluate import weights_of
-from genjax.train.real import real_of
+from genjax.runs.dataset import dataset_of_run
+from genjax.runs.drawing import by_shares, draw
 from genjax.trust import Access
 
 N_SHOWN, N_SPECTRUM = 49, 512
@@ -195,7 +195,7 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
         best = best_of(path) if checkpoint == "best" else None
         step = best[0] if best is not None else next(iter(side.records.values())).subject.step
         try:  # the weights that were measured, not those that the run has by now
-            run = train.open_run(path, step, member, access.trust)
+            run = runs.open_run(path, step, member, access.trust)
         except UsageError as e:
             say(f"genjax: no pictures of {side.name}. {e}")
             continue
@@ -220,7 +220,7 @@ def _place(run: str) -> tuple[str, int | None]:
     return folder, int(member) if member else None
 
 
-def _reference(run: train.Run, split: str, access: Access) -> data.Images | None:
+def _reference(run: runs.Run, split: str, access: Access) -> data.Images | None:
     """The images that the run was measured against; without its data a run still has its numbers."""
     try:
         return real_of(dataset_of_run(run, access), split).reference

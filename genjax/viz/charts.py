@@ -46,7 +46,7 @@ def curves(
     """Metrics over steps: a line for each of up to three keys, broken where a value is not finite.
 
     Args:
-        rows: what `train.read_metrics` gives: `step` and one equally long array per metric.
+        rows: what `runs.read_metrics` gives: `step` and one equally long array per metric.
         keys: which metrics to draw; those of `rows` that have no finite value are left out.
         labels: their names in the legend, which a single curve does without.
         level: a dashed horizontal line.

@@ -14,7 +14,7 @@ from experiments.accelerator import children, environment, mathematics, plan, po
 from experiments.accelerator import speed as speed_
 from experiments.accelerator.context import Context
 from genjax import recipes
-from genjax.train.plan import calibrate
+from genjax.plan import calibrate
 
 WORKER = """
 import json, sys

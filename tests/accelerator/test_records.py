@@ -7,10 +7,10 @@ import pytest
 from accelerator_stamp import STAMP
 
 from genjax import cli, recipes
+from genjax import plan as paper
 from genjax.cli import accelerators, plan, tables
 from genjax.errors import UsageError
-from genjax.train import plan as paper
-from genjax.train.plan import devices, measured
+from genjax.plan import devices, measured_devices
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "experiments" / "accelerator"
@@ -64,7 +64,7 @@ def test_without_records_nothing_is_measured(tmp_path):
 def test_a_rehearsal_does_not_count(tmp_path):
     write(tmp_path, STAMP)
     assert accelerators.measured(tmp_path) == []
-    assert measured.of(devices.find("h100"), tmp_path) == devices.find("h100")
+    assert measured_devices.of(devices.find("h100"), tmp_path) == devices.find("h100")
 
 
 def test_records_become_tables(tmp_path):
@@ -119,7 +119,7 @@ def test_a_damaged_record_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"plan\.json"):
         accelerators.measured(tmp_path)
     with pytest.raises(UsageError, match=r"plan\.json"):
-        measured.of(devices.find("h100"), tmp_path)
+        measured_devices.of(devices.find("h100"), tmp_path)
 
 
 def test_a_plan_predicts_from_what_was_measured_and_says_so(tmp_path, monkeypatch):
@@ -129,7 +129,7 @@ def test_a_plan_predicts_from_what_was_measured_and_says_so(tmp_path, monkeypatc
     def planned(**flags):
         return plan.made_plan(recipe, cfg, plan.PlanFlags(device="h100", shape="8x8x1", **flags))
 
-    monkeypatch.setattr(measured, "folder", lambda: tmp_path)
+    monkeypatch.setattr(measured_devices, "folder", lambda: tmp_path)
     before = planned()
     write(tmp_path)
     after = planned()
@@ -141,12 +141,12 @@ def test_a_plan_predicts_from_what_was_measured_and_says_so(tmp_path, monkeypatc
     assert after.bound == before.bound
     assert before.predicted - after.predicted == pytest.approx(before.estimate.kernels * 1e-6, rel=0.2)
     assert "never measured" in plan.text("vae_digits", before)
-    assert measured.of(devices.find("h200"), tmp_path) == devices.find("h200")
+    assert measured_devices.of(devices.find("h200"), tmp_path) == devices.find("h200")
 
 
 def test_an_efficiency_that_is_given_is_an_assumption(tmp_path, monkeypatch):
     write(tmp_path)
-    monkeypatch.setattr(measured, "folder", lambda: tmp_path)
+    monkeypatch.setattr(measured_devices, "folder", lambda: tmp_path)
     recipe, found = recipes.load("vae_digits"), []
     monkeypatch.setattr(paper, "plan", lambda *a: found.append(a[3]))
     for efficiency in (None, 0.4):
@@ -156,9 +156,9 @@ def test_an_efficiency_that_is_given_is_an_assumption(tmp_path, monkeypatch):
 
 def test_figures_of_an_unknown_card_are_not_guessed():
     with pytest.raises(UsageError, match="no published figures of it"):
-        measured.published("NVIDIA L4")
-    assert measured.published("NVIDIA H200").name == "h200"
-    device = measured.using(devices.find("h100"), FIGURES, "")
+        measured_devices.published("NVIDIA L4")
+    assert measured_devices.published("NVIDIA H200").name == "h200"
+    device = measured_devices.using(devices.find("h100"), FIGURES, "")
     assert device.reached_rate("bfloat16", True) == 4e14
     assert device.reached_rate("float32", True) == 3e14
     assert device.reached_rate("float32:highest", True) == 5e13

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from test_report import read
 
-from genjax import cli, train
+from genjax import cli, runs
 from genjax.cli import cache, measure
 from genjax.errors import UsageError
+from genjax.measure import eval_file
 from genjax.report import facts, sources, sweep, versus
-from genjax.train import evalfile, opened
+from genjax.runs import opening
 
 SMALL = ["--hidden", "16", "--z-dim", "2", "--batch-size", "8", "--log-every", "2", "--quiet"]
 FAST = ["--n", "60", "--features", "pixels", "--metrics", "elbo,kd"]
@@ -72,14 +73,14 @@ def failing(tmp_path_factory):
 
 
 def test_every_member_is_measured_as_it_is_alone(run, plain, tmp_path):
-    together = {r.subject.member: [] for r in evalfile.read_eval(run)}
-    for r in evalfile.read_eval(run):
+    together = {r.subject.member: [] for r in eval_file.read_eval(run)}
+    for r in eval_file.read_eval(run):
         together[r.subject.member].append(r)
     assert sorted(together) == [0, 1, 2, 3]
     assert {r.protocol.metric for r in together[0]} == {"elbo", "rate", "distortion", "kd_pixels"}
     alone = shutil.copytree(plain, tmp_path / "alone")
     assert cli.main(["eval", str(alone), "--member", "2", *FAST]) == 0
-    assert evalfile.read_eval(alone) == together[2]
+    assert eval_file.read_eval(alone) == together[2]
 
 
 def test_what_is_compiled_for_the_first_member_serves_all(measured):
@@ -90,20 +91,20 @@ def test_what_is_compiled_for_the_first_member_serves_all(measured):
 
 
 def test_members_share_an_experiment_where_their_models_are_one_program(plain):
-    runs, failed = train.open_members(plain)
+    four, failed = runs.open_members(plain)
     assert failed == {}
-    assert [r.member for r in runs] == [0, 1, 2, 3]
-    assert [r.config.beta for r in runs] == [0.5, 0.5, 4.0, 4.0]
-    assert len({id(r.experiment) for r in runs}) == 1
-    one = train.open_run(plain, member=3)
-    assert jax.tree.all(jax.tree.map(lambda a, b: bool((np.asarray(a) == b).all()), runs[3].state, one.state))
-    e = runs[0].experiment
+    assert [r.member for r in four] == [0, 1, 2, 3]
+    assert [r.config.beta for r in four] == [0.5, 0.5, 4.0, 4.0]
+    assert len({id(r.experiment) for r in four}) == 1
+    one = runs.open_run(plain, member=3)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((np.asarray(a) == b).all()), four[3].state, one.state))
+    e = four[0].experiment
 
     def other(params, state, batch, key):
         return {k: 1.5 * v for k, v in e.score(params, state, batch, key).items()}
 
-    assert opened.program(runs[0]) == opened.program(runs[3])
-    assert opened.program(runs[0]) != opened.program(runs[0]._replace(experiment=dataclasses.replace(e, score=other)))
+    assert opening.program(four[0]) == opening.program(four[3])
+    assert opening.program(four[0]) != opening.program(four[0]._replace(experiment=dataclasses.replace(e, score=other)))
 
 
 def test_the_table_has_a_column_for_each_point(run, capsys):
@@ -129,7 +130,7 @@ def test_an_interrupted_evaluation_keeps_the_members_that_are_done(plain, tmp_pa
 
     monkeypatch.setattr(measure, "measured", stopped)
     assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 130
-    assert {r.subject.member for r in evalfile.read_eval(run)} == {0, 1}
+    assert {r.subject.member for r in eval_file.read_eval(run)} == {0, 1}
     with pytest.raises(UsageError, match="member 2 was not measured"):
         sources.sources(f"{run}#2")
     assert [s.member for s in sources.sources(str(run))] == [0, 1]
@@ -139,7 +140,7 @@ def test_failed_members_are_named_and_left_out(failing, tmp_path, capsys):
     run = shutil.copytree(failing, tmp_path / "failing")
     assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 0
     assert "member 1 (lr 1e+30, seed 0)" in capsys.readouterr().err
-    assert {r.subject.member for r in evalfile.read_eval(run)} == {0}
+    assert {r.subject.member for r in eval_file.read_eval(run)} == {0}
     assert cli.main(["report", str(run), "--out", str(tmp_path / "r.html")]) == 0
     said = read(tmp_path / "r.html").said
     assert "Measured by genjax eval on digits (test). 1 of 2 members have failed and are left out." in said
@@ -160,7 +161,7 @@ def test_points_of_a_sweep_are_sides_with_intervals_over_seeds(run):
     sides = versus.sides([str(run)])
     assert [s.name for s in sides] == ["beta 0.5", "beta 4"]
     assert [s.runs for s in sides] == [(f"{run}#0", f"{run}#1"), (f"{run}#2", f"{run}#3")]
-    values = {r.subject.member: r.value for r in evalfile.read_eval(run) if r.protocol.metric == "elbo"}
+    values = {r.subject.member: r.value for r in eval_file.read_eval(run) if r.protocol.metric == "elbo"}
     elbo = sides[1].records["elbo"]
     assert elbo.value == pytest.approx((values[2] + values[3]) / 2)
     assert elbo.seeds == ((0, values[2]), (1, values[3]))
@@ -241,7 +242,7 @@ def test_an_extract_takes_no_place_that_another_has_made(run, tmp_path, monkeypa
     (tmp_path / "empty").mkdir()
     link.symlink_to("empty")
     assert cli.main(["extract", str(run), "--member", "2", "--out", str(link)]) == 0
-    module = sys.modules[train.extract.__module__]
+    module = sys.modules[runs.extract.__module__]
     monkeypatch.setattr(module, "copy_folder", lambda *args: out.exists() or shutil.copytree(link, out))
     capsys.readouterr()
     assert cli.main(["extract", str(run), "--member", "2", "--out", str(out)]) == 2
@@ -259,7 +260,7 @@ def test_the_page_says_where_its_numbers_are_from(plain, run, tmp_path):
     found = sweep.numbers(facts.read(str(run), 4))
     assert list(found.values) == ["elbo", "rate", "distortion", "kd_pixels"]
     np.testing.assert_allclose(-found.values["elbo"], found.values["rate"] + found.values["distortion"], rtol=1e-4)
-    floors = {r.floor for r in evalfile.read_eval(run) if r.protocol.metric == "kd_pixels"}
+    floors = {r.floor for r in eval_file.read_eval(run) if r.protocol.metric == "kd_pixels"}
     assert floors == {found.floors["kd_pixels"]}
 
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from genjax import cli, train
+from genjax import cli, runs
 from genjax.cli import cache
 
 SMALL = ["--hidden", "16", "--z-dim", "2", "--batch-size", "8", "--log-every", "2", "--save-every", "3",
@@ -42,11 +42,11 @@ def test_one_folder_holds_all(several):
     stored = json.loads((several / "config.json").read_text())
     assert stored["population"] == {"seeds": [0, 1], "sweep": {"beta": [0.5, 4.0]}}
     assert stored["config"]["beta"] == 0.5
-    rows = train.read_metrics(several)
+    rows = runs.read_metrics(several)
     assert rows["step"].tolist() == [2, 4, 6]
     assert rows["elbo"].shape == (3, 4)
     assert rows["beta"][0].tolist() == [0.5, 0.5, 4.0, 4.0]
-    assert train.read_metrics(several, member=2)["elbo"].tolist() == rows["elbo"][:, 2].tolist()
+    assert runs.read_metrics(several, member=2)["elbo"].tolist() == rows["elbo"][:, 2].tolist()
     assert sorted(p.name for p in (several / "samples").iterdir()) == ["000", "001", "002", "003"]
     command = json.loads((several / "manifest.json").read_text())["command"]
     assert command[-4:-2] == ["--seeds=2", "--sweep=beta=0.5,4.0"]
@@ -122,14 +122,14 @@ def test_a_member_becomes_a_run_of_its_own(several, tmp_path, capsys):
     assert {**ours, **own} == {**theirs, **own}
     assert digest(out, capsys) == digest(several, capsys, "--member", "3")
     assert [p.name for p in sorted((out / "samples").iterdir())] == ["00000000.png", "00000003.png", "00000006.png"]
-    mine, single = train.read_metrics(out), train.read_metrics(alone)
+    mine, single = runs.read_metrics(out), runs.read_metrics(alone)
     for k in set(mine) - {"seconds", "images_per_s"}:
         np.testing.assert_allclose(mine[k], single[k], rtol=1e-5)
     assert run(out, "--steps", "8", "--seed", "1", "--beta", "4") == 0  # goes on, as the run of its own it is
     assert "continuing from step 6" in capsys.readouterr().err
     assert run(alone, "--steps", "8", "--seed", "1", "--beta", "4") == 0
-    np.testing.assert_allclose(train.read_metrics(out)["loss"], train.read_metrics(alone)["loss"], rtol=1e-5)
-    assert train.read_metrics(out)["step"].tolist() == [2, 4, 6, 8]
+    np.testing.assert_allclose(runs.read_metrics(out)["loss"], runs.read_metrics(alone)["loss"], rtol=1e-5)
+    assert runs.read_metrics(out)["step"].tolist() == [2, 4, 6, 8]
 
 
 def test_extract_refuses_what_it_cannot_do(several, tmp_path, capsys):
@@ -164,7 +164,7 @@ def test_a_recipe_that_decides_by_a_value_is_refused(tmp_path, capsys):
 
     text = recipes.find("vae_digits").read_text()
     path = tmp_path / "deciding.py"
-    path.write_text(text.replace("free_bits: float = train.structure", "free_bits: float = train.value").replace(
+    path.write_text(text.replace("free_bits: float = runs.structure", "free_bits: float = runs.value").replace(
         "loss = objectives", "assert cfg.free_bits >= 0\n    loss = objectives"))  # fmt: skip
     assert run(tmp_path / "R", "--steps", "2", "--sweep", "free_bits=0,1", name=str(path)) == 2
     assert "decides something by the value of free_bits" in capsys.readouterr().err

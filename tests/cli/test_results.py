@@ -9,9 +9,9 @@ import pytest
 from genjax import cli, data, recipes
 from genjax.cli import results, tables
 from genjax.cli.flags import parse_all
+from genjax.measure.references import real_of
 from genjax.metrics import Protocol, Record, Subject
-from genjax.train import Options
-from genjax.train.real import real_of
+from genjax.runs import Options
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "experiments" / "results"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import cli, data, train, viz
+from genjax import cli, data, runs, train, viz
 from genjax.cli import sample
 from genjax.train.state import Player, TrainState
 
@@ -29,7 +29,7 @@ class Model(SimpleNamespace):
 
 
 def make_run(n_classes=0):
-    experiment = train.Experiment(Model(n_classes=n_classes), None, data.to_unit(), lambda *a: {})
+    experiment = runs.Experiment(Model(n_classes=n_classes), None, data.to_unit(), lambda *a: {})
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
     about = {"path": "R", "name": "noise", "config": None, "spec": spec, "step": 7, "member": None}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import cli, data, rng, train
+from genjax import cli, data, rng, runs, train
 from genjax.cli import score
 from genjax.train.state import Player, TrainState
 
@@ -21,7 +21,7 @@ def score_of(params, state, batch, key):
 
 
 def make_run(n_classes=0):
-    experiment = train.Experiment(SimpleNamespace(n_classes=n_classes), None, data.to_unit(), score_of)
+    experiment = runs.Experiment(SimpleNamespace(n_classes=n_classes), None, data.to_unit(), score_of)
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
     about = {"path": "R", "name": "noise", "config": None, "spec": spec, "step": 7, "member": None}
@@ -113,10 +113,11 @@ def test_out_that_cannot_be_written(tmp_path, pictures, capsys):
 
 
 def test_digest_is_the_last_line_and_equals_the_tree_s(tmp_path, capsys):
-    from genjax.train import checkpoint, leaves
+    from genjax.checkpoint import checkpoints
+    from genjax.train import leaves
 
     tree = {"w": jax.random.normal(rng.named(jax.random.key(0), "w"), (3,)), "step": jnp.int32(4)}
-    with checkpoint.Checkpoints(tmp_path / "R" / "checkpoints") as c:
+    with checkpoints.Checkpoints(tmp_path / "R" / "checkpoints") as c:
         c.save(4, tree)
     assert cli.main(["digest", str(tmp_path / "R")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == leaves.tree_digest(tree)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from quick import few, first_state, quick_jit
 
-from genjax import cli, data, dist, losses, objectives, recipes, train
+from genjax import cli, data, distributions, losses, objectives, recipes, runs, train
 from genjax.cli import cache
 from genjax.types import Batch, Context, UsageError
 
@@ -53,7 +53,7 @@ def losses_of(experiment, *loss):
 def test_published_vaes_are_the_bernoulli_of_binarised_pixels(name):
     """Their default on their own data is, operation by operation, what the published tables were trained with."""
     cfg, experiment = made(name)
-    model = dataclasses.replace(experiment.model, likelihood=dist.bernoulli())
+    model = dataclasses.replace(experiment.model, likelihood=distributions.bernoulli())
     if name == "iwae_mnist":
         published = objectives.iwae(model, cfg.k)
     else:
@@ -96,7 +96,7 @@ def test_any_images_of_any_size(name, shape):
     drawn = jax.eval_shape(lambda s, k: inverse(model.sample(*train.evaluation(s), k, 2)), state, key())
     assert drawn.shape == (2, *shape)
     if name == "vae_images":
-        assert model.likelihood.name == dist.likelihood.EIGHT_BITS
+        assert model.likelihood.name == distributions.likelihood.EIGHT_BITS
 
 
 # Each loss and each penalty once; relativistic with r1_r2 is the recipe's own.
@@ -134,7 +134,7 @@ def _no_cache(monkeypatch):
 
 
 @pytest.mark.usefixtures("_no_cache")
-@pytest.mark.parametrize("likelihood", few([name for name in dist.LIKELIHOODS if name], "gaussian_learned"))
+@pytest.mark.parametrize("likelihood", few([name for name in distributions.LIKELIHOODS if name], "gaussian_learned"))
 def test_every_likelihood_trains_resumes_and_is_measured(likelihood, tmp_path, capsys):
     """Four steps at once are two and two to the bit; eval, score and sample take it; bpd is of 8-bit values alone."""
     recipe = recipes.load("vae_digits")
@@ -142,7 +142,7 @@ def test_every_likelihood_trains_resumes_and_is_measured(likelihood, tmp_path, c
     run, apart = tmp_path / "run", tmp_path / "apart"
     for folder, all_steps in ((run, (4,)), (apart, (2, 4))):
         for steps in all_steps:
-            options = train.Options(run_dir=str(folder), log_every=2, save_every=2, quiet=True, health=False)
+            options = runs.Options(run_dir=str(folder), log_every=2, save_every=2, quiet=True, health=False)
             assert recipe.main(dataclasses.replace(cfg, steps=steps), options) == 0
     assert json.loads((run / "manifest.json").read_text())["likelihood"] == likelihood
     digests = []

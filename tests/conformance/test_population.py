@@ -9,11 +9,11 @@ import pytest
 from quick import QUICK, few, first_state
 
 from experiments.accelerator.mathematics import keeping_gradients, relative
-from genjax import data, recipes, train
+from genjax import data, recipes, runs, train
+from genjax.runs.build_population import populated, roots_of
+from genjax.runs.config import kinds
+from genjax.runs.members import with_traced
 from genjax.train.chunk import advance
-from genjax.train.config import kinds
-from genjax.train.members import with_traced
-from genjax.train.populated import populated, roots_of
 from genjax.train.population import Population, advance_all, member_of
 
 NAMES = recipes.names()
@@ -40,7 +40,7 @@ def population_of(name, conditional=False, sweep=None, **changes):
     size = 0 if name.endswith("digits") else 16
     cfg = dataclasses.replace(recipe.SMOKE, data="digits", image_size=size, conditional=conditional, **changes)
     dataset = data.load("digits", image_size=size or None)
-    members = train.members_of(cfg, 2, swept(name) if sweep is None else sweep)
+    members = runs.members_of(cfg, 2, swept(name) if sweep is None else sweep)
 
     def build(c):
         made = recipe.build(c, dataset.spec)

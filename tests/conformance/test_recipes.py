@@ -11,7 +11,7 @@ import pytest
 from quick import few, first_state, quick_jit
 
 from experiments.accelerator.mathematics import keeping_gradients, relative
-from genjax import data, recipes, rng, train
+from genjax import data, recipes, rng, runs, train
 from genjax.train import loop, mesh
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -107,7 +107,7 @@ def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
     recipe = recipes.load(name)
     cfg = dataclasses.replace(recipe.SMOKE, data="digits", steps=5)
     folder = tmp_path / "run"
-    options = train.Options(run_dir=str(folder), log_every=2, save_every=2, sample_every=2, quiet=True)
+    options = runs.Options(run_dir=str(folder), log_every=2, save_every=2, sample_every=2, quiet=True)
     assert recipe.main(cfg, options) == 0
     assert [f._cache_size() for f in made] == [1]  # one compilation per run
     memory = made[0].lower(*operands[0]).compile().memory_analysis()
@@ -115,10 +115,10 @@ def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
     assert memory.alias_size_in_bytes >= state_bytes  # donated: no second copy of the state
     rows = memory.output_size_in_bytes - memory.alias_size_in_bytes
     assert rows < 4 * loop.CAPACITY * 20 + 4096  # the metrics' buffer
-    opened = train.open_run(folder)
+    opened = runs.open_run(folder)
     assert opened.step == 5
     assert opened.config == cfg
-    rows = train.read_metrics(folder)
+    rows = runs.read_metrics(folder)
     assert rows["step"].tolist() == [2, 4, 5]
     assert all(np.isfinite(v).all() for v in rows.values())
     assert sorted(p.name for p in (folder / "samples").glob("*.png")) == [f"{i:08d}.png" for i in (0, 2, 4, 5)]
@@ -126,7 +126,7 @@ def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
     assert " ".join(manifest["command"]).startswith(f"genjax train {name}")
     assert recipe.main(cfg, options) == 0  # a finished run says so
     assert "finished" in capsys.readouterr().err
-    model, state, config = train.load(folder)
+    model, state, config = runs.load(folder)
     assert config.seed == 0
     x = model.sample(*train.evaluation(state), jax.random.key(0), 3)
     assert x.shape == (3, 8, 8, 1)
@@ -213,6 +213,6 @@ def test_streamed_and_resident_data_give_the_same_run(tmp_path):
 
 def test_tensorboard_events_when_asked(tmp_path):
     recipe = recipes.load("vae_digits")
-    options = train.Options(run_dir=str(tmp_path / "run"), log_every=2, quiet=True, tensorboard=True)
+    options = runs.Options(run_dir=str(tmp_path / "run"), log_every=2, quiet=True, tensorboard=True)
     assert recipe.main(recipe.SMOKE, options) == 0
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))

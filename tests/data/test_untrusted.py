@@ -22,7 +22,7 @@ from PIL import Image
 
 import genjax
 from genjax import data, room
-from genjax.data import door, folder, picture
+from genjax.data import folder, loading, picture
 from genjax.errors import UsageError
 
 SECONDS = 20.0
@@ -408,7 +408,7 @@ def fuzz_archives(n, seed, tmp_path):
 
     def load(content):
         file.write_bytes(content)
-        got = door.load(file)
+        got = loading.load(file)
         assert got.train.image.dtype == np.uint8
         assert got.train.label is None or got.train.label.max() < got.spec.n_classes
 

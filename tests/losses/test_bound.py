@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from genjax import losses
-from genjax.dist import Normal
+from genjax.distributions import Normal
 
 
 def linear_gaussian_elbo(mu_q, var_q, x=1.3, w=0.8, s=0.5, b=0.2):

@@ -4,7 +4,7 @@ import pytest
 import scipy.stats
 
 from genjax import losses
-from genjax.dist import Normal
+from genjax.distributions import Normal
 
 RNG = np.random.default_rng(0)
 Q = Normal(jnp.array(RNG.normal(size=(6, 5)), jnp.float32), jnp.array(RNG.normal(size=(6, 5)), jnp.float32))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genjax import losses, recipes
-from genjax.train.experiment import penalty_note
+from genjax.runs.notes import penalty_note
 from genjax.types import UsageError
 
 REAL, FAKE = (jnp.asarray(np.random.default_rng(i).normal(size=(4, 3)), jnp.float32) for i in (0, 1))

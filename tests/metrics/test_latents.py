@@ -10,7 +10,7 @@ import scipy.stats
 from gaussian_vae import linear_gaussian
 from quick import quick_jit
 
-from genjax import dist, losses, metrics
+from genjax import distributions, losses, metrics
 from genjax.types import UsageError
 
 ROOT = jax.random.key(0)
@@ -25,7 +25,7 @@ def the_same_key_twice():
 def posteriors(n=6, n_z=1, seed=0, spread=1.5):
     r = np.random.default_rng(seed)
     mu, logvar = spread * r.normal(size=(n, n_z)), r.normal(size=(n, n_z)) - 1
-    return dist.Normal(jnp.asarray(mu, jnp.float32), jnp.asarray(logvar, jnp.float32))
+    return distributions.Normal(jnp.asarray(mu, jnp.float32), jnp.asarray(logvar, jnp.float32))
 
 
 def aggregate(q, n_samples=1, rows=None, key=ROOT):
@@ -61,10 +61,10 @@ def test_against_numpy_in_float64():
 
 
 def test_the_two_limits_are_exact():
-    collapsed = dist.Normal(jnp.zeros((64, 3)), jnp.zeros((64, 3)))
+    collapsed = distributions.Normal(jnp.zeros((64, 3)), jnp.zeros((64, 3)))
     out = aggregate(collapsed)
     assert [float(v) for v in out] == pytest.approx([0.0, 0.0, 0.0, 0.0], abs=1e-6)
-    apart = dist.Normal(100.0 * jnp.arange(64.0)[:, None] * jnp.ones((1, 3)), jnp.full((64, 3), -8.0))
+    apart = distributions.Normal(100.0 * jnp.arange(64.0)[:, None] * jnp.ones((1, 3)), jnp.full((64, 3), -8.0))
     out = aggregate(apart)
     assert float(out.mutual_information) == pytest.approx(np.log(64), rel=1e-6)
     assert float(out.kl) == pytest.approx(float(losses.kl_std_normal(apart).mean()) - np.log(64), rel=1e-6)

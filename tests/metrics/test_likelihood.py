@@ -16,7 +16,7 @@ from jax import export
 from numpy_mlp import mlp
 from quick import quick_jit
 
-from genjax import dist, metrics, models, nets
+from genjax import distributions, metrics, models, nets
 from genjax.types import Net, UsageError
 
 ROOT = jax.random.key(0)
@@ -109,7 +109,7 @@ def test_elbo_and_its_parts_in_closed_form():
     q, posterior = (v.encode({"encoder": {}}, {"encoder": {}}, x)[0] for v in (vae, exact))
     want = log_evidence(x) - np.asarray(q.kl(posterior))
     assert float(out.elbo.mean()) == pytest.approx(want.mean(), abs=0.03)
-    np.testing.assert_allclose(out.rate, q.kl(dist.Normal.standard((1, 2))), rtol=1e-5)
+    np.testing.assert_allclose(out.rate, q.kl(distributions.Normal.standard((1, 2))), rtol=1e-5)
     np.testing.assert_allclose(out.elbo, -(out.rate + out.distortion), rtol=1e-6)
 
 
@@ -196,7 +196,7 @@ def test_log_weights_of_any_size_and_what_is_not_a_number():
         return jnp.broadcast_to(z[:, :1, None, None], (z.shape[0], 1, 2, 1))
 
     encode = lambda x, y: jnp.concatenate([x.reshape(-1, 2)[:, :1], jnp.zeros((x.shape[0], 1))], 1)  # noqa: E731
-    vae = models.VAE(fixed(encode), fixed(decode), 1, dist.gaussian(0.01))
+    vae = models.VAE(fixed(encode), fixed(decode), 1, distributions.gaussian(0.01))
     x = jnp.array([0.0, 300.0, jnp.nan]).reshape(3, 1, 1, 1) * jnp.ones((1, 1, 2, 1))
     out = estimate(vae, *vae.init(ROOT), x, 50, chunk=8)
     assert np.isfinite(np.asarray(out.log_likelihood)).tolist() == [True, True, False]
@@ -229,10 +229,10 @@ def test_no_samples_are_refused(bad):
 
 def test_bits_per_dim_of_a_density_and_of_probabilities():
     """Uniform pixels have 8 bits, as 256 equal probabilities and as a density of 1 on [0, 1]."""
-    uniform = dist.Categorical(jnp.zeros((1, 2, 2, 1, 256))).log_prob(jnp.full((1, 2, 2, 1), 7))
+    uniform = distributions.Categorical(jnp.zeros((1, 2, 2, 1, 256))).log_prob(jnp.full((1, 2, 2, 1), 7))
     assert float(metrics.bits_per_dim(uniform, 4)[0]) == pytest.approx(8.0, rel=1e-6)
     assert metrics.bits_per_dim(0.0, 4, levels=256) == 8.0
-    p = dist.Normal(jnp.full((1, 1), 0.5), jnp.full((1, 1), 2 * math.log(0.1)))
+    p = distributions.Normal(jnp.full((1, 1), 0.5), jnp.full((1, 1), 2 * math.log(0.1)))
     nats = -np.log(scipy.stats.norm.pdf(0.6, 0.5, 0.1))
     got = float(metrics.bits_per_dim(p.log_prob(jnp.array([[0.6]])), 1, levels=256)[0])
     assert got == pytest.approx(nats / np.log(2) + 8, rel=1e-5)

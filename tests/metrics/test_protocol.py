@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 from genjax.errors import UsageError
+from genjax.jsonfile import to_json
 from genjax.metrics import Protocol, Record, Subject, check_alike, compare, from_json, half_samples, over_seeds, unlike
 from genjax.metrics.protocol import alike
 from genjax.metrics.resampling import of_mean
-from genjax.train.jsonfile import to_json
 
 P = Protocol("fd_mnist", 1000, "test", "mnist", "5e", 10_000, "mnist", "f0", settings=(("k", 5),))
 S = Subject("gan_mnist", "c0", 0, 100, "d0", True)

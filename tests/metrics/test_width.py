@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax import dist, metrics
+from genjax import distributions, metrics
 
 R = np.random.default_rng(0)
 X, Y = R.standard_normal((120, 16), np.float32), 1.2 * R.standard_normal((100, 16), np.float32)
@@ -43,9 +43,9 @@ FUNCTIONS = {
     "half_samples": lambda: metrics.half_samples(lambda i: {"a": float(X[i].mean())}, 120, key())["a"],
     "active_units": lambda: metrics.active_units(jnp.asarray(X)),
     "aggregate_posterior": lambda: metrics.aggregate_posterior(
-        dist.Normal(jnp.asarray(X), jnp.zeros((120, 16), jnp.float32)), key()
+        distributions.Normal(jnp.asarray(X), jnp.zeros((120, 16), jnp.float32)), key()
     ),
-    "kl_per_dimension": lambda: metrics.kl_per_dimension(dist.Normal(jnp.asarray(X), jnp.zeros_like(X))),
+    "kl_per_dimension": lambda: metrics.kl_per_dimension(distributions.Normal(jnp.asarray(X), jnp.zeros_like(X))),
 }
 
 

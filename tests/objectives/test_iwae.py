@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec as P
 from numpy_mlp import mlp
 from quick import assert_no_collective_in_a_loop, quick_jit
 
-from genjax import dist, losses, models, nets, objectives
+from genjax import distributions, losses, models, nets, objectives
 from genjax.types import Batch, Context, UsageError
 
 ROOT = jax.random.key(0)
@@ -249,7 +249,7 @@ def test_doubly_reparameterised_gradient():
         """Sum of w^2 log weight, the w constant, q's parameters constant but in z."""
         q = vae.encode({**p, "encoder": encoder}, state, x)[0]
         zs = [q.mu + q.scale * eps[:, j] for j in range(k)]
-        prior = dist.Normal(jnp.zeros((1, 2)), jnp.zeros((1, 2)))
+        prior = distributions.Normal(jnp.zeros((1, 2)), jnp.zeros((1, 2)))
         log_w = [vae.decode(p, state, z)[0].log_prob(x) + prior.log_prob(z) - fixed.log_prob(z) for z in zs]
         w = jax.nn.softmax(jax.lax.stop_gradient(jnp.stack(log_w)), axis=0)
         return -(jnp.square(w) * jnp.stack(log_w)).sum(0).mean()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gaussian_vae import SIGMA, Z, linear_gaussian
 
-from genjax import dist, models, objectives
+from genjax import distributions, models, objectives
 from genjax.types import Batch, Context, Net
 
 ROOT = jax.random.key(0)
@@ -106,12 +106,12 @@ def test_gradient_is_that_of_the_formula_by_hand():
 
     net = Net(lambda key: ({"a": jnp.float32(0.3)}, {}), encode)
     out = Net(lambda key: ({"c": jnp.float32(0.8)}, {}), decode)
-    vae = models.VAE(net, out, 1, dist.gaussian(SIGMA))
+    vae = models.VAE(net, out, 1, distributions.gaussian(SIGMA))
     x = jnp.array([0.5, -1.0, 2.0]).reshape(3, 1, 1, 1)
     params, ctx = context(vae)
     g = jax.grad(lambda p: objectives.vae(vae)(p, Batch(x), ctx)[0])(params)
     k_z = jax.random.split(ctx.key, 3)[1]
-    eps = dist.Normal(jnp.zeros((3, 1)), jnp.zeros((3, 1))).sample(k_z)[:, 0]
+    eps = distributions.Normal(jnp.zeros((3, 1)), jnp.zeros((3, 1))).sample(k_z)[:, 0]
 
     def by_hand(a, c):
         v = x[:, 0, 0, 0]

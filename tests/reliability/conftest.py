@@ -10,7 +10,7 @@ from genjax.cli import cache
 from genjax.train import loop
 from genjax.train.signals import Signals
 
-run_module = importlib.import_module("genjax.train.run")  # as an attribute it is the function
+run_module = importlib.import_module("genjax.runs.run")  # as an attribute it is the function
 
 
 class Stops(Signals):

@@ -12,8 +12,8 @@ import sys
 
 import numpy as np
 
-from genjax.train import seal, steps
-from genjax.train.checkpoint import Checkpoints
+from genjax.checkpoint import folders, seal
+from genjax.checkpoint.checkpoints import Checkpoints
 
 
 def state(step: int) -> dict:
@@ -44,14 +44,14 @@ def die_at(point: str, at: int) -> None:
         write_durably(path, content)
 
     def dying_discard(folder, step, mark):
-        (folder / steps.TRASH).mkdir(exist_ok=True)
-        os.rename(folder / str(step), folder / steps.TRASH / str(step))
-        next((folder / steps.TRASH / str(step) / "state").iterdir()).unlink()  # the seal goes last
+        (folder / folders.TRASH).mkdir(exist_ok=True)
+        os.rename(folder / str(step), folder / folders.TRASH / str(step))
+        next((folder / folders.TRASH / str(step) / "state").iterdir()).unlink()  # the seal goes last
         die()
 
     seal.write, seal.write_durably = dying_write, dying_write_durably
     if point == "discard":
-        steps.discard = dying_discard
+        folders.discard = dying_discard
 
 
 def main() -> None:

@@ -8,9 +8,10 @@ import pytest
 from quick import few
 from reliability import runs
 
-from genjax.train import record, steps
-from genjax.train.config import Options
-from genjax.train.options import in_force, said
+from genjax.checkpoint import folders
+from genjax.runs import run_folder
+from genjax.runs.config import Options
+from genjax.runs.options import in_force, said
 
 pytestmark = pytest.mark.reliability
 NAME = "vae_digits"
@@ -87,12 +88,12 @@ def test_with_recipe_and_folder_alone_what_is_kept_only_grows(first, change, tmp
     seen = [kept(run)]
     assert train_here(flags(run, 10, *more)) == 0
     seen.append(kept(run))
-    options = record.read_config(run)["options"]
+    options = run_folder.read_config(run)["options"]
     for end in (10, 14, 17, 20):
         capsys.readouterr()
         assert train_here(flags(run, end)) == 0
         err = capsys.readouterr().err
-        assert record.read_config(run)["options"] == options, "options hold"
+        assert run_folder.read_config(run)["options"] == options, "options hold"
         assert f"--keep {options['keep']}" in err  # 1 or 3; the default is 2
         assert "are gone" not in err
         seen.append(kept(run))
@@ -121,10 +122,10 @@ def test_a_best_by_one_quantity_is_not_compared_with_another(tmp_path, train_her
     by = bests(found)
     assert by["max:loss"][1] == old
     assert found[old][0] == "max:loss"
-    at = steps.resolved(run / "checkpoints")
-    assert steps.best(at, "max:val/elbo") == by["max:val/elbo"][1] != old
-    assert steps.best(at, "max:loss") == old
-    assert steps.best(at, "min:rate") is None
+    at = folders.resolved(run / "checkpoints")
+    assert folders.best(at, "max:val/elbo") == by["max:val/elbo"][1] != old
+    assert folders.best(at, "max:loss") == old
+    assert folders.best(at, "min:rate") is None
 
 
 def test_what_was_said_is_what_overrides():
@@ -146,5 +147,5 @@ def test_flags_that_were_given_are_told_apart(tmp_path, train_here):
     run = tmp_path / "run"
     assert train_here(flags(run, 2, *FIRST, "--no-health")) == 0
     assert train_here(flags(run, 4, "--keep=2", "--health", "True")) == 0  # both are the defaults
-    options = record.read_config(run)["options"]
+    options = run_folder.read_config(run)["options"]
     assert (options["keep"], options["health"], options["save_every"]) == (2, True, 2)

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from reliability.runs import argv, facts
 
-from genjax import cli, files, train
+from genjax import cli, files, measure, runs
 from genjax.errors import RunFailure
+from genjax.measure import eval_file
 from genjax.report import facts as report_facts
 from genjax.report import versus, write
-from genjax.train import evalfile, tensorboard
+from genjax.runs import tensorboard
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -114,7 +115,7 @@ def measured(smoke_run, tmp_path_factory):
     run = tmp_path_factory.mktemp("every") / "run"
     shutil.copytree(smoke_run("vae_digits"), run)
     assert cli.main(["eval", str(run), "--metrics", "elbo", "--n", "20"]) == 0
-    return run, train.read_eval(run)
+    return run, measure.read_eval(run)
 
 
 def leavings(folder):
@@ -126,17 +127,17 @@ def test_eval_json(disk, measured):
     whole = contents(run)
 
     def sound(how, k):
-        assert len(train.read_eval(run)) == len(records)
+        assert len(measure.read_eval(run)) == len(records)
         if how == "full":
             assert leavings(run) == []
 
     def again(how, k):
-        evalfile.write_eval(run, records, {})
-        assert train.read_eval(run) == records
+        eval_file.write_eval(run, records, {})
+        assert measure.read_eval(run) == records
         assert leavings(run) == []
         assert set(contents(run)) == set(whole)
 
-    n = at_every_write(disk, run, lambda: evalfile.write_eval(run, records, {}), sound, again)
+    n = at_every_write(disk, run, lambda: eval_file.write_eval(run, records, {}), sound, again)
     assert n >= 6
 
 
@@ -175,7 +176,7 @@ def test_the_page(disk, measured, tmp_path, monkeypatch):
 
 def extracting(disk, several, tmp_path, step):
     """`extract` leaves no run that is not whole, and comes to the same one afterwards."""
-    train.extract(several, 1, tmp_path / "whole")
+    runs.extract(several, 1, tmp_path / "whole")
     whole = facts(tmp_path / "whole")
     out = tmp_path / "place" / "out"
     out.parent.mkdir()
@@ -185,7 +186,7 @@ def extracting(disk, several, tmp_path, step):
             import shutil
 
             shutil.rmtree(out)
-        train.extract(several, 1, out)
+        runs.extract(several, 1, out)
 
     def sound(how, k):
         assert not out.exists() or (out / "checkpoints").is_dir()

@@ -11,11 +11,12 @@ from reliability.disks import fill, small
 from reliability.runs import STEPS, argv, facts
 
 from genjax import viz
+from genjax.checkpoint import folders
+from genjax.checkpoint.checkpoints import Checkpoints
 from genjax.errors import RunFailure
-from genjax.train import open_run, record, steps
-from genjax.train.checkpoint import Checkpoints
+from genjax.runs import open_run, run_folder
 
-run_module = importlib.import_module("genjax.train.run")  # as an attribute it is the function
+run_module = importlib.import_module("genjax.runs.run")  # as an attribute it is the function
 pytestmark = pytest.mark.reliability
 
 
@@ -48,7 +49,7 @@ def whole(name, finished):
 
 
 def sealed(run):
-    return steps.sealed(steps.resolved(run / "checkpoints"))
+    return folders.sealed(folders.resolved(run / "checkpoints"))
 
 
 def flip_and_go_on(name, whole, tmp_path, train, capsys, file, r):
@@ -75,7 +76,7 @@ def flips(name, whole, tmp_path, train, capsys, each, through):
     r = random.Random(each)
     files = runs.files(whole / "checkpoints" / str(STEPS))
     assert len(files) >= 10
-    at = steps.resolved(whole / "checkpoints") / str(STEPS)
+    at = folders.resolved(whole / "checkpoints") / str(STEPS)
     n = 0
     for file in files:
         for _ in range(each):
@@ -163,10 +164,10 @@ WHERE = [
 def test_out_of_disk_at_every_kind_of_file(where, call, tmp_path, finished, train_here, capsys, monkeypatch):
     """The disk is full just before that file is written; with room made the same command comes to the same end."""
     name, real = "vae_digits", {
-        "lock": (record.RunFolder, "__enter__"),
-        "config.json": (record.RunFolder, "claim"),
+        "lock": (run_folder.RunFolder, "__enter__"),
+        "config.json": (run_folder.RunFolder, "claim"),
         "manifest.json": (run_module._Run, "_manifest"),
-        "metrics.jsonl": (record.MetricsLog, "append"),
+        "metrics.jsonl": (run_folder.MetricsLog, "append"),
         "samples": (viz, "encode"),
         "checkpoints": (Checkpoints, "save"),
     }[where]  # fmt: skip
@@ -261,5 +262,5 @@ def build(cfg, spec):
 
 
 def main(cfg, options=None):
-    return train.run(__file__, build, cfg, options)
+    return runs.run(__file__, build, cfg, options)
 ''')

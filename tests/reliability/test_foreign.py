@@ -9,9 +9,9 @@ from reliability import runs
 from reliability.trees import STRANGERS, contents, foreign, snapshot
 
 from genjax import cli
+from genjax.checkpoint.checkpoints import Checkpoints
 from genjax.errors import UsageError
-from genjax.train import record
-from genjax.train.checkpoint import Checkpoints
+from genjax.runs import run_folder
 
 pytestmark = pytest.mark.reliability
 NAME, STEPS = "vae_digits", 10
@@ -233,7 +233,7 @@ def test_no_out_replaces_a_part_of_a_run(name, run, whole, tmp_path, capsys):
         assert snapshot(tmp_path) == before
     assert "itself" in err, "what extract says"
     with pytest.raises(UsageError, match=r"itself|is a file"):  # nor is it the place for another run
-        record.RunFolder(run / name).check()
+        run_folder.RunFolder(run / name).check()
 
 
 def test_a_kill_before_the_first_checkpoint_is_a_fresh_start(tmp_path, train_here, monkeypatch):
@@ -246,7 +246,7 @@ def test_a_kill_before_the_first_checkpoint_is_a_fresh_start(tmp_path, train_her
     with monkeypatch.context() as m:
         m.setattr(Checkpoints, "save", struck)
         assert train_here(training(run, "--log-every", 1)) == 130
-    assert record.read_rows(run / "metrics.jsonl")
-    assert "sealed" not in record.read_config(run)
+    assert run_folder.read_rows(run / "metrics.jsonl")
+    assert "sealed" not in run_folder.read_config(run)
     assert train_here(training(run)) == 0
-    assert record.read_config(run)["sealed"] == 5
+    assert run_folder.read_config(run)["sealed"] == 5

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from genjax.train import steps
-from genjax.train.checkpoint import Checkpoints, tree_digest
+from genjax.checkpoint import folders
+from genjax.checkpoint.checkpoints import Checkpoints, tree_digest
 
 SAVER = Path(__file__).with_name("saver.py")
 POINTS = ("commit", "seal", "sealed", "discard")
@@ -44,7 +44,7 @@ def run_saver(folder: Path, env: dict, *more: str, kill_after: float | None = No
 
 def check(folder: Path, begun: int, known: int) -> int:
     """Every listed step loads as what it was saved as; at most one interval is lost. The newest step."""
-    listed = steps.sealed(steps.resolved(folder))
+    listed = folders.sealed(folders.resolved(folder))
     with Checkpoints(folder, read_only=True) as checkpoints:
         for step in listed:
             back = checkpoints.restore(saver_state(0), step=step)
@@ -90,7 +90,7 @@ def test_a_kill_at_a_point(tmp_path, child_env, point):
     assert code == -signal.SIGKILL
     # "discard" strikes when step 3 is sealed and step 1 goes.
     expected = {"commit": [2, 3], "seal": [2, 3], "sealed": [2, 3, 4], "discard": [2, 3]}[point]
-    assert steps.sealed(steps.resolved(tmp_path / "c")) == expected
+    assert folders.sealed(folders.resolved(tmp_path / "c")) == expected
     assert check(tmp_path / "c", 0, known) == expected[-1]
     code, begun, known = run_saver(tmp_path / "c", child_env, "2")
     assert code == 0
@@ -106,6 +106,6 @@ def test_a_file_size_limit(tmp_path, child_env):
     assert done.returncode == 1
     assert "checkpoint 1 was not saved: " in done.stderr
     assert "allows no file of that size" in done.stderr
-    assert steps.sealed(steps.resolved(tmp_path / "c")) == []
+    assert folders.sealed(folders.resolved(tmp_path / "c")) == []
     assert {p.name for p in (tmp_path / "c").iterdir()} <= {"errors.log"}
     assert os.access(tmp_path / "c", os.W_OK)

@@ -13,11 +13,13 @@ from reliability.test_foreign import EVERY, USES, do, training
 from reliability.trees import snapshot
 
 from genjax import viz
+from genjax.checkpoint import folders, seal
+from genjax.checkpoint.checkpoints import Checkpoints
+from genjax.checkpoint.marks import mark
 from genjax.errors import RunFailure, UsageError
-from genjax.train import evalfile, record, seal, steps, validation
-from genjax.train.checkpoint import Checkpoints
-from genjax.train.identity import mark_of
-from genjax.train.marks import mark
+from genjax.measure import eval_file
+from genjax.runs import run_folder, validation
+from genjax.runs.identity import mark_of
 
 pytestmark = pytest.mark.reliability
 
@@ -58,7 +60,7 @@ def refusal(run):
 
 def test_every_field_of_config_json_is_held_to_the_seals(run):
     """One field changed, removed or added at a time: named; but for what may change while a run stays the same."""
-    stored = record.read_config(run)
+    stored = run_folder.read_config(run)
     free = {"options", "code", "where", "sealed", "format"}
     tried = 0
     for keys in paths_of(stored):
@@ -113,7 +115,7 @@ CHANGES = {
 
 def unmarked(run):
     """A step that was saved without a mark, as by an older genjax or by `Checkpoints` alone."""
-    at = steps.resolved(run / "checkpoints")
+    at = folders.resolved(run / "checkpoints")
     body = seal.read(at / "10")
     (at / "10").rename(at / "20")
     (at / "20" / seal.SEAL).unlink()
@@ -147,7 +149,7 @@ def test_what_does_not_fit_is_named_before_anything_is_believed(kind, run, made,
 
 def test_a_run_of_before_marks_goes_on_and_gets_one(run, tmp_path, train_here, capsys):
     """Seals of format 1 and a `config.json` without an id: it opens, continues, and is marked from then on."""
-    at = steps.resolved(run / "checkpoints")
+    at = folders.resolved(run / "checkpoints")
     for step in (5, 10):
         body = {k: v for k, v in seal.read(at / str(step)).items() if k not in ("mark", "ranked")}
         (at / str(step) / seal.SEAL).unlink()
@@ -157,8 +159,8 @@ def test_a_run_of_before_marks_goes_on_and_gets_one(run, tmp_path, train_here, c
     edit(run, lambda c: [c.pop(k) for k in ("id", "run_only", "sealed")])
     assert do(USES["digest"](run, tmp_path), capsys)[0] == 0
     assert train_here(training(run, "--steps", 15)) == 0
-    assert steps.sealed(at) == [10, 15]
-    stored = record.read_config(run)
+    assert folders.sealed(at) == [10, 15]
+    stored = run_folder.read_config(run)
     assert set(stored["adopted"]) == {"5", "10"}
     assert seal.read(at / "15")["mark"]["run"] == stored["id"]
     assert do(USES["digest"](run, tmp_path), capsys)[0] == 0
@@ -182,14 +184,14 @@ def test_the_code_is_stored_and_not_compared(tmp_path):
 
 
 POINTS = {
-    "a row": (record.MetricsLog, "append", 1),
+    "a row": (run_folder.MetricsLog, "append", 1),
     "the first grid": (viz, "encode", 1),
     "a later grid": (viz, "encode", 2),
     "an evaluation": (validation.Ledger, "look", 2),
     "a save": (Checkpoints, "save", 2),
     "a save in flight": (seal, "write", 2),
-    "the manifest": (record, "manifest", 1),
-    "config.json": (record.RunFolder, "note_seal", 1),
+    "the manifest": (run_folder, "manifest", 1),
+    "config.json": (run_folder.RunFolder, "note_seal", 1),
     "the last save": (Checkpoints, "save", 3),
 }
 
@@ -233,7 +235,7 @@ def test_a_moved_folder_stops_its_trainer(point, how, made, run, tmp_path, train
 
 def test_a_configuration_that_was_removed_is_written_again(run, train_here, monkeypatch, tmp_path, capsys):
     """With the next checkpoint: a run whose config.json is gone opens nowhere."""
-    stored, save = record.read_config(run), Checkpoints.save
+    stored, save = run_folder.read_config(run), Checkpoints.save
 
     def strike(*args):
         (run / "config.json").unlink(missing_ok=True)
@@ -242,7 +244,7 @@ def test_a_configuration_that_was_removed_is_written_again(run, train_here, monk
     with monkeypatch.context() as m:
         m.setattr(Checkpoints, "save", strike)
         assert train_here(training(run, "--steps", 15)) == 0
-    again = record.read_config(run)
+    again = run_folder.read_config(run)
     assert again["id"] == stored["id"]
     assert again["config"] == stored["config"] | {"steps": 15}
     assert do(USES["digest"](run, tmp_path), capsys)[0] == 0
@@ -265,7 +267,7 @@ def test_a_folder_moved_under_a_living_process(run, made, tmp_path, child_env):
     assert f"it is now {tmp_path / 'moved'}, the last good checkpoint in it is step " in err
     assert snapshot(run) == before
     last = int(err.split("checkpoint in it is step ")[1].split(".")[0])
-    assert last in steps.sealed(steps.resolved(tmp_path / "moved" / "checkpoints"))
+    assert last in folders.sealed(folders.resolved(tmp_path / "moved" / "checkpoints"))
 
 
 def test_checkpoints_alone_notice_that_their_folder_was_moved(tmp_path):
@@ -283,21 +285,24 @@ def test_checkpoints_alone_notice_that_their_folder_was_moved(tmp_path):
 
 
 def test_a_lock_that_was_removed_is_taken_again(tmp_path):
-    with record.RunFolder(tmp_path / "run") as folder:
+    with run_folder.RunFolder(tmp_path / "run") as folder:
         (folder.path / "lock").unlink()
         folder.guard()
         with pytest.raises(UsageError, match="in use by"):
-            record.RunFolder(tmp_path / "run").__enter__()
+            run_folder.RunFolder(tmp_path / "run").__enter__()
         (folder.path / "lock").unlink()
-        with record.RunFolder(tmp_path / "run"), pytest.raises(RunFailure, match="no checkpoint was saved in it yet"):
+        with (
+            run_folder.RunFolder(tmp_path / "run"),
+            pytest.raises(RunFailure, match="no checkpoint was saved in it yet"),
+        ):
             folder.guard()
 
 
 def test_looking_costs_next_to_nothing(tmp_path):
     """Called for every row: below a tenth of a millisecond."""
-    with record.RunFolder(tmp_path / "run") as folder:
+    with run_folder.RunFolder(tmp_path / "run") as folder:
         start = time.perf_counter()
         for _ in range(200):
             folder.guard()
         assert (time.perf_counter() - start) / 200 < 1e-3
-    assert evalfile.best_of(tmp_path) is None
+    assert eval_file.best_of(tmp_path) is None

@@ -11,7 +11,7 @@ from PIL import Image
 from reliability.disks import read_only
 from reliability.runs import SMALL, argv
 
-from genjax.train import record
+from genjax.runs import run_folder
 
 pytestmark = pytest.mark.reliability
 MOST_LINES = 8
@@ -176,12 +176,12 @@ def test_a_folder_of_another_run_names_the_fields(refused, stored, tmp_path):
 
 
 def test_a_damaged_or_newer_folder(refused, stored):
-    path = stored / record.CONFIG
+    path = stored / run_folder.CONFIG
     config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "format": record.FORMAT + 1}))
-    refused([record.CONFIG, "format 2", "newer genjax"], *argv("vae_digits", stored))
+    path.write_text(json.dumps({**config, "format": run_folder.FORMAT + 1}))
+    refused([run_folder.CONFIG, "format 2", "newer genjax"], *argv("vae_digits", stored))
     path.write_text(path.read_text()[:50])
-    refused([record.CONFIG, "damaged"], *argv("vae_digits", stored))
+    refused([run_folder.CONFIG, "damaged"], *argv("vae_digits", stored))
 
 
 def test_the_command_itself(tmp_path, child_env):

@@ -14,7 +14,7 @@ from quick import few
 from reliability import runs
 from reliability.runs import STEPS, argv, facts
 
-from genjax.train.checkpoint import Checkpoints
+from genjax.checkpoint.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.reliability
 FAMILIES = list(runs.SMALL)

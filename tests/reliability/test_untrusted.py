@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from quick import few
 
-from genjax import checked, cli, recipes, train
+from genjax import checked, cli, measure, recipes, runs
+from genjax.checkpoint import folders, seal
 from genjax.cli import cache
 from genjax.cli import results as results_command
 from genjax.errors import RunFailure, UsageError
 from genjax.report import facts, versus_page
-from genjax.train import seal, steps
-from genjax.train.record import FORMAT
+from genjax.runs import run_folder
+from genjax.runs.run_folder import FORMAT
 
 MOST_LINES = 12
 ODD = [None, True, -1, 0, 2, 10**30, 2**63, 1e308, -0.5, "x", "", "NaN", "-Infinity", "\ud800", "\udcff", "\x1b[2J",
@@ -59,7 +60,7 @@ def run(measured, tmp_path, monkeypatch):
 def path_of(run, file):
     if file != "seal.json":
         return run / file
-    return run / "checkpoints" / str(steps.sealed(steps.resolved(run / "checkpoints"))[-1]) / file
+    return run / "checkpoints" / str(folders.sealed(folders.resolved(run / "checkpoints"))[-1]) / file
 
 
 def spoiled(content, file, r):
@@ -169,11 +170,11 @@ def test_many_spoiled_files_of_a_run(file, command, run, tmp_path, capsys):
 
 
 DOORS = {
-    "config.json": lambda run: checked.checked(train.record.read_config(run), train.record.WHOLE, "config.json"),
-    "eval.json": train.read_eval,
-    "metrics.jsonl": lambda run: (train.read_metrics(run), facts.read_findings(run / "metrics.jsonl")),
-    "validation.jsonl": lambda run: train.read_metrics(run, name="validation.jsonl"),
-    "manifest.json": train.record.read_manifest,
+    "config.json": lambda run: checked.checked(run_folder.read_config(run), run_folder.WHOLE, "config.json"),
+    "eval.json": measure.read_eval,
+    "metrics.jsonl": lambda run: (runs.read_metrics(run), facts.read_findings(run / "metrics.jsonl")),
+    "validation.jsonl": lambda run: runs.read_metrics(run, name="validation.jsonl"),
+    "manifest.json": run_folder.read_manifest,
 }
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from genjax.train import record, seal, steps
+from genjax.checkpoint import folders, seal
+from genjax.runs import run_folder
 
 
 def snapshot(folder: Path) -> dict[str, str]:
     """Every file, link and folder below, by relative path; a file by its SHA-256. Nothing but files is opened."""
     found = {}
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
+    for parent, inside, files in os.walk(folder):
+        for name in (*inside, *files):
             path = Path(parent) / name
             mode = path.lstat().st_mode
             what = "link " + os.readlink(path) if stat.S_ISLNK(mode) else "folder"
@@ -84,8 +85,8 @@ STRANGERS = {
 
 def seal_anew(run: Path) -> None:
     """Seals a run's checkpoints with the `config.json` that is there now: a test has edited it on purpose."""
-    at = steps.resolved(run / "checkpoints")
-    for step in steps.sealed(at):
+    at = folders.resolved(run / "checkpoints")
+    for step in folders.sealed(at):
         body = seal.read(at / str(step))
         (at / str(step) / seal.SEAL).unlink()
-        seal.write(at / str(step), {**body, "mark": record.mark(record.read_config(run)).stored()})
+        seal.write(at / str(step), {**body, "mark": run_folder.mark(run_folder.read_config(run)).stored()})

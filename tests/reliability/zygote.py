@@ -54,9 +54,9 @@ def zygote(env: dict[str, str]) -> Iterator[Zygote]:
 def serve(sock: socket.socket) -> None:
     """The process itself: a child for every request, until the parent closes."""
     import genjax.cli.plan
+    import genjax.measure.evaluate
     import genjax.report
     import genjax.train
-    import genjax.train.evaluate
     import genjax.viz  # noqa: F401
 
     while True:

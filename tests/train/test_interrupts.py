@@ -9,9 +9,9 @@ import optax
 import pytest
 from train_toys import ArraySource, Linear, squared_error
 
+from genjax.checkpoint.checkpoints import Checkpoints
 from genjax.errors import UsageError
 from genjax.train import loop
-from genjax.train.checkpoint import Checkpoints
 from genjax.train.loop import Every, Fitted, fit
 from genjax.train.population import member_of
 from genjax.train.state import evaluation

@@ -11,9 +11,10 @@ import pytest
 from jax.sharding import PartitionSpec as P
 from scripts import load_script
 
-from genjax import data, recipes, train
+from genjax import data, recipes, runs
+from genjax.checkpoint import checkpoints as checkpoint
 from genjax.errors import UsageError
-from genjax.train import checkpoint, mesh
+from genjax.train import mesh
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
     config = {"data": "digits", "batch_size": 8, "z_dim": 4, "hidden": 64}
 
     def session(steps, text):
-        options = train.Options(run_dir=str(tmp_path / "run"), log_every=1, quiet=True, mesh=text)
+        options = runs.Options(run_dir=str(tmp_path / "run"), log_every=1, quiet=True, mesh=text)
         assert recipe.main(recipe.Config(**config, steps=steps), options) == 0
         return checkpoint.read_leaves(tmp_path / "run" / "checkpoints")[1], capsys.readouterr().err
 

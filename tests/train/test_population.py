@@ -10,8 +10,9 @@ import pytest
 from train_toys import ArraySource, Linear, squared_error
 
 from genjax import data, nets
+from genjax.metrics import interval
 from genjax.metrics.interval import student_t
-from genjax.train import Population, Roots, Shares, fit, interval, make_step, member_of, population, shares
+from genjax.train import Population, Roots, Shares, fit, make_step, member_of, population, shares
 from genjax.train.loop import Every
 from genjax.train.step import Move
 from genjax.types import Aux, RunFailure

@@ -12,8 +12,9 @@ import time
 import pytest
 from reliability import runs
 
+from genjax.checkpoint import checkpoints
 from genjax.errors import UsageError
-from genjax.train import checkpoint, distributed
+from genjax.train import distributed
 
 NAME, STEPS = "gan_digits", runs.STEPS
 WIDE = ["--width", 32]
@@ -74,7 +75,7 @@ def test_one_is_signalled_all_save_and_one_process_goes_on(tmp_path, child_env):
     step = runs.saved_step(err)
     assert ours(quiet) == ["SIGTERM: saving, then stopping. Ctrl-C (again) stops at once."]  # the leader logs
     assert "--coordinator" not in err
-    assert checkpoint.read_leaves(run / "checkpoints")[0] == step
+    assert checkpoints.read_leaves(run / "checkpoints")[0] == step
     manifest = json.loads((run / "manifest.json").read_text())
     assert (manifest["mesh"], manifest["process_count"], manifest["device_count"]) == ("data=1,fsdp=2", 2, 2)
     err = runs.whole(NAME, run, child_env, "--width", 32, "--steps", step + 3)

@@ -1,0 +1,286 @@
+"""The monitor of a run: looks at its metrics, its samples and, when there is time, into the model; says what is wrong.
+
+It reads and never writes: a run's bits are the same with and without it. Its draws have keys of their own name.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import data, models
+from genjax.health import diversity, first_nonfinite, judge, pictures, probes
+from genjax.health.budget import Budget
+from genjax.health.coverage import NAMES, Looked
+from genjax.health.finding import Finding, folded, found
+from genjax.health.messages import ALONE, Telling
+from genjax.metrics_log import numbers
+from genjax.models.labels import labels_for
+from genjax.train.distributed import Group
+from genjax.train.experiment import Experiment
+from genjax.train.mesh import Layout
+from genjax.train.population import Population, Roots, population
+from genjax.train.state import TrainState
+from genjax.train.step import jit_once
+from genjax.train.watch import Watch
+from genjax.types import Batch, Key
+
+REPLAY_SECONDS = 60.0
+"""After a failure at most so much time goes into doing its steps again, to name the parameter that was first."""
+
+
+class Monitor:
+    """What `fit` and a run's writers show their numbers to.
+
+    Args:
+        experiment: the run's.
+        dataset: where its probes' real images come from.
+        key: its root key; of a population the members' `Roots`.
+        batch_size: of training, and so of a probe's parts.
+        log_every, sample_every: steps between rows and between grids. A row of a last step that is no multiple is not
+            judged; a grid is, apart from the others, for a run that goes on from there has not made it.
+        layout: where the state lies, on many devices.
+        group: the run's processes: all probe together, the leader judges.
+        stored: `stored()` of the checkpoint that the run continues from.
+        budget: how much time it may take.
+    """
+
+    def __init__(
+        self, experiment: Experiment, dataset: data.Dataset, key: Key | Roots, batch_size: int, log_every: int = 1,
+        sample_every: int = 1, *, layout: Layout | None = None, group: Group | None = None,
+        stored: Mapping[str, Any] | None = None, budget: Budget | None = None,
+    ):  # fmt: skip
+        stored = dict(numbers(stored or {}))
+        self.experiment, self.dataset, self.key, self.layout = experiment, dataset, key, layout
+        self.group, self.log_every, self.sample_every = group or Group(), log_every, sample_every
+        step = experiment.step
+        self.n = step.n if isinstance(step, Population) else None
+        self.part = max(1, batch_size // step.accumulate)
+        self.watch, self.labels = Watch(step), step.labels
+        self.guarded = [label for label, m in zip(step.labels, step.moves, strict=True) if m.guarded]
+        self.budget, self.telling = budget or Budget(), Telling(stored.get("telling"))
+        self.pending: list[Finding] = [found(f) for f in stored.get("pending", [])]
+        self.earlier = (int(stored.get("probes", 0)), float(stored.get("seconds", 0.0)))
+        self.bad: dict[int, first_nonfinite.Bad] = {}
+        """The first step that is not finite, by member."""
+        self._probe: Callable[..., Any] | None = None
+        self._leaves: list[str] = []
+        self._sent: tuple[Any, float] | None = None
+        """A probe's numbers, being computed, and the seconds that sending it took."""
+        self.before: dict[int, list[tuple[int, float]]] = {
+            i: [(s, v) for s, v in b] for i, b in stored.get("grids", [])
+        }
+        """The variety of earlier grids, by member."""
+        self.looked = Looked(stored.get("looked"))
+        self.looked.cannot |= _within(experiment.model, dataset)
+        self._compared: tuple[Any, np.ndarray] | None = None
+        """What grids are compared with: real ones, and real images; of `diversity` and `pictures`."""
+
+    # What `fit` calls.
+
+    def state(self, step: int, state: TrainState) -> None:
+        """The state after `step` steps, perhaps still being computed: sends a probe when there is time for one."""
+        self.budget.started()
+        possible = step >= judge.SETTLED and self._sent is None
+        if not possible or not self.group.share(self.budget.due):
+            return
+        with self.budget.paid():
+            start = time.perf_counter()
+            if self._probe is None:
+                self._probe = self._made(state)
+            params = {n: p.params for n, p in state.players.items()}
+            net = {n: p.state for n, p in state.players.items()}
+            out = self._probe(params, net)
+        self._sent = (out, time.perf_counter() - start)
+
+    def steps(self, first: int, values: Mapping[str, np.ndarray]) -> None:
+        """The metrics of every step of a chunk that is done: [steps], or [steps, members]."""
+        with self.budget.paid():
+            if self._sent is not None:
+                self._fetch()
+            if not all(np.isfinite(v).all() for v in values.values()):
+                self._note_bad(first, values)
+
+    # What the leader calls.
+
+    def row(self, row: Mapping[str, Any]) -> list[Finding]:
+        """A logged row; what is to be told with it."""
+        with self.budget.paid():
+            if row["step"] % self.log_every == 0:
+                failed = row.get("failed", [])
+                self.looked.judged["rows"] += row["step"] >= judge.SETTLED
+                each = []
+                for i in self._members():
+                    mine = _of(row, i)
+                    if i == ALONE or not (failed and failed[i]):
+                        each += self._seen("rows", judge.of_row(mine), i)
+                self.pending += folded(each)
+            return self.take()
+
+    def images(self, step: int, images: np.ndarray) -> list[Finding]:
+        """A grid of samples as pixels, [n, h, w, c], or one of each member.
+
+        What it shows is to be told with the next row. Of a grid that the uninterrupted run does not have it comes back
+        instead, to be told at once, and a run that goes on from there knows nothing of it.
+        """
+        apart = bool(step % self.sample_every)
+        if 2 * step < judge.SETTLED or (apart and (self.looked.apart or step < judge.SETTLED)):
+            return []  # a last grid may be drawn twice, before an evaluation and a checkpoint
+        telling = copy.deepcopy(self.telling) if apart else self.telling
+        with self.budget.paid():
+            reference, real = self._compared = self._compared or self._real(images.shape[-4])
+            each = []
+            for i in self._members():
+                mine, before = images if i == ALONE else images[i], self.before.setdefault(i, [])
+                varied = {} if isinstance(reference, str) else diversity.measure(mine, reference)
+                if step >= judge.SETTLED:
+                    found = judge.of_pictures(step, pictures.measure(mine, real), varied, before)
+                    each += [(None if i == ALONE else i, f) for f in telling.see("pictures", found, i)]
+                if not apart:
+                    self.before[i] = _thinned([*before, (step, round(judge.variety(varied), 4))])
+            if apart:
+                self.looked.apart = step
+                return [f._replace(apart=True) for f in folded(each)]
+            if step >= judge.SETTLED:
+                self.looked.grid(step)
+            self.pending += folded(each)
+            return []
+
+    def take(self) -> list[Finding]:
+        """What is to be told and was not yet."""
+        pending, self.pending = self.pending, []
+        return pending
+
+    def failure(
+        self, replay: Callable[[int], TrainState] | None, seconds_per_step: float, since: int
+    ) -> dict[str, Any]:
+        """After a single run has failed: the metrics of its first step that is not finite, as a row; empty if unknown.
+
+        The finding, which names the loss term or the parameter, is among those to be told.
+
+        Args:
+            replay: `replay(n)` gives the state after n steps again; None where that is not to be had, and then loss
+                terms alone are named.
+            seconds_per_step: what that takes.
+            since: the step from which it goes.
+        """
+        bad = self.bad.get(ALONE)
+        if bad is None or self.n is not None:
+            return {}
+        named = first_nonfinite.of_steps(bad, self.labels, self.guarded)
+        if replay is not None and (bad.step + 1 - since) * seconds_per_step <= REPLAY_SECONDS:
+            names = first_nonfinite.bad_leaves(replay(bad.step))
+            if names:
+                named = first_nonfinite.of_parameters(names, bad.step, True)
+            elif bad.only_norms and (names := first_nonfinite.bad_leaves(replay(bad.step + 1))):
+                named = first_nonfinite.of_parameters(names, bad.step + 1, True)
+        self.pending = [f for f in self.pending if f.code != "non_finite"] + [named]
+        return {"step": bad.step + 1, **bad.row}
+
+    def stored(self) -> dict[str, Any]:
+        """What a checkpoint keeps: with it a continued run tells what the uninterrupted one tells."""
+        probes, seconds = self.earlier
+        return {
+            "telling": self.telling.stored(),
+            "pending": [f.stored() for f in self.pending],
+            "probes": probes + self.budget.probes,
+            "seconds": round(seconds + self.budget.spent, 3),
+            "looked": self.looked.stored(),
+            "grids": [[i, b] for i, b in self.before.items()],
+        }
+
+    def _real(self, n: int) -> tuple[Any, np.ndarray]:
+        """What grids of n samples are compared with; notes what cannot be."""
+        n_classes = getattr(self.experiment.model, "n_classes", 0)
+        asked = None if not n_classes else np.asarray(labels_for(n, n_classes))
+        real = pictures.pool(self.dataset.train, asked)
+        image, label = real.image, real.label
+        if image.dtype != np.uint8:  # points: in the shades that a grid shows them in
+            transform = self.experiment.transform
+            image = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(image)).x))
+        reference = diversity.reference(image, label, n, asked, getattr(self.experiment.model, "z_dim", None))
+        self.looked.cannot |= diversity.cannot(reference, label, asked) | pictures.cannot(image)
+        return reference, pictures.halves(image)
+
+    def _members(self) -> Sequence[int]:
+        return (ALONE,) if self.n is None else range(self.n)
+
+    def _seen(self, source: str, findings: Sequence[Finding], i: int) -> list[tuple[int | None, Finding]]:
+        return [(None if i == ALONE else i, f) for f in self.telling.see(source, findings, i)]
+
+    def _note_bad(self, first: int, values: Mapping[str, np.ndarray]) -> None:
+        each = []
+        for i in self._members():
+            mine = values if i == ALONE else {k: v[:, i] for k, v in values.items()}
+            if i in self.bad or (bad := first_nonfinite.first_bad(first, mine, self.watch.due)) is None:
+                continue
+            self.bad[i] = bad
+            finding = first_nonfinite.of_steps(bad, self.labels, self.guarded)
+            each += [(None if i == ALONE else i, f) for f in self.telling.once(finding, i)]
+        if self.group.leader:
+            self.pending += folded(each)
+
+    def _made(self, state: TrainState) -> Callable[..., Any]:
+        """`probe(params, state)`, compiled, with its images and draws inside."""
+        model, layout, params = self.experiment.model, self.layout, {n: p.params for n, p in state.players.items()}
+        probe = probes.probe_of(model)
+        if probe is None:
+            return lambda *_: {}
+        root = jax.random.key(int(self.key.seed[0])) if isinstance(self.key, Roots) else self.key
+        ref = probes.reference(self.dataset, self.experiment.transform, model, self.part, root)
+        place = jnp.asarray if layout is None else lambda v: layout.place(v, layout.everywhere)
+        ref = jax.tree.map(place, ref)
+        if self.n is not None:
+            n, params = self.n, jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), params)
+
+            def look(params, net, ref, one=probe):
+                return population(lambda params, net: one(params, net, ref), n)(params, net)
+        else:
+            look = probe
+        self._leaves = probes.layers(params)
+        compiled = jit_once(look) if layout is None else jit_once(look, out_shardings=layout.everywhere)
+        return lambda params, net: compiled(params, net, ref)
+
+    def _fetch(self) -> None:
+        """Waits for the probe that was sent; the chunk before it is done, so the waiting is the probe's own time."""
+        assert self._sent is not None
+        (out, sent), self._sent = self._sent, None
+        start = time.perf_counter()
+        values: dict[str, np.ndarray] = jax.tree.map(np.asarray, out)
+        self.budget.probed(sent, time.perf_counter() - start)
+        if not values or not self.group.leader:
+            return
+        self.looked.judged["probe"] += 1
+        each = []
+        for i in self._members():
+            mine = values if i == ALONE else {k: v[i] for k, v in values.items()}
+            if all(np.isfinite(v).all() for v in mine.values()):
+                each += self._seen("probe", judge.of_probe(mine, self._leaves), i)
+        self.pending += folded(each)
+
+
+def _within(model: Any, dataset: data.Dataset) -> dict[str, str]:
+    """What a look into the model cannot judge, and why."""
+    if probes.probe_of(model) is None:
+        return {NAMES["probe"]: "neither a VAE nor a GAN"}
+    if isinstance(model, models.GAN) and dataset.test is None and dataset.validation is None:
+        return {"whether the discriminator overfits": "no held-out images"}
+    return {}
+
+
+def _thinned(grids: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Of earlier grids those that a later one may be compared with: the last, and the two before it that are apart."""
+    kept = grids[-1:]
+    for step, value in reversed(grids[:-1]):
+        if len(kept) < 3 and step * judge.APART <= kept[0][0]:
+            kept.insert(0, (step, value))
+    return kept
+
+
+def _of(row: Mapping[str, Any], i: int) -> dict[str, Any]:
+    """Member i's numbers of a row."""
+    return {k: v[i] if isinstance(v, list) else v for k, v in row.items()}

@@ -1,0 +1,49 @@
+"""Names that recipes of an older genjax use, so that runs trained by them still open.
+
+Until 0.1 `genjax.train` held what is in `genjax.runs` now, and `genjax.distributions` was called `dist`. A run executes
+the copy of its recipe that its folder holds; such a copy sees these names as well.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+FROM_RUNS = frozenset({"Experiment", "Members", "Options", "check", "load", "run", "run_only", "structure", "value"})
+"""Names that were in `genjax.train`."""
+RENAMED = {"dist": "distributions"}
+
+
+def current(name: str) -> str:
+    """The name of a module now.
+
+    Example:
+        >>> current("genjax.dist.gaussian"), current("genjax.data")
+        ('genjax.distributions.gaussian', 'genjax.data')
+    """
+    package, _, rest = name.partition(".")
+    room, dot, inside = rest.partition(".")
+    return f"{package}.{RENAMED[room]}{dot}{inside}" if package == "genjax" and room in RENAMED else name
+
+
+def with_older_names(module: ModuleType) -> ModuleType:
+    """What an import of `module` gives to a recipe: `genjax` and `genjax.train` with their older names too."""
+    return {"genjax": _Genjax, "genjax.train": _Train}.get(module.__name__, lambda m: m)(module)
+
+
+class _Genjax(ModuleType):
+    def __init__(self, module: ModuleType):
+        super().__init__("genjax", module.__doc__)
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._module, RENAMED.get(name, name))
+        return with_older_names(found) if name == "train" else found
+
+
+class _Train(ModuleType):
+    def __init__(self, module: ModuleType):
+        super().__init__("genjax.train", module.__doc__)
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.modules["genjax"].runs if name in FROM_RUNS else self._module, name)

@@ -1,0 +1,6 @@
+"""Scale on paper: what a step costs on a device one may not have, from the program itself. See `plan`."""
+
+from genjax.plan.collectives import parse
+from genjax.plan.planning import Memory, Paper, Plan, plan
+
+__all__ = ["Memory", "Paper", "Plan", "parse", "plan"]

@@ -1,0 +1,202 @@
+"""How a run does on its validation part while it trains, cheaply; the best checkpoint is chosen by it, never by a test.
+
+An evaluation is a function of the state alone: the same images, the same latents and the same draws at every step and
+for every seed. So it changes nothing of a run, and a resumed run repeats it to the bit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import data, rng, viz
+from genjax.errors import UsageError
+from genjax.metrics.kernel import kernel_distance
+from genjax.metrics.measured import BATCH, Measured
+from genjax.metrics.spaces import Space, space_of
+from genjax.metrics.table import of_points
+from genjax.metrics_log import MetricsLog
+from genjax.runs.drawing import by_shares
+from genjax.train.experiment import Experiment
+from genjax.train.mesh import Layout
+from genjax.train.population import Population, population
+from genjax.train.state import TrainState, evaluation
+
+VALIDATION = "validation.jsonl"
+"""A row for each evaluation, beside `metrics.jsonl`; no clock is in it."""
+PREFIX = "val/"
+MOST = 1000
+"""Images looked at, at most."""
+BOUND = ("elbo", "rate", "distortion")
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """An evaluation of a state.
+
+    Attributes:
+        names: of its numbers.
+        best: `max:NAME` or `min:NAME`, what the best checkpoint is the best of.
+        measure: `measure(state) -> {name: number}`; of a population lists over members. All processes call it together.
+    """
+
+    names: tuple[str, ...]
+    best: str
+    measure: Callable[[TrainState], dict[str, Any]]
+
+
+class Ledger:
+    """The evaluations of a run as its folder keeps them. A context manager; it writes where it is the leader's.
+
+    Args:
+        checks: what is evaluated; None where nothing is.
+        folder: the run's.
+        at: the step that the run goes on from: rows of later ones go.
+        writes: whether this process keeps the file.
+    """
+
+    def __init__(self, checks: Validation | None, folder: Path, at: int, writes: bool):
+        self._checks = checks
+        self._row: dict[str, Any] = {}
+        self._log: MetricsLog | None = None
+        path = folder / VALIDATION
+        if writes and (checks is not None or path.exists()):
+            self._log = MetricsLog(path)
+            self._log.truncate_to(lambda s: s <= at)
+
+    def look(self, step: int, state: TrainState) -> dict[str, Any]:
+        """Evaluate the state after `step` steps; its row is on the disk when this returns."""
+        assert self._checks is not None
+        self._row = {"step": step, **self._checks.measure(state)}
+        if self._log is not None:
+            self._log.append(self._row)
+            self._log.sync()
+        return self._row
+
+    def at(self, step: int) -> dict[str, Any]:
+        """The row of `step`, if that was the last to be evaluated; else an empty one."""
+        return self._row if self._row.get("step") == step else {}
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._log is not None:
+            self._log.close()
+
+
+def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | None = None) -> Validation:
+    """The bound on the likelihood where the model's score has one, else the unbiased kernel distance of its images.
+
+    At most 1,000 images of the validation part: `val/elbo`, `val/rate`, `val/distortion` in nats per example, or
+    `val/kd_NET` in the data set's own feature space (`val/kd_pixels` where it has none, `val/kd_plane` of points).
+
+    Raises:
+        UsageError: nothing was held out.
+    """
+    if dataset.validation is None:
+        raise UsageError(
+            f"eval_every: nothing of {dataset.spec.name} is held out to evaluate on. Try --validation "
+            f"{max(1, dataset.spec.n_train // 10)}, so many of its {dataset.spec.n_train} training images."
+        )
+    size = data.size(dataset.validation)
+    pick = np.unique(np.linspace(0, size - 1, min(MOST, size)).astype(np.int64))
+    part = data.take(dataset.validation, pick)
+    like = jax.eval_shape(lambda k: _one(experiment.step).init(experiment.model, k), jax.random.key(0))
+    n_classes = experiment.model.n_classes
+    params, net_state = evaluation(like)  # shapes alone: the weights come with each state
+    measured = Measured(
+        experiment.model, params, net_state, experiment.score, experiment.transform, part, n_classes > 0
+    )  # fmt: skip
+    if "elbo" in measured.columns():
+        return Validation(tuple(PREFIX + k for k in BOUND), f"max:{PREFIX}elbo", _bound(experiment, measured, layout))
+    asked = by_shares(len(pick), np.asarray(part.label), n_classes) if n_classes and part.label is not None else None
+    if of_points(part):
+        space = Space("plane", "", lambda points: points.reshape(len(points), -1))
+        draw = _drawn(experiment, len(pick), asked, layout, lambda x: x)
+    else:
+        space = space_of("", dataset.spec.name, dataset.spec.shape)
+        draw = _drawn(experiment, len(pick), asked, layout, experiment.transform.inverse)
+    rounded = np.asarray if of_points(part) else viz.to_uint8
+    name, real = f"{PREFIX}kd_{space.name}", space.features(part.image)
+
+    def measure(state: TrainState) -> dict[str, Any]:
+        each = [
+            kernel_distance(real, space.features(rounded(x))) if np.isfinite(x).all() else float("nan")
+            for x in draw(state)
+        ]
+        return {name: each if isinstance(experiment.step, Population) else each[0]}
+
+    return Validation((name,), f"min:{name}", measure)
+
+
+def _one(step: Any) -> Any:
+    return step.step if isinstance(step, Population) else step
+
+
+def _bound(experiment: Experiment, measured: Measured, layout: Layout | None) -> Callable[[TrainState], dict[str, Any]]:
+    key = rng.named(jax.random.key(0), "validation")
+    batches = list(data.once(measured.part, BATCH))
+
+    def score(params, state, batch):
+        out = measured.score(params, state, measured.view(batch), rng.at_step(key, batch.id[0]))
+        return jnp.stack([jnp.where(batch.mask, out[k], 0.0).sum() for k in BOUND])
+
+    score_all = _compiled(experiment, score, layout)
+
+    def measure(state: TrainState) -> dict[str, Any]:
+        weights = evaluation(state)
+        sums = np.sum([np.asarray(score_all(*weights, _placed(b, layout)), np.float64) for b in batches], axis=0)
+        means = (sums / data.size(measured.part)).tolist()
+        several = isinstance(experiment.step, Population)
+        return {PREFIX + k: [m[i] for m in means] if several else means[i] for i, k in enumerate(BOUND)}
+
+    return measure
+
+
+def _drawn(
+    experiment: Experiment, n: int, asked: np.ndarray | None, layout: Layout | None, inverse: Callable[[Any], Any]
+) -> Callable[[TrainState], list[np.ndarray]]:
+    """n samples of each member, or of the one run, from the same latents each time; `inverse(x)` of them.
+
+    A conditional model is asked for the labels `asked` (n,), which have the shares of the images compared with.
+    """
+    model = experiment.model
+    key = rng.named(jax.random.key(0), "validation")
+    shape = BATCH, model.z_dim
+    z = jnp.concatenate([jax.random.normal(rng.at_step(key, i), shape, jnp.float32) for i in range(-(-n // BATCH))])
+    parts: list[Any] = list(z.reshape(-1, BATCH, model.z_dim))
+    if asked is not None:
+        labels = np.resize(asked, (len(parts), BATCH)).astype(np.int32)  # what is too many is left out below
+        parts = list(zip(parts, jnp.asarray(labels), strict=True))
+    else:
+        parts = [(part, None) for part in parts]
+    latents = [_placed(part, layout) for part in parts]
+    draw = _compiled(experiment, lambda params, state, zy: inverse(model.generate(params, state, *zy)), layout)
+
+    def images(state: TrainState) -> list[np.ndarray]:
+        weights = evaluation(state)
+        made = [np.asarray(draw(*weights, part)) for part in latents]
+        if not isinstance(experiment.step, Population):
+            return [np.concatenate(made)[:n]]
+        return [np.concatenate([part[i] for part in made])[:n] for i in range(experiment.step.n)]
+
+    return images
+
+
+def _compiled(experiment: Experiment, f: Callable[..., Any], layout: Layout | None) -> Callable[..., Any]:
+    """`f(params, state, x)` of one run, or of every member with x shared; whole on every device of a layout."""
+    if isinstance(experiment.step, Population):
+        n = experiment.step.n
+        return jax.jit(lambda params, state, x: population(lambda p, s: f(p, s, x), n)(params, state))
+    if layout is None:
+        return jax.jit(f)
+    return jax.jit(lambda params, state, x: layout.gather(f(params, state, x)))
+
+
+def _placed(x: Any, layout: Layout | None) -> Any:
+    return x if layout is None else jax.tree.map(lambda a: layout.place(a, layout.everywhere), x)

@@ -1,6 +1,0 @@
-"""Scale on paper: what a step costs on a device one may not have, from the program itself. See `plan`."""
-
-from genjax.train.plan.collectives import parse
-from genjax.train.plan.planning import Memory, Paper, Plan, plan
-
-__all__ = ["Memory", "Paper", "Plan", "parse", "plan"]
