@@ -1,6 +1,7 @@
 # make demo    train a VAE and a GAN on real images, write runs/demo/report.html
 # make test    everything but the long tests          make test-all    those too
 # make lint    ruff, pyrefly, import-linter           make clean       remove the environment
+# make docs    write the API reference into build/docs
 # make accelerator-kit    pack what a GPU without a network needs into build/accelerator-kit
 #
 # Each sets up .venv by itself. PYTHON=... chooses the interpreter (3.11 or newer).
@@ -24,7 +25,7 @@ CORE := $(VENV)/.core-$(VERSION)
 DEV := $(VENV)/.dev-$(VERSION)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint clean accelerator-kit
+.PHONY: demo test test-all lint docs clean accelerator-kit
 .DEFAULT_GOAL := demo
 
 $(VENV_STAMP):
@@ -39,7 +40,7 @@ $(CORE): pyproject.toml constraints.txt | $(VENV_STAMP)
 
 $(DEV): pyproject.toml constraints.txt | $(VENV_STAMP)
 	@echo "Installing genjax with its development tools into $(VENV) (a few minutes the first time)"
-	@$(PIP) -e '.[dev,logs]'
+	@$(PIP) -e '.[dev,docs,logs]'
 	@touch $@ $(CORE)
 
 demo: $(CORE)
@@ -55,6 +56,9 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python
 	$(BIN)/lint-imports
+
+docs: $(DEV)
+	$(BIN)/python .ci/docs.py build/docs
 
 accelerator-kit: $(DEV)
 	PYTHONPATH=. $(BIN)/python -m experiments.accelerator.kit $(ARGS)

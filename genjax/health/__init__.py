@@ -1,12 +1,13 @@
-"""Health, in words: a monitor that runs with training, takes at most 2 % of its time, and says what is wrong.
+"""The health monitor: it runs beside training, takes at most 2 % of its time, and says in words what is wrong.
 
-finding          what is said               judge     what is wrong, from numbers; the thresholds and their reasons
-diversity        grids beside grids of real images: are samples too much alike?
-pictures         are they near the data?    probes    model and images -> numbers, compiled
-first_nonfinite  what was first not finite  budget    when there is time for a probe
-messages         what was said already      monitor   all of it beside a run
-journal          where it is written        findings_file  what a run's folder holds of it
-coverage         what could be judged, and what not and why
+Its modules:
+
+    monitor          runs all of it beside a run          judge      what numbers say is wrong; thresholds, reasons
+    probes           model and images -> numbers          budget     when there is time for a probe
+    diversity        are samples too much alike?          pictures   are they near the data?
+    first_nonfinite  what was first not finite            coverage   what could be judged, and what not and why
+    finding          one finding, in words                messages   which findings were reported already
+    journal          where findings are written           findings_file   the findings that a run's folder holds
 """
 
 from genjax.health.coverage import verdict
