@@ -7,9 +7,9 @@ Axis names used in shape annotations throughout:
 Everything that passes through `jax.jit` is a NamedTuple; bundles of functions are frozen dataclasses.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Array, Bool, Float, Int
 from jaxtyping import Key as KeyOf
@@ -89,10 +89,96 @@ class Aux(NamedTuple):
     metrics: Metrics
     state: State = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """Net states that changed, by player."""
+    observed: dict[str, Any] = {}  # noqa: RUF012
+    """For each `Running` player, batch means (a tree of arrays) that its `update` takes, once per optimizer update."""
 
 
 Objective: TypeAlias = Callable[[Params, Batch, Context], tuple[Scalar, Aux]]
+
+
+@runtime_checkable
+class HasInit(Protocol):
+    """A player besides the model's: `init(key) -> (params, state)`. A `Net` is one, and so is a `Running`."""
+
+    @property
+    def init(self) -> Callable[[Key], tuple[Params, State]]: ...
+
+
+@dataclass(frozen=True)
+class Running:
+    """Numbers without gradients that live from update to update: a running mean, a codebook, an adaptive probability.
+
+    An objective reads them in `ctx.state[name]` and reports batch means in `Aux.observed[name]`. The step averages
+    those over the parts of an accumulated batch and calls `update` once for each optimizer update that is not skipped.
+
+    Attributes:
+        start: `start(key) -> state`, a tree of arrays.
+        update: `update(state, observed, n) -> state`, of n examples; the arrays keep their shapes and types.
+    """
+
+    start: Callable[[Key], State]
+    update: Callable[[State, Any, int], State]
+
+    def init(self, key: Key) -> tuple[Params, State]:
+        """No parameters, and the numbers to begin with."""
+        return {}, self.start(key)
+
+
 ScoreFn: TypeAlias = Callable[[Any], PerExample]
 """A critic as a penalty sees it: data -> logit per example."""
-Penalty: TypeAlias = Callable[[ScoreFn, Any, Any, Key], PerExample]
-"""`penalty(score_fn, real, fake, key)` -> value per example, weight included."""
+
+
+class Game(NamedTuple):
+    """What a penalty sees of the adversarial game. Fakes and logits: no gradient reaches the generator."""
+
+    score: ScoreFn
+    """The critic, from data as the player sees them (before augmentation) to logits."""
+    real: Any
+    """Data, (batch, ...) array or a tree of such."""
+    fake: Any
+    """Generated data, likewise; a constant."""
+    key: Key
+    """This penalty's own."""
+    real_logits: Any = None
+    """The critic's logits of the (augmented) real and fake data that its loss is made of, (batch,) with gradients."""
+    fake_logits: Any = None
+    step: Int[Array, ""] | int = 0
+    """Steps done before this one."""
+    state: State = {}  # noqa: RUF012
+    """States of all players, those of the penalty included."""
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty of the critic: `penalty(game) -> value per example`, weight included. A plain function will do as well.
+
+    Attributes:
+        value: `value(game) -> (batch,)`.
+        differentiates: whether it takes the critic's gradient in the data, example by example; such a penalty refuses
+            a critic that couples the examples of a batch.
+        players: numbers of its own that live on, see `Running`.
+        observe: `observe(game) -> {player: tree of values per example}`, what they are updated with.
+    """
+
+    value: Callable[[Game], PerExample]
+    differentiates: bool = True
+    players: Mapping[str, Running] = field(default_factory=dict)
+    observe: Callable[[Game], dict[str, Any]] | None = None
+
+    def __call__(self, game: Game) -> PerExample:
+        return self.value(game)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes that the critic sees real and generated data through; a gradient passes to the generator.
+
+    Attributes:
+        apply: `apply(keys, x, state) -> x`: one key for each example, (batch,), and the states of all players.
+        players: numbers of its own that live on (how often it changes anything), see `Running`.
+        observe: `observe(real_logits) -> {player: tree of values per example}`, what they are updated with.
+    """
+
+    apply: Callable[[Any, Any, State], Any]
+    players: Mapping[str, Running] = field(default_factory=dict)
+    observe: Callable[[PerExample], dict[str, Any]] | None = None

@@ -23,7 +23,7 @@ class Drawn(NamedTuple):
     label: Any
     """(n,), None for an unconditional run"""
     z: Any
-    """float32 (n, z)"""
+    """the noise: float32 (n, z) latents for most models, else a tree of arrays"""
     n_broken: int = 0
     """Of how many the model gave NaN or infinity: hatched in pictures."""
 
@@ -54,10 +54,14 @@ def read_latents(path: str, run: Any) -> tuple[Any, Any]:
         raise UsageError(f"--latents={path}: cannot be read ({e.strerror or e}).") from None
     except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as e:
         raise UsageError(f"--latents={path}: not a file of latents ({e}).") from None
-    z_dim, n_classes = run.experiment.model.z_dim, run.experiment.model.n_classes
-    if z.ndim != 2 or z.shape[1] != z_dim or not len(z) or z.dtype.kind not in "fiu":
-        found = f"{z.dtype} {z.shape}"
-        raise UsageError(f"--latents={path}: z must be numbers (n, {z_dim}) for {run.name}, not {found}.")
+    model, n_classes = run.experiment.model, run.experiment.model.n_classes
+    like = noise_like(model)
+    if len(like) != 1:
+        raise UsageError(f"--latents={path}: samples of {run.name} are not made of one array of latents. Use --seed.")
+    (shape,) = (v.shape[1:] for v in like.values())
+    if z.shape[1:] != shape or not z.ndim or not len(z) or z.dtype.kind not in "fiu":
+        want, found = ", ".join(map(str, shape)), f"{z.dtype} {z.shape}"
+        raise UsageError(f"--latents={path}: z must be numbers (n, {want}) for {run.name}, not {found}.")
     if not np.isfinite(z).all():
         raise UsageError(f"--latents={path}: z holds values that are not finite.")
     if label is not None and n_classes:
@@ -67,11 +71,27 @@ def read_latents(path: str, run: Any) -> tuple[Any, Any]:
     return z.astype(np.float32), None
 
 
+def noise_like(model: Any) -> dict[str, Any]:
+    """Shapes of the arrays that two samples of a model are made of, by their names in a tree; one array has none."""
+    import jax
+
+    return named_leaves(jax.eval_shape(lambda key: model.noise(key, 2), jax.random.key(0)))
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by their path, `noise/which`; that of a single array is empty."""
+    import jax
+
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {"/".join(["noise", jax.tree_util.keystr(p, simple=True, separator="/")]) if p else "": v for p, v in flat}
+
+
 def npz(drawn: Drawn, of: dict[str, Any]) -> bytes:
     """An archive of images, latents and labels, and of what else `of` says of them."""
     import numpy as np
 
-    arrays: dict[str, Any] = {"image": drawn.image, "z": drawn.z, **{k: np.asarray(v) for k, v in of.items()}}
+    z = {name or "z": v for name, v in named_leaves(drawn.z).items()}
+    arrays: dict[str, Any] = {"image": drawn.image, **z, **{k: np.asarray(v) for k, v in of.items()}}
     arrays |= {} if drawn.label is None else {"label": drawn.label}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)

@@ -100,8 +100,8 @@ def draw(
         n: how many.
         seed: same seed, same images.
         label: the number of the class of all.
-        temperature: standard deviation of the latents.
-        z: latents (n, z) to draw from; those of the seed without them.
+        temperature: of the noise; 1 is the model as it is.
+        z: noise to draw from, (n, z) latents for most models; that of the seed without it.
         y: their labels.
 
     """
@@ -114,7 +114,7 @@ def draw(
     if y is None or label is not None:
         y = drawing.labels_of(n, model.n_classes, label)
     if z is None:
-        z = drawing.latents(model, n, seed, temperature)
+        z = drawing.noise_of(model, n, seed, temperature)
     weights = train.evaluation(run.state)
     if run.spec.points:
         x = drawing.generated_points(run.experiment, *weights, z, y)

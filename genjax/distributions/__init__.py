@@ -1,4 +1,4 @@
-"""Distributions as NamedTuples: `sample, log_prob, kl, mean, mode`, in nats, per example; and likelihoods of images."""
+"""Distributions as NamedTuples: `sample, log_prob, kl, mean, mode`, in nats, per example; likelihoods, and priors."""
 
 from genjax.distributions.discrete import Bernoulli, Categorical
 from genjax.distributions.gaussian import Normal
@@ -17,6 +17,7 @@ from genjax.distributions.likelihood import (
     likelihood_of,
 )
 from genjax.distributions.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
+from genjax.distributions.prior import Flow, Mixture, Prior, rate, realnvp, scaled, standard_normal, vamp
 
 __all__ = [
     "LIKELIHOODS",
@@ -25,8 +26,11 @@ __all__ = [
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
     "Distribution",
+    "Flow",
     "Likelihood",
+    "Mixture",
     "Normal",
+    "Prior",
     "bernoulli",
     "categorical",
     "chosen_for",
@@ -36,4 +40,9 @@ __all__ = [
     "gaussian_global",
     "gaussian_per_pixel",
     "likelihood_of",
+    "rate",
+    "realnvp",
+    "scaled",
+    "standard_normal",
+    "vamp",
 ]

@@ -69,7 +69,11 @@ class Normal(NamedTuple):
         return -0.5 * (sum_event(terms) + LOG_2PI * math.prod(terms.shape[1:]))
 
     def kl(self, other: "Normal") -> Float[Array, " batch"]:
-        """KL(self || other) per example in nats, summed over the event; at least 0.
+        """KL(self || other) per example in nats, summed over the event; at least 0."""
+        return sum_event(self.kl_terms(other))
+
+    def kl_terms(self, other: "Normal") -> Float[Array, "batch *event"]:
+        """KL(self || other) of each element of the event, in nats; at least 0.
 
         The variance term is expm1(d) - d with d = log of the ratio of variances, which keeps its digits near d = 0.
 
@@ -79,4 +83,4 @@ class Normal(NamedTuple):
         shape = jnp.broadcast_shapes(self.shape, other.shape)
         mu_q, logvar_q, mu_p, logvar_p = (jnp.broadcast_to(at_least_float32(a), shape) for a in (*self, *other))
         d = logvar_q - logvar_p
-        return sum_event(0.5 * (jnp.expm1(d) - d + jnp.square(mu_q - mu_p) * jnp.exp(-logvar_p)))
+        return 0.5 * (jnp.square(mu_q - mu_p) * jnp.exp(-logvar_p) + jnp.expm1(d) - d)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, ScalarLike
@@ -48,6 +48,7 @@ class Likelihood:
         apply: `apply(params, out)`: `out` (batch, h, w, n_out) to a distribution over (batch, h, w, channels).
         name: as `--likelihood` has it.
         support: the ranges of x that it is for, the best first; empty where that is not known.
+        of: what p(x | z) is a probability of: `bits` (binary pixels), `levels` (8-bit grey levels), or a `density`.
         picture: `picture(distribution)`: the image that stands for a distribution, (batch, h, w, channels).
     """
 
@@ -56,6 +57,7 @@ class Likelihood:
     apply: Callable[[Params, Float[Array, "batch *hw n_out"]], Distribution]
     name: str = ""
     support: tuple[Range, ...] = ()
+    of: Literal["bits", "levels", "density", ""] = ""
     picture: Callable[[Any], Float[Array, "batch *hw channels"]] = lambda p: p.mean
 
 
@@ -65,7 +67,7 @@ def bernoulli() -> Likelihood:
     Grey values in [0, 1] are taken too, as a cross-entropy that pulls the mean to them; only binarised images give it
     the meaning of a likelihood (`Bernoulli.log_prob`).
     """
-    return Likelihood(_channels, _no_params, lambda params, out: Bernoulli(out), "bernoulli", ("bits", "unit"))
+    return Likelihood(_channels, _no_params, lambda params, out: Bernoulli(out), "bernoulli", ("bits", "unit"), "bits")
 
 
 def gaussian(sigma: ScalarLike = 0.1) -> Likelihood:
@@ -81,7 +83,7 @@ def gaussian(sigma: ScalarLike = 0.1) -> Likelihood:
     def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
         return _normal(out, jnp.log(jnp.asarray(sigma, jnp.float32)))
 
-    return Likelihood(_channels, _no_params, apply, "gaussian", DENSITY)
+    return Likelihood(_channels, _no_params, apply, "gaussian", DENSITY, "density")
 
 
 def gaussian_global(start: float = 1.0) -> Likelihood:
@@ -108,7 +110,7 @@ def gaussian_global(start: float = 1.0) -> Likelihood:
     def apply(params: Params, out: Float[Array, "batch *hw n_out"]) -> Normal:
         return _normal(out, softclamp(at_least_float32(params["log_sigma"]), *LOG_SIGMA_RANGE))
 
-    return Likelihood(_channels, init, apply, "gaussian_learned", DENSITY)
+    return Likelihood(_channels, init, apply, "gaussian_learned", DENSITY, "density")
 
 
 def gaussian_per_pixel() -> Likelihood:
@@ -122,7 +124,7 @@ def gaussian_per_pixel() -> Likelihood:
         mu, raw = jnp.split(at_least_float32(out), 2, axis=-1)
         return Normal(mu, 2.0 * softclamp(raw, *LOG_SIGMA_RANGE))
 
-    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "gaussian_per_pixel", DENSITY)
+    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "gaussian_per_pixel", DENSITY, "density")
 
 
 def discretized_logistic() -> Likelihood:
@@ -132,7 +134,7 @@ def discretized_logistic() -> Likelihood:
         mu, raw = jnp.split(at_least_float32(out), 2, axis=-1)
         return DiscretizedLogistic(mu, softclamp(raw, *LOG_SCALE_RANGE))
 
-    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "logistic", ("signed",), _smooth)
+    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "logistic", ("signed",), "levels", _smooth)
 
 
 def discretized_logistic_mixture(n_components: int = 10) -> Likelihood:
@@ -165,7 +167,7 @@ def discretized_logistic_mixture(n_components: int = 10) -> Likelihood:
         logits, mu, raw, coeffs = jnp.split(rows, (1, 1 + channels, 1 + 2 * channels), axis=-2)
         return DiscretizedLogisticMixture(logits[..., 0, :], mu, softclamp(raw, *LOG_SCALE_RANGE), jnp.tanh(coeffs))
 
-    return Likelihood(n_out, _no_params, apply, "logistic_mixture", ("signed",), _smooth)
+    return Likelihood(n_out, _no_params, apply, "logistic_mixture", ("signed",), "levels", _smooth)
 
 
 def categorical(n_levels: int = 256) -> Likelihood:
@@ -186,7 +188,7 @@ def categorical(n_levels: int = 256) -> Likelihood:
         logits = out.reshape(*out.shape[:-1], out.shape[-1] // n_levels, n_levels)
         return Categorical(jnp.repeat(logits, 256 // n_levels, axis=-1))
 
-    return Likelihood(lambda channels: n_levels * channels, _no_params, apply, "categorical", ("levels",))
+    return Likelihood(lambda channels: n_levels * channels, _no_params, apply, "categorical", ("levels",), "levels")
 
 
 NAMED: dict[str, Callable[[], Likelihood]] = {

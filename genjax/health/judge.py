@@ -193,11 +193,13 @@ def _latents(variance: np.ndarray, rate: np.ndarray) -> list[Finding]:
     active, z = int((variance > ACTIVE).sum()), len(variance)
     if active >= FEW_ACTIVE * z:
         return []
-    top = ", ".join(f"z{d + 1} {rate[d]:.2g}" for d in np.argsort(-rate)[:3])
     says = (
         f"Posterior collapse: {active} of {z} latent dimensions are active (variance of their mean over images above "
-        f"{ACTIVE:g}). Those that say most, in nats per image: {top}."
+        f"{ACTIVE:g})."
     )
+    if len(rate) == z:  # else the prior is one of all dimensions together
+        top = ", ".join(f"z{d + 1} {rate[d]:.2g}" for d in np.argsort(-rate)[:3])
+        says += f" Those that say most, in nats per image: {top}."
     severity = "warning" if active else "serious"
     return [Finding("posterior_collapse", severity, "latents", active, says, FREE_BITS)]
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import data, models
+from genjax import data
 from genjax.health import diversity, first_nonfinite, judge, pictures, probes
 from genjax.health.budget import Budget
 from genjax.health.coverage import NAMES, Looked
@@ -267,7 +267,7 @@ def _within(model: Any, dataset: data.Dataset) -> dict[str, str]:
     """What a look into the model cannot judge, and why."""
     if probes.probe_of(model) is None:
         return {NAMES["probe"]: "neither a VAE nor a GAN"}
-    if isinstance(model, models.GAN) and dataset.test is None and dataset.validation is None:
+    if hasattr(model, "fake") and dataset.test is None and dataset.validation is None:
         return {"whether the discriminator overfits": "no held-out images"}
     return {}
 

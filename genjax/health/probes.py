@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from genjax import data, losses, models, rng
+from genjax import data, distributions, rng
 from genjax.data import Transform
-from genjax.metrics.latents import kl_per_dimension
 from genjax.train.step import jit_once
 from genjax.types import Array, Batch, Key, Params, State
 
@@ -39,7 +38,7 @@ class Reference(NamedTuple):
     """As many images that training never sees, of the validation part or else the test part; None without either."""
     held_y: Any
     z: Any
-    """Standard normal draws, one latent an image."""
+    """Draws, one an image: a VAE's posteriors are sampled with them, a GAN's images are made of them."""
     weights: Any
     """Standard normal, shaped like `x`."""
     signs: Any
@@ -75,26 +74,34 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
     x, y = of(dataset.train, "train")
     unseen = dataset.test if dataset.validation is None else dataset.validation
     held, held_y = (None, None) if unseen is None else of(unseen, "held")
-    z = draws.standard_normal((parts, part, model.z_dim), np.float32)
+    z = _noise(model, parts, part, rng.named(key, "noise"), draws)
     weights = draws.standard_normal(x.shape, np.float32)
     signs = draws.choice(np.array([-1.0, 1.0], np.float32), (parts, 2 * part))
     return Reference(x, y, held, held_y, z, weights, signs)
 
 
+def _noise(model: Any, parts: int, part: int, key: Key, draws: np.random.Generator) -> Any:
+    """What `Reference.z` is: one array for each part."""
+    if hasattr(model, "fake"):
+        return jit_once(jax.vmap(lambda key: model.noise(key, part)))(jax.random.split(key, parts))
+    return draws.standard_normal((parts, part, model.z_dim), np.float32)
+
+
 def probe_of(model: Any) -> Probe | None:
-    """The probe of a model's family; None for one that is neither a VAE nor a GAN."""
-    if isinstance(model, models.VAE):
+    """The probe of a model's family; None where there is none."""
+    if hasattr(model, "encode") and hasattr(model, "prior_of"):
         return partial(vae, model)
-    if isinstance(model, models.GAN):
-        return partial(gan, model)
-    return None
+    if hasattr(model, "forward"):
+        return partial(autoencoder, model)
+    return partial(gan, model) if hasattr(model, "fake") else None
 
 
-def vae(model: models.VAE, params: Params, state: State, ref: Reference) -> dict[str, Array]:
-    """Of each latent dimension what it says, and each layer's dead units.
+def vae(model: Any, params: Params, state: State, ref: Reference) -> dict[str, Array]:
+    """What each latent dimension says, and each layer's dead units.
 
     Returns:
-        rate: nats of each dimension, mean over images, [z].
+        rate: nats of each group of latents, mean over images, [groups]; the groups are dimensions where the prior is
+            N(0, I).
         active: variance over images of each dimension's mean, [z].
         dead: share of units without a gradient of the evidence lower bound, of each leaf of `layers`.
     """
@@ -104,17 +111,33 @@ def vae(model: models.VAE, params: Params, state: State, ref: Reference) -> dict
         def negative_elbo(biases):
             mine = put_back(biases)["vae"]
             q, s = model.encode(mine, state["vae"], ref.x, ref.y)
-            p, _ = model.decode(mine, s, q.mu + jnp.exp(0.5 * q.logvar) * ref.z, ref.y)
-            return (losses.kl_std_normal(q) - p.log_prob(ref.x)).sum(), q
+            z = q.mean + q.scale * ref.z
+            p, _ = model.decode(mine, s, z, ref.y)
+            rate = distributions.rate(q, model.prior_of(mine, state["vae"]), z)
+            return (rate.sum(1) - p.log_prob(ref.x)).sum(), (q, rate)
 
-        grads, q = jax.grad(negative_elbo, has_aux=True)(biases)
-        return kl_per_dimension(q), q.mu, [g != 0 for g in grads]
+        grads, (q, rate) = jax.grad(negative_elbo, has_aux=True)(biases)
+        return rate.mean(0), q.mean, [g != 0 for g in grads]
 
     rate, mu, alive = lax.map(part, ref)
-    return {"rate": rate.mean(0), "active": mu.reshape(-1, model.z_dim).var(0), "dead": _dead(alive)}
+    return {"rate": rate.mean(0), "active": mu.reshape(-1, mu.shape[-1]).var(0), "dead": _dead(alive)}
 
 
-def gan(model: models.GAN, params: Params, state: State, ref: Reference) -> dict[str, Array]:
+def autoencoder(model: Any, params: Params, state: State, ref: Reference) -> dict[str, Array]:
+    """The dead units of an autoencoder whose latents are of another kind (codes): `dead` of `vae`."""
+    biases, put_back = _vectors(params)
+
+    def part(ref: Reference):
+        def loss(biases):
+            out = model.forward(put_back(biases), state, ref.x, ref.y, key=jax.random.key(0))
+            return (out.rate.sum(1) - out.p.log_prob(ref.x)).sum()
+
+        return [g != 0 for g in jax.grad(loss)(biases)]
+
+    return {"dead": _dead(lax.map(part, ref))}
+
+
+def gan(model: Any, params: Params, state: State, ref: Reference) -> dict[str, Array]:
     """How the discriminator sees training, held-out and generated images, and each layer's dead units.
 
     Both nets run on their running statistics, where they have any.

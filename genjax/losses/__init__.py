@@ -14,7 +14,7 @@ from genjax.losses.bound import elbo, free_bits, iwae
 from genjax.losses.classification import cross_entropy
 from genjax.losses.divergence import kl_normal, kl_std_normal
 from genjax.losses.game import LOSSES, PENALTIES, READS, game
-from genjax.losses.penalty import check_critic, dragan, gradient_penalty, r1, r2
+from genjax.losses.penalty import check_critic, dragan, gradient_penalty, lecam, r1, r2, running_mean
 
 __all__ = [
     "LOSSES",
@@ -33,11 +33,13 @@ __all__ = [
     "kl_normal",
     "kl_std_normal",
     "least_squares",
+    "lecam",
     "minimax",
     "nonsaturating",
     "r1",
     "r2",
     "reduce",
     "relativistic",
+    "running_mean",
     "wasserstein",
 ]

@@ -1,5 +1,8 @@
 """The only place where values per example become one number."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -32,3 +35,19 @@ def mean(per_example: PerExample, mask: Mask | None = None) -> Scalar:
     """
     value, count = total(per_example, mask)
     return value / jnp.where(count > 0, count, 1.0)
+
+
+def weights(n: int, mask: Mask | None = None) -> PerExample:
+    """Weights of n examples that sum to 1 over those that count (to 0 where none does), in float32.
+
+    Example:
+        >>> weights(3, jnp.array([True, True, False])).tolist()
+        [0.5, 0.5, 0.0]
+    """
+    counts = jnp.ones(n, jnp.float32) if mask is None else mask.astype(jnp.float32)
+    return counts / jnp.where(counts.sum() > 0, counts.sum(), 1.0)
+
+
+def means(per_example: Any, mask: Mask | None = None) -> Any:
+    """`mean` of every leaf of a tree, as constants: what a `types.Running` is updated with."""
+    return jax.tree.map(lambda v: jax.lax.stop_gradient(mean(v, mask)), per_example)

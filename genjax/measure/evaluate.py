@@ -23,7 +23,7 @@ from genjax.metrics.resampling import HALVES, half_samples, of_mean
 from genjax.metrics.spaces import PIXELS, Kind, Space
 from genjax.metrics.table import Metric, chosen, nll, of_points
 from genjax.runs.config import kinds
-from genjax.runs.drawing import SHARES, draw_points, generated_and_finite, labels_of, latents
+from genjax.runs.drawing import SHARES, draw_points, generated_and_finite, labels_of, noise_of
 from genjax.runs.manifest import checkout
 from genjax.runs.opening import Run
 from genjax.train.experiment import Experiment
@@ -229,7 +229,7 @@ def _drawn(
         key = rng.named(jax.random.key(request.seed), "points")
         x = draw_points(experiment.model, params, state, real.n, key, request.temperature, labels)
         return data.Images(x), np.asarray(np.isfinite(x).reshape(len(x), -1).all(1))
-    z = latents(experiment.model, real.n, request.seed, request.temperature)
+    z = noise_of(experiment.model, real.n, request.seed, request.temperature)
     label = labels if labels is not None else labels_of(real.n, experiment.model.n_classes)
     images, finite = generated_and_finite(experiment, params, state, z, label)
     return data.Images(images, label), finite

@@ -7,6 +7,7 @@ makes importance sampling pessimistic without a sign of it, and cannot touch thi
 
 import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,8 +18,8 @@ from jaxtyping import Array, Float, Int
 
 from genjax import losses, nets
 from genjax.metrics.batches import by_id
-from genjax.metrics.likelihood import log_likelihood_of, normals
-from genjax.models import VAE
+from genjax.metrics.likelihood import log_likelihood_of, log_prior_of, normals
+from genjax.models.contract import require
 from genjax.models.labels import labels_for
 from genjax.rng import named
 from genjax.types import Key, Params, PerExample, State, UsageError
@@ -60,7 +61,7 @@ class Bidirectional(NamedTuple):
 
 
 def ais_log_likelihood(
-    model: VAE,
+    model: Any,
     params: Params,
     state: State,
     x: Any,
@@ -79,7 +80,7 @@ def ais_log_likelihood(
     n_temperatures * n_leapfrog * (n_chains + 8) decodings with their gradients an example.
 
     Args:
-        model: the VAE; the encoder is not used.
+        model: an autoencoder with `decode` and `prior_of`, such as `models.VAE`; its encoder is not used.
         params: over players.
         state: net states, likewise.
         x: (batch, ...) in the likelihood's range.
@@ -94,14 +95,14 @@ def ais_log_likelihood(
         Wu, Burda, Salakhutdinov & Grosse 2017, On the Quantitative Analysis of Decoder-Based Generative Models;
         Neal 2001, Annealed importance sampling.
     """
-    run = _checked(log_likelihood_of(model, params, state, x, y), n_temperatures, n_chains, n_leapfrog)
+    run = _checked(model, params, state, x, y, n_temperatures, n_leapfrog, n_chains)
     n = jax.tree.leaves(x)[0].shape[0]
     keys = by_id(key, jnp.arange(n) if id is None else id)
-    return _forward(run, _tuned(run, keys, model.z_dim), keys, model.z_dim, n_chains)
+    return _forward(run, _tuned(run, keys), keys, n_chains)
 
 
 def bidirectional(
-    model: VAE,
+    model: Any,
     params: Params,
     state: State,
     key: Key,
@@ -119,13 +120,14 @@ def bidirectional(
         Grosse, Ghahramani & Adams 2015, Sandwiching the marginal likelihood using bidirectional Monte Carlo.
     """
     k_z, k_x, k_chains = (named(key, name) for name in ("latent", "data", "chains"))
-    z, y = jax.random.normal(k_z, (n, model.z_dim), jnp.float32), labels_for(n, model.n_classes)
+    y = labels_for(n, model.n_classes)
     with nets.full_precision():
+        z = model.latents(params, state, model.noise(k_z, n))
         x = lax.stop_gradient(model.decode(params["vae"], state["vae"], z, y)[0].sample(k_x))
-    run = _checked(log_likelihood_of(model, params, state, x, y), n_temperatures, n_chains, n_leapfrog)
+    run = _checked(model, params, state, x, y, n_temperatures, n_leapfrog, n_chains)
     keys = by_id(k_chains, jnp.arange(n))
-    sizes = _tuned(run, keys, model.z_dim)
-    lower, upper = _forward(run, sizes, keys, model.z_dim, n_chains), _backward(run, sizes, keys, z, n_chains)
+    sizes = _tuned(run, keys)
+    lower, upper = _forward(run, sizes, keys, n_chains), _backward(run, sizes, keys, z, n_chains)
     return Bidirectional(x, lower.log_likelihood, upper, lower.acceptance)
 
 
@@ -134,6 +136,10 @@ class _Run(NamedTuple):
 
     log_likelihood: Callable[[Array], Array]
     """(chains, batch, z) -> (chains, batch)."""
+    log_prior: Callable[[Array], Array]
+    """Likewise."""
+    start: Callable[[Array, int], Array]
+    """`start(keys, n_chains)`: samples of the prior, (chains, batch, z), of each example's key."""
     betas: np.ndarray
     """0 = beta_0 < ... < beta_T = 1."""
     n_leapfrog: int
@@ -147,14 +153,30 @@ class _Point(NamedTuple):
     """log p(x | z)."""
     slope: Float[Array, "chains batch z"]
     """Its gradient in z."""
+    log_z: Float[Array, "chains batch"]
+    """log p(z)."""
+    slope_z: Float[Array, "chains batch z"]
+    """Its gradient."""
 
 
-def _checked(log_likelihood: Callable, n_temperatures: int, n_chains: int, n_leapfrog: int) -> _Run:
+def _checked(
+    model: Any, params: Params, state: State, x: Any, y: Any, n_temperatures: int, n_leapfrog: int, n_chains: int
+) -> _Run:
+    require(model, "annealed importance sampling", "decode", "prior_of")
     counts = {"n_temperatures": n_temperatures, "n_chains": n_chains, "n_leapfrog": n_leapfrog}
     for name, value in counts.items():
         if value < 1:
             raise UsageError(f"{name}={value} must be at least 1.")
-    return _Run(log_likelihood, _betas(n_temperatures), n_leapfrog)
+    with nets.full_precision():
+        prior = model.prior_of(params["vae"], state["vae"])
+
+    def start(keys: Array, n_chains: int) -> Array:
+        noise = jax.vmap(lambda key: model.noise(jax.random.fold_in(key, 0), n_chains))(keys)
+        with nets.full_precision():
+            return jax.vmap(lambda one: model.latents(params, state, one), out_axes=1)(noise)
+
+    likelihood = log_likelihood_of(model, params, state, x, y)
+    return _Run(likelihood, partial(log_prior_of, prior), start, _betas(n_temperatures), n_leapfrog)
 
 
 def _betas(n: int, radius: float = 4.0) -> np.ndarray:
@@ -163,8 +185,8 @@ def _betas(n: int, radius: float = 4.0) -> np.ndarray:
     return (s - s[0]) / (s[-1] - s[0])
 
 
-def _forward(run: _Run, sizes: Array, keys: Array, n_z: int, n_chains: int) -> Annealed:
-    start, stream = _start(run, _stream(keys, "start"), n_z, n_chains), _stream(keys, "forward")
+def _forward(run: _Run, sizes: Array, keys: Array, n_chains: int) -> Annealed:
+    start, stream = _point(run, run.start(_stream(keys, "start"), n_chains)), _stream(keys, "forward")
 
     def step(carry, now):
         point, log_w = carry
@@ -194,9 +216,9 @@ def _backward(run: _Run, sizes: Array, keys: Array, z: Float[Array, "batch z"], 
     return -losses.iwae(-log_w)
 
 
-def _tuned(run: _Run, keys: Array, n_z: int) -> Float[Array, "t batch"]:
+def _tuned(run: _Run, keys: Array) -> Float[Array, "t batch"]:
     """A step size for each temperature and example, found by a few annealed chains that serve for nothing else."""
-    start, stream = _start(run, _stream(keys, "tuned"), n_z, TUNING_CHAINS), _stream(keys, "tune")
+    start, stream = _point(run, run.start(_stream(keys, "tuned"), TUNING_CHAINS)), _stream(keys, "tune")
 
     def step(carry, now):
         point, log_size = carry
@@ -221,8 +243,8 @@ def _transition(run: _Run, here: _Point, beta, size: PerExample, keys: Array, t)
     uniform = lambda key: jax.random.uniform(jax.random.fold_in(key, 2 * t + 1), (n_chains + 1,), jnp.float32)  # noqa: E731
     u = jax.vmap(uniform)(keys).T
     size = (size * (0.8 + 0.4 * u[0]))[None, :, None]  # or a trajectory might close upon itself
-    force = lambda p: beta * p.slope - p.z  # noqa: E731
-    energy = lambda p, v: 0.5 * (jnp.square(p.z) + jnp.square(v)).sum(2) - beta * p.log_x  # noqa: E731
+    force = lambda p: beta * p.slope + p.slope_z  # noqa: E731
+    energy = lambda p, v: 0.5 * jnp.square(v).sum(2) - p.log_z - beta * p.log_x  # noqa: E731
 
     def leap(_, at):
         p, v = at
@@ -238,14 +260,9 @@ def _transition(run: _Run, here: _Point, beta, size: PerExample, keys: Array, t)
     return jax.tree.map(pick, there, here), accept
 
 
-def _start(run: _Run, keys: Array, n_z: int, n_chains: int) -> _Point:
-    """Chains at samples of the prior."""
-    return _point(run, normals(keys, 0, (n_chains, n_z)).swapaxes(0, 1))
-
-
 def _point(run: _Run, z: Float[Array, "chains batch z"]) -> _Point:
-    log_x, back = jax.vjp(run.log_likelihood, z)
-    return _Point(z, log_x, back(jnp.ones_like(log_x))[0])
+    (log_x, back), (log_z, back_z) = jax.vjp(run.log_likelihood, z), jax.vjp(run.log_prior, z)
+    return _Point(z, log_x, back(jnp.ones_like(log_x))[0], log_z, back_z(jnp.ones_like(log_z))[0])
 
 
 def _pairs(run: _Run) -> tuple[Array, Array]:

@@ -13,8 +13,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from genjax import distributions, losses, nets
+from genjax.distributions.numerics import LOG_2PI
 from genjax.metrics.batches import by_id
-from genjax.models import VAE
+from genjax.models.contract import require
 from genjax.types import Key, Params, PerExample, State, UsageError
 
 DECODED = {"cpu": 2**20, "default": 2**24}
@@ -33,13 +34,13 @@ class IwEstimate(NamedTuple):
     elbo: PerExample
     """Evidence lower bound, -(distortion + rate)."""
     rate: PerExample
-    """KL(q(z | x) || p(z)), closed form."""
+    """KL(q(z | x) || p(z)): closed form where p(z) is N(0, I), else the mean over the samples."""
     distortion: PerExample
     """-log p(x | z), mean over the samples."""
 
 
 def iw_log_likelihood(
-    model: VAE,
+    model: Any,
     params: Params,
     state: State,
     x: Any,
@@ -58,7 +59,7 @@ def iw_log_likelihood(
     With one sample it is a (noisy) evidence lower bound.
 
     Args:
-        model: the VAE.
+        model: an autoencoder with `encode`, `decode` and `prior_of`, its posterior a diagonal normal: `models.VAE`.
         params: over players, as `train.evaluation` gives them.
         state: net states, likewise.
         x: (batch, ...) in the likelihood's range: transform pixels first, with `fixed` for a test set.
@@ -69,7 +70,7 @@ def iw_log_likelihood(
         chunk: samples decoded at once; None chooses.
 
     Raises:
-        UsageError: `n_samples` or `chunk` below 1.
+        UsageError: `n_samples` or `chunk` below 1; a model that gives no density of its latents.
 
     Source:
         Burda, Grosse & Salakhutdinov 2016, Importance Weighted Autoencoders (5000 samples).
@@ -77,8 +78,10 @@ def iw_log_likelihood(
     for name, value in (("n_samples", n_samples), ("chunk", 1 if chunk is None else chunk)):
         if value < 1:
             raise UsageError(f"{name}={value} must be at least 1.")
+    require(model, "iw_log_likelihood", "encode", "decode", "prior_of")
     with nets.full_precision():
         q, _ = model.encode(params["vae"], state["vae"], x, y)
+        prior = model.prior_of(params["vae"], state["vae"])
     likelihood = log_likelihood_of(model, params, state, x, y)
     keys = by_id(key, jnp.arange(q.shape[0]) if id is None else id)
     one = jax.eval_shape(lambda z: model.decode(params["vae"], state["vae"], z, y)[0], q.mean)
@@ -86,9 +89,11 @@ def iw_log_likelihood(
 
     def on(limit: int) -> Callable[[], _Running]:
         samples = min(max(limit // size, 1), n_samples) if chunk is None else chunk
-        return lambda: _sampled(likelihood, q, keys, n_samples, samples)
+        return lambda: _sampled(likelihood, q, prior, keys, n_samples, samples)
 
-    return _estimate(lax.platform_dependent(**{p: on(limit) for p, limit in DECODED.items()}), q, n_samples)
+    total = lax.platform_dependent(**{p: on(limit) for p, limit in DECODED.items()})
+    rate = q.kl(prior) if isinstance(prior, distributions.Normal) else -total.log_ratio / n_samples
+    return _estimate(total, rate, n_samples)
 
 
 def bits_per_dim(log_likelihood: Any, n_dims: int, levels: int = 1) -> Any:
@@ -114,7 +119,7 @@ def bits_per_dim(log_likelihood: Any, n_dims: int, levels: int = 1) -> Any:
     return -log_likelihood / (n_dims * math.log(2.0)) + math.log2(levels)
 
 
-def log_likelihood_of(model: VAE, params: Params, state: State, x: Any, y: Any) -> Callable[[Array], Array]:
+def log_likelihood_of(model: Any, params: Params, state: State, x: Any, y: Any) -> Callable[[Array], Array]:
     """`f(z)`: (m, batch, z) to log p(x | z) in nats, (m, batch), in full precision."""
 
     def log_likelihood(z: Float[Array, "m batch z"]) -> Float[Array, "m batch"]:
@@ -136,9 +141,17 @@ class _Running(NamedTuple):
     squares: PerExample
     distortion: PerExample
     """Sum of -log p(x | z)."""
+    log_ratio: PerExample
+    """Sum of log p(z) - log q(z | x)."""
 
 
-def _sampled(likelihood: Callable, q: distributions.Normal, keys, n_samples: int, chunk: int) -> _Running:
+def log_prior_of(prior: Any, z: Float[Array, "m batch z"]) -> Float[Array, "m batch"]:
+    """log p(z) in nats, in full precision."""
+    with nets.full_precision():
+        return prior.log_prob(z.reshape(-1, z.shape[2])).reshape(z.shape[:2])
+
+
+def _sampled(likelihood: Callable, q: distributions.Normal, prior: Any, keys, n_samples: int, chunk: int) -> _Running:
     """All samples, `chunk` at a time; what the last chunk has too many weighs nothing."""
     mu, scale, logvar = q.mean, q.scale, jnp.broadcast_to(q.logvar, q.shape)
 
@@ -147,28 +160,28 @@ def _sampled(likelihood: Callable, q: distributions.Normal, keys, n_samples: int
         eps = jax.vmap(lambda i: normals(keys, i, mu.shape[1:]))(k)
         z = mu[None] + scale[None] * eps
         log_x = likelihood(z)
-        # log N(z; 0, I) - log N(z; mu, scale^2): the constants cancel
-        log_ratio = 0.5 * ((jnp.square(eps) - jnp.square(z)).sum(2) + logvar.sum(1)[None])
+        log_q = -0.5 * (jnp.square(eps).sum(2) + logvar.sum(1)[None] + mu.shape[1] * LOG_2PI)
+        log_ratio = log_prior_of(prior, z) - log_q
         counts = (k < n_samples)[:, None]
-        return _add(total, jnp.where(counts, log_x + log_ratio, -jnp.inf), jnp.where(counts, -log_x, 0.0)), None
+        sums = jnp.where(counts, -log_x, 0.0), jnp.where(counts, log_ratio, 0.0)
+        return _add(total, jnp.where(counts, log_x + log_ratio, -jnp.inf), *sums), None
 
     zero = jnp.zeros(mu.shape[0], jnp.float32)
-    start = _Running(zero - jnp.inf, zero, zero, zero)
+    start = _Running(zero - jnp.inf, zero, zero, zero, zero)
     return lax.scan(body, start, jnp.arange(0, n_samples, chunk))[0]
 
 
-def _add(total: _Running, log_weights: Float[Array, "m batch"], distortion: Float[Array, "m batch"]) -> _Running:
+def _add(total: _Running, log_weights: Float[Array, "m batch"], distortion: Any, log_ratio: Any) -> _Running:
     top = jnp.maximum(total.top, log_weights.max(0))
     at = jnp.where(top == -jnp.inf, 0.0, top)  # no weight yet: a difference of infinities is no number
     w, before = jnp.exp(log_weights - at[None]), jnp.exp(total.top - at)
     weights = total.weights * before + w.sum(0)
     squares = total.squares * jnp.square(before) + jnp.square(w).sum(0)
-    return _Running(top, weights, squares, total.distortion + distortion.sum(0))
+    return _Running(top, weights, squares, total.distortion + distortion.sum(0), total.log_ratio + log_ratio.sum(0))
 
 
-def _estimate(total: _Running, q: distributions.Normal, n_samples: int) -> IwEstimate:
-    ess = jnp.square(total.weights) / total.squares
-    rate, distortion = losses.kl_std_normal(q), total.distortion / n_samples
+def _estimate(total: _Running, rate: PerExample, n_samples: int) -> IwEstimate:
+    ess, distortion = jnp.square(total.weights) / total.squares, total.distortion / n_samples
     return IwEstimate(
         log_likelihood=total.top + jnp.log(total.weights) - math.log(n_samples),
         error=jnp.sqrt(jnp.maximum(1.0 / ess - 1.0 / n_samples, 0.0)),

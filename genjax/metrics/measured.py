@@ -16,8 +16,6 @@ from genjax.metrics.latents import active_units, aggregate_posterior
 from genjax.metrics.likelihood import bits_per_dim, iw_log_likelihood
 from genjax.metrics.memorisation import held_out_gap
 from genjax.metrics.resampling import HALVES, half_samples
-from genjax.models import VAE
-from genjax.models.labels import labels_for
 from genjax.types import Batch, Key, Params, State
 
 BATCH = 100
@@ -89,17 +87,8 @@ class Measured(NamedTuple):
         without noise can be as large as one likes; and of binarised images the unit is nats: a bit per binary pixel
         would stand beside numbers of 8-bit pixels that it has nothing to do with.
         """
-        if not isinstance(self.model, VAE):
-            return None
-
-        def decoded(params, state, z):
-            return self.model.decode(params["vae"], state["vae"], z, labels_for(1, self.model.n_classes))[0]
-
-        p = jax.eval_shape(decoded, self.params, self.state, jax.ShapeDtypeStruct((1, self.model.z_dim), jnp.float32))
-        discrete = isinstance(
-            p, distributions.Categorical | distributions.DiscretizedLogistic | distributions.DiscretizedLogisticMixture
-        )
-        levels = 1 if discrete else self.transform.levels if isinstance(p, distributions.Normal) else 0
+        of = getattr(getattr(self.model, "likelihood", None), "of", "")
+        levels = {"levels": 1, "density": self.transform.levels}.get(of, 0)
         n_dims = int(np.prod(data.take(self.part, np.arange(1)).image.shape[1:]))
         return bits_per_dim(log_likelihood, n_dims, levels) if levels else None
 
@@ -173,9 +162,10 @@ def likelihood(measured: Measured, key: Key, n_samples: int = N_IMPORTANCE) -> d
 
 def latents(measured: Measured, key: Key) -> dict[str, float]:
     """How the examples use the latents: active units, I_q(x; z) and KL(q(z) || p(z)), nats."""
-    found = measured.finite(("mu", "sigma"), key)
+    found = measured.finite(("mu", "sigma", "rate"), key)
     mu, sigma = jnp.asarray(found["mu"]), jnp.asarray(found["sigma"])
-    of = aggregate_posterior(distributions.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"))
+    rate = None if getattr(measured.model, "prior", None) is None else found["rate"].mean()
+    of = aggregate_posterior(distributions.Normal(mu, 2 * jnp.log(sigma)), rng.named(key, "aggregate"), rate=rate)
     return {
         "active_units": float(active_units(mu)),
         "mutual_information": float(of.mutual_information),

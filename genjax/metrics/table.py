@@ -127,11 +127,16 @@ def _not_held_out(measured: Measured) -> str:
     return "" if measured.trained is not None else "the reference is of the training part, so nothing is held out"
 
 
+def _no_density(measured: Measured) -> str:
+    has = all(hasattr(measured.model, name) for name in ("encode", "decode", "prior_of"))
+    return "" if has else "its model gives no density of latents to weigh samples by"
+
+
 def nll(n_samples: int) -> Metric:
     """The likelihood's line, with so many importance samples."""
     return Metric(
         partial(likelihood, n_samples=n_samples), "model", {"nll": "lower", "nll_ess": "", "nll_bpd": "lower"},
-        settings={"n_samples": n_samples}, by_default=False, needs="elbo",
+        settings={"n_samples": n_samples}, by_default=False, needs="elbo", lacks=_no_density,
     )  # fmt: skip
 
 

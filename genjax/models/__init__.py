@@ -3,5 +3,6 @@
 from genjax.models.classifier import Classifier
 from genjax.models.gan import GAN
 from genjax.models.vae import VAE
+from genjax.models.vq_vae import VQVAE
 
-__all__ = ["GAN", "VAE", "Classifier"]
+__all__ = ["GAN", "VAE", "VQVAE", "Classifier"]

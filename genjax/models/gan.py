@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from genjax import distributions
 from genjax.models.labels import labels_for
 from genjax.types import Key, Net, Params, PerExample, Range, State
 
@@ -31,6 +32,8 @@ class GAN:
     z_dim: int
     n_classes: int = 0
 
+    family = "GAN"
+
     def __post_init__(self):
         if self.z_dim < 1:
             raise ValueError(f"z_dim={self.z_dim} must be at least 1.")
@@ -45,8 +48,9 @@ class GAN:
         (g, s_g), (d, s_d) = self.generator.init(k_g), self.discriminator.init(k_d)
         return {"g": g, "d": d}, {"g": s_g, "d": s_d}
 
-    def latents(self, key: Key, n: int) -> Float[Array, "batch z"]:
-        return jax.random.normal(key, (n, self.z_dim), jnp.float32)
+    def noise(self, key: Key, n: int, temperature: float | int = 1.0) -> Float[Array, "n z"]:
+        """Latents of n samples: N(0, temperature^2 I)."""
+        return distributions.scaled(jax.random.normal(key, (n, self.z_dim), jnp.float32), temperature)
 
     def fake(self, params: Params, state: State, z: Float[Array, "batch z"], y=None, *, train=False, key=None):
         """G(z, y) and the generator's state, from those of the player `"g"`."""
@@ -58,7 +62,11 @@ class GAN:
 
     def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
         """n images (n, h, w, c) in the generator's range, from parameters and states over players."""
-        return self.generate(params, state, self.latents(key, n), y)
+        return self.generate(params, state, self.noise(key, n), y)
+
+    def draw(self, params: Params, state: State, noise, key: Key, y: Int[Array, " batch"] | None = None):
+        """As `generate`: a generator's samples have no noise besides z."""
+        return self.generate(params, state, noise, y)
 
     def generate(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None = None):
         """G(z) with running statistics; labels default to 0, 1, 2, ... in turn for a conditional model."""

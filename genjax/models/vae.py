@@ -1,21 +1,24 @@
 """The variational autoencoder as a bundle of pure functions."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from genjax import distributions
+from genjax.models.contract import Pass
 from genjax.models.labels import labels_for
 from genjax.types import Key, Net, Params, Range, State
 
 
 @dataclass(frozen=True)
 class VAE:
-    """q(z | x) = N(mu(x), diag exp logvar(x)), p(z) = N(0, I), and a likelihood p(x | z); all may depend on a label y.
+    """q(z | x) = N(mu(x), diag exp logvar(x)), a prior p(z), and a likelihood p(x | z); q and p(x | z) may depend on y.
 
-    The one player is `"vae"`; the methods take its parameters and net state, `init` and `sample` those over players.
+    The one player is `"vae"`; `encode`, `decode` and `prior_of` take its parameters and net state, all else those over
+    players.
 
     Args:
         encoder: (batch, ...) data -> (batch, 2 * z_dim), mu and logvar.
@@ -24,6 +27,7 @@ class VAE:
         likelihood: what p(x | z) is; see `genjax.distributions`.
         channels: channels c of the data.
         n_classes: 0 for an unconditional model.
+        prior: what p(z) is, `distributions.vamp(...)`, `distributions.realnvp(...)`; None for N(0, I).
 
     Source:
         Kingma & Welling 2014, Auto-Encoding Variational Bayes.
@@ -35,10 +39,17 @@ class VAE:
     likelihood: distributions.Likelihood = field(default_factory=distributions.bernoulli)
     channels: int = 1
     n_classes: int = 0
+    prior: distributions.Prior | None = None
+
+    family = "VAE"
 
     def __post_init__(self):
         if self.z_dim < 1:
             raise ValueError(f"z_dim={self.z_dim} must be at least 1.")
+
+    @property
+    def _prior(self) -> distributions.Prior:
+        return self.prior or distributions.standard_normal(self.z_dim)
 
     @property
     def ranges(self) -> tuple[tuple[Range, ...], str]:
@@ -49,6 +60,8 @@ class VAE:
         k_enc, k_dec = jax.random.split(key)
         (enc, s_enc), (dec, s_dec) = self.encoder.init(k_enc), self.decoder.init(k_dec)
         params = {"encoder": enc, "decoder": dec, "likelihood": self.likelihood.init(self.channels)}
+        if prior := self._prior.init(jax.random.fold_in(k_enc, 0)):
+            params["prior"] = prior
         return {"vae": params}, {"vae": {"encoder": s_enc, "decoder": s_dec}}
 
     def encode(
@@ -64,19 +77,53 @@ class VAE:
         h, s = self.decoder.apply(params["decoder"], state["decoder"], z, train=train, key=key, y=y)
         return self.likelihood.apply(params["likelihood"], h.astype(jnp.float32)), {**state, "decoder": s}
 
-    def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
-        """`generate` of n latents from the prior, (n, h, w, c) in the likelihood's range."""
-        z = jax.random.normal(key, (n, self.z_dim), jnp.float32)
-        return self.generate(params, state, z, y)
+    def prior_of(self, params: Params, state: State) -> Any:
+        """p(z), with `log_prob(z)` in nats."""
+        return self._prior.apply(params.get("prior", {}), self._encoder(params, state))
 
-    def generate(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None = None):
+    def _encoder(self, params: Params, state: State):
+        return lambda x: self.encode(params, state, x)[0]
+
+    def forward(self, params: Params, state: State, x, y=None, *, train=False, key: Key) -> Pass:
+        """x encoded, one sample of z, and z decoded."""
+        mine, s = params["vae"], state["vae"]
+        k_encode, k_z, k_decode = jax.random.split(key, 3) if train else (None, key, None)
+        q, s = self.encode(mine, s, x, y, train=train, key=k_encode)
+        z = q.sample(k_z)
+        p, s = self.decode(mine, s, z, y, train=train, key=k_decode)
+        return Pass(p, distributions.rate(q, self.prior_of(mine, state["vae"]), z), z, {"vae": s}, q)
+
+    def noise(self, key: Key, n: int, temperature: float | int = 1.0) -> Any:
+        """What n samples are made of, a tree with n first."""
+        return self._prior.noise(key, n, temperature)
+
+    def latents(self, params: Params, state: State, noise: Any) -> Float[Array, "n z"]:
+        """Noise as latents of the prior."""
+        encode = self._encoder(params["vae"], state["vae"])
+        return self._prior.latents(params["vae"].get("prior", {}), noise, encode)
+
+    def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
+        """`generate` of n draws of noise, (n, h, w, c) in the likelihood's range."""
+        return self.generate(params, state, self.noise(key, n), y)
+
+    def generate(self, params: Params, state: State, noise: Any, y: Int[Array, " batch"] | None = None):
+        """The pictures of latents that the prior makes of noise; N(0, I) takes noise as it is. See `picture`."""
+        return self.picture(params, state, self.latents(params, state, noise), y)
+
+    def picture(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None = None):
         """The likelihood's picture of p(x | z): its mean, in the likelihood's range.
 
         The mean of binarised pixels are their probabilities, of normal ones their centres, of a mixture of logistics
-        the average of its components (`smooth_mean`). Pixels drawn from p(x | z) itself would each have noise of
-        their own, which no photograph has: `decode(...)[0].sample(key)` gives them.
+        the average of its components (`smooth_mean`). Pixels drawn from p(x | z) itself (`draw`) would each have noise
+        of their own, which no photograph has.
 
         Labels default to 0, 1, 2, ... in turn for a conditional model.
         """
-        y = labels_for(z.shape[0], self.n_classes, y)
-        return self.likelihood.picture(self.decode(params["vae"], state["vae"], z, y)[0])
+        return self.likelihood.picture(self._decoded(params, state, z, y))
+
+    def draw(self, params: Params, state: State, noise: Any, key: Key, y: Int[Array, " batch"] | None = None):
+        """Samples of p(x): draws from p(x | z), with its noise, of latents that the prior makes of noise."""
+        return self._decoded(params, state, self.latents(params, state, noise), y).sample(key)
+
+    def _decoded(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None):
+        return self.decode(params["vae"], state["vae"], z, labels_for(z.shape[0], self.n_classes, y))[0]

@@ -1,5 +1,6 @@
 """Networks: NNX modules turned into pure functions. The only room that imports flax."""
 
+from genjax.nets.by_example import by_example as by_example
 from genjax.nets.classifier import classifier as classifier
 from genjax.nets.compute import compute as compute
 from genjax.nets.compute import full_precision as full_precision

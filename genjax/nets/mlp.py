@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons on flattened images of any height, width and channels."""
+"""Multi-layer perceptrons on flattened examples of any shape."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,10 +15,12 @@ from genjax.types import Net
 
 Shape = tuple[int, int, int]
 """(height, width, channels)."""
+Event = tuple[int, ...]
+"""Sizes of one example's axes: (height, width, channels) of an image, (z_dim,) of latents."""
 
 
 def mlp_encoder(
-    shape: Shape,
+    shape: Event,
     n_out: int,
     hidden: tuple[int, ...] = (400,),
     n_classes: int = 0,
@@ -41,7 +43,7 @@ def mlp_encoder(
 
 def mlp_decoder(
     z_dim: int,
-    shape: Shape,
+    shape: Event,
     hidden: tuple[int, ...] = (400,),
     n_classes: int = 0,
     activation: Callable = jax.nn.relu,
@@ -56,7 +58,7 @@ def mlp_decoder(
 
 def mlp_generator(
     z_dim: int,
-    shape: Shape,
+    shape: Event,
     hidden: tuple[int, ...] = (256, 512),
     n_classes: int = 0,
     norm: str = "none",
@@ -81,7 +83,7 @@ def mlp_generator(
     return functional(make, couples_examples=bool(normed), range="signed")
 
 
-def mlp_discriminator(shape: Shape, hidden: tuple[int, ...] = (512, 256), n_classes: int = 0) -> Net:
+def mlp_discriminator(shape: Event, hidden: tuple[int, ...] = (512, 256), n_classes: int = 0) -> Net:
     """Images [batch, *shape] -> logits [batch]: leaky ReLU layers, then a linear one; labels enter by projection."""
     sizes = (math.prod(shape), *hidden)
     return functional(lambda rngs: MlpDiscriminator(sizes, n_classes, rngs=rngs))
@@ -100,7 +102,7 @@ class Mlp(nnx.Module):
         activation: Callable,
         *,
         init: Init,
-        shape: Shape | None = None,
+        shape: Event | None = None,
         squash: Callable | None = None,
         norms: Sequence[BatchNorm] = (),
         rngs: nnx.Rngs,
@@ -133,7 +135,7 @@ class MlpDiscriminator(nnx.Module):
         self.logit = Dense(sizes[-1], 1, rngs=rngs)
         self.label: Embed | None = embed(n_classes, sizes[-1], init=normal(sizes[-1] ** -0.5), rngs=rngs)
 
-    def __call__(self, x: Float[Array, "batch h w c"], *, train: bool, key, y: Int[Array, " batch"] | None):
+    def __call__(self, x: Float[Array, "batch ..."], *, train: bool, key, y: Int[Array, " batch"] | None):
         h = x.reshape(x.shape[0], -1)
         for layer in self.layers:
             h = leaky(layer(h))

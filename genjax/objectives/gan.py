@@ -1,16 +1,31 @@
 """Objectives of the generative adversarial game."""
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from genjax import losses
-from genjax.losses.reduce import mean
+from genjax import losses, rng
+from genjax.losses.reduce import mean, means
 from genjax.models import GAN
 from genjax.objectives.trains import trains
-from genjax.types import Array, Aux, Batch, Context, Key, Objective, Params, Penalty, State
+from genjax.types import (
+    Array,
+    Augmentation,
+    Aux,
+    Batch,
+    Context,
+    Game,
+    Key,
+    Objective,
+    Params,
+    Penalty,
+    State,
+    UsageError,
+)
 
 
 class GanObjective(NamedTuple):
@@ -18,14 +33,21 @@ class GanObjective(NamedTuple):
 
     d: Objective
     g: Objective
-    draw: Callable[[Key, Batch], Any]
-    """The step's latents: hand it to `make_step(..., draw=obj.draw)` and both moves see the same fakes."""
+    draw: Callable[[Key, Batch], dict[str, Any]]
+    """The step's draws: hand it to `make_step(..., draw=obj.draw)` and both moves see the same fakes."""
     score: Callable[[Params, State, Batch, Key], dict[str, Array]]
     """Each example's logit, and its probability of being real where the loss defines one."""
+    penalty: Objective
+    """The penalties alone, times `every`: a lazy second move of the discriminator."""
 
 
 def gan(
-    model: GAN, adversarial: losses.AdversarialPair = losses.nonsaturating, penalties: Sequence[Penalty] = ()
+    model: GAN,
+    adversarial: losses.AdversarialPair = losses.nonsaturating,
+    penalties: Sequence[Penalty | Callable[[Game], Any]] = (),
+    *,
+    augment: Augmentation | None = None,
+    every: int = 1,
 ) -> GanObjective:
     """The discriminator's and the generator's objective for an adversarial pair, with penalties on the discriminator.
 
@@ -35,66 +57,108 @@ def gan(
     Args:
         model: the GAN.
         adversarial: one of `losses.nonsaturating, minimax, hinge, least_squares, wasserstein, relativistic`.
-        penalties: per-example penalties on the discriminator, weights included.
+        penalties: per-example penalties on the discriminator, weights included; functions of a `types.Game`.
+        augment: random changes that the discriminator sees real and generated data through, in both moves. A penalty's
+            gradient is taken at the data before them.
+        every: with more than 1 the penalties are lazy: no part of `obj.d`, but of `obj.penalty`, and as many times as
+            strong, for `Move("d", obj.penalty, tx, every=every)`.
 
     Raises:
-        UsageError: penalties on a discriminator that couples the examples of a batch.
+        UsageError: a penalty that takes the gradient of single scores, on a discriminator that couples the examples of
+            a batch; `every` below 1.
 
     Source:
-        Goodfellow et al. 2014; Gulrajani et al. 2017 for why batch norm and per-example penalties exclude each other.
+        Goodfellow et al. 2014; Gulrajani et al. 2017 for why batch norm and per-example penalties exclude each other;
+        Karras et al. 2020, StyleGAN2, for lazy regularisation and for the augmentation in both moves (ADA).
     """
-    if penalties:
+    if every < 1:
+        raise UsageError(f"every={every}: must be at least 1; 16 is StyleGAN2's.")
+    if any(getattr(p, "differentiates", True) for p in penalties):
         losses.check_critic(model.discriminator)
+    players = _players(*penalties, augment)
 
-    def draw(key: Key, batch: Batch):
-        return model.latents(key, jax.tree.leaves(batch.x)[0].shape[0])
+    def draw(key: Key, batch: Batch) -> dict[str, Any]:
+        n = jax.tree.leaves(batch.x)[0].shape[0]
+        if augment is None:
+            return {"z": model.noise(key, n)}
+        return {"z": model.noise(key, n), "augment": jax.random.split(rng.named(key, "augment"), n)}
 
-    def fakes(params, batch, ctx, k_z, k_g):
-        z = draw(k_z, batch) if ctx.draws is None else ctx.draws
-        return model.fake(params["g"], ctx.state["g"], z, batch.y, train=True, key=k_g)
+    def drawn(batch: Batch, ctx: Context, key: Key) -> dict[str, Any]:
+        return draw(key, batch) if ctx.draws is None else ctx.draws
 
-    def logits(params, batch, ctx, fake, k_d):
+    def seen(x, draws: dict[str, Any], state: State, side: int):
+        """x as the discriminator sees it; side 0 is real, 1 fake."""
+        if augment is None:
+            return x
+        return augment.apply(jax.vmap(lambda key: jax.random.fold_in(key, side))(draws["augment"]), x, state)
+
+    def logits(params, batch, ctx, real, fake, k_d):
         """Real and fake logits: one pass where examples are independent, one each where batch norm couples them."""
         state, y = ctx.state["d"], batch.y
         k_real, k_fake = jax.random.split(k_d)
         if model.discriminator.couples_examples:
-            real_logits, state = model.logits(params["d"], state, batch.x, y, train=True, key=k_real)
+            real_logits, state = model.logits(params["d"], state, real, y, train=True, key=k_real)
             fake_logits, state = model.logits(params["d"], state, fake, y, train=True, key=k_fake)
             return real_logits, fake_logits, state
         both = None if y is None else _paired(y, y)
-        out, state = model.logits(params["d"], state, _paired(batch.x, fake), both, train=True, key=k_real)
+        out, state = model.logits(params["d"], state, _paired(real, fake), both, train=True, key=k_real)
         out = out.reshape(-1, 2)
         return out[:, 0], out[:, 1], state
 
-    def d(params: Params, batch: Batch, ctx: Context):
+    def play(params: Params, batch: Batch, ctx: Context) -> tuple[list[Game], Game, State]:
+        """What each penalty sees of a round and what all see of it, and the discriminator's state after it."""
         k_z, k_g, k_d, k_score, k_penalty = jax.random.split(ctx.key, 5)
-        fake = jax.lax.stop_gradient(fakes(params, batch, ctx, k_z, k_g)[0])
-        real_logits, fake_logits, s = logits(params, batch, ctx, fake, k_d)
-        total = mean(adversarial.d(real_logits, fake_logits), batch.mask)
-        terms = {"real_logit": mean(real_logits, batch.mask), "fake_logit": mean(fake_logits, batch.mask)}
+        draws = drawn(batch, ctx, k_z)
+        fake, _ = model.fake(params["g"], ctx.state["g"], draws["z"], batch.y, train=True, key=k_g)
+        fake = jax.lax.stop_gradient(fake)
+        sides = seen(batch.x, draws, ctx.state, 0), seen(fake, draws, ctx.state, 1)
+        real_logits, fake_logits, s = logits(params, batch, ctx, *sides, k_d)
+
+        def score(key, x):
+            x = seen(x, draws, ctx.state, 0)
+            return model.logits(params["d"], ctx.state["d"], x, batch.y, train=True, key=key)[0]
+
+        of_both = real_logits, fake_logits, ctx.step, ctx.state
+        game = Game(partial(score, k_score), batch.x, fake, k_penalty, *of_both)
+        if not penalties:
+            return [], game, s
+        keys = zip(*(jax.random.split(k, len(penalties)) for k in (k_score, k_penalty)), strict=True)
+        return [game._replace(score=partial(score, k_s), key=k_p) for k_s, k_p in keys], game, s
+
+    def regular(games: list[Game], mask):
+        """The sum of the penalties' means, and what their numbers are updated with."""
+        pairs = list(zip(penalties, games, strict=True))
+        observed = [_observed(p, game, mask) for p, game in pairs]
+        return jnp.stack([mean(p(game), mask) for p, game in pairs]).sum(), reduce(operator.or_, observed)
+
+    def d(params: Params, batch: Batch, ctx: Context):
+        games, game, s = play(params, batch, ctx)
+        real, fake = game.real_logits, game.fake_logits
+        total = mean(adversarial.d(real, fake), batch.mask)
+        terms = {"real_logit": mean(real, batch.mask), "fake_logit": mean(fake, batch.mask)}
         if adversarial.probability is not None:
-            terms["real_probability"] = mean(adversarial.probability(real_logits), batch.mask)
-            terms["fake_probability"] = mean(adversarial.probability(fake_logits), batch.mask)
-        if penalties:
+            terms["real_probability"] = mean(adversarial.probability(real), batch.mask)
+            terms["fake_probability"] = mean(adversarial.probability(fake), batch.mask)
+        observed = _observed(augment, real, batch.mask)
+        if penalties and every == 1:
+            terms["penalty"], of_penalties = regular(games, batch.mask)
+            total, observed = total + terms["penalty"], observed | of_penalties
+        return total, Aux(terms | _numbers(players, ctx.state), {"d": s}, observed)
 
-            def score_with(key):
-                return lambda x: model.logits(params["d"], ctx.state["d"], x, batch.y, train=True, key=key)[0]
-
-            keys, of_scores = (jax.random.split(k, len(penalties)) for k in (k_penalty, k_score))
-            each = [
-                mean(p(score_with(k_s), batch.x, fake, k), batch.mask)
-                for p, k, k_s in zip(penalties, keys, of_scores, strict=True)
-            ]
-            terms["penalty"] = jnp.stack(each).sum()
-            total = total + terms["penalty"]
-        return total, Aux(terms, {"d": s})
+    def penalty(params: Params, batch: Batch, ctx: Context):
+        if not penalties:
+            raise UsageError("obj.penalty: this game has no penalties. Give gan(...) some.")
+        value, observed = regular(play(params, batch, ctx)[0], batch.mask)
+        return every * value, Aux({"penalty": value}, {}, observed)
 
     def g(params: Params, batch: Batch, ctx: Context):
         k_z, k_g, k_fake, k_real = jax.random.split(ctx.key, 4)
-        fake, s = fakes(params, batch, ctx, k_z, k_g)
+        draws = drawn(batch, ctx, k_z)
+        fake, s = model.fake(params["g"], ctx.state["g"], draws["z"], batch.y, train=True, key=k_g)
+        real, fake = seen(batch.x, draws, ctx.state, 0), seen(fake, draws, ctx.state, 1)
         fake_logits, _ = model.logits(params["d"], ctx.state["d"], fake, batch.y, train=True, key=k_fake)
         # read by relativistic losses only; XLA drops this pass for the others
-        real_logits, _ = model.logits(params["d"], ctx.state["d"], batch.x, batch.y, train=True, key=k_real)
+        real_logits, _ = model.logits(params["d"], ctx.state["d"], real, batch.y, train=True, key=k_real)
         return mean(adversarial.g(fake_logits, real_logits), batch.mask), Aux({}, {"g": s})
 
     def score(params: Params, state: State, batch: Batch, key: Key) -> dict[str, Array]:
@@ -104,7 +168,30 @@ def gan(
             {} if adversarial.probability is None else {"probability": adversarial.probability(out)}
         )
 
-    return GanObjective(trains(model, d), trains(model, g), draw, score)
+    d, g, penalty = (trains(model, side, players) for side in (d, g, penalty))
+    return GanObjective(d, g, draw, score, penalty)
+
+
+def _players(*parts: Any) -> dict[str, Any]:
+    """The players that penalties and an augmentation bring."""
+    found: dict[str, Any] = {}
+    for part in parts:
+        brought: Mapping[str, Any] = getattr(part, "players", {})
+        if twice := sorted(set(found) & set(brought)):
+            raise UsageError(f"two parts of the game keep numbers under the name {twice[0]!r}. Give only one of them.")
+        found |= brought
+    return found
+
+
+def _observed(part: Any, seen: Any, mask) -> dict[str, Any]:
+    """Batch means of what a penalty or an augmentation observes."""
+    observe = getattr(part, "observe", None)
+    return {} if observe is None else means(observe(seen), mask)
+
+
+def _numbers(players: Mapping[str, Any], state: State) -> dict[str, Array]:
+    """The single numbers among the players' own, as metrics: `ada_p`."""
+    return {f"{name}_{k}": v for name in players for k, v in state[name].items() if jnp.ndim(v) == 0}
 
 
 def _paired(real, fake):

@@ -1,18 +1,19 @@
-"""Objectives of the variational autoencoder: maximise the evidence lower bound."""
+"""Objectives of autoencoders: maximise the evidence lower bound."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from genjax import distributions, losses
-from genjax.losses.reduce import mean
-from genjax.models import VAE
+from genjax import losses
+from genjax.losses.reduce import mean, weights
+from genjax.models.contract import Pass, require
 from genjax.objectives.trains import trains
-from genjax.types import Array, Aux, Batch, Context, Key, Objective, Params, PerExample, State
+from genjax.types import Array, Aux, Batch, Context, Key, Objective, Params, State
 
 
-def vae(model: VAE) -> Objective:
+def vae(model: Any) -> Objective:
     """The negative evidence lower bound, nats per example; one sample of z per example.
 
     Source:
@@ -21,14 +22,15 @@ def vae(model: VAE) -> Objective:
     return beta_vae(model, beta=1.0)
 
 
-def beta_vae(model: VAE, beta=1.0, warm_up: int = 0, free_bits: float = 0.0) -> Objective:
+def beta_vae(model: Any, beta=1.0, warm_up: int = 0, free_bits: float = 0.0) -> Objective:
     """D + beta R: distortion -log p(x|z) plus weighted rate KL(q(z|x) || p(z)), nats per example.
 
     Args:
-        model: the VAE.
+        model: an autoencoder, see `models.contract`.
         beta: weight of the rate, >= 0; 1 gives the evidence lower bound.
         warm_up: steps over which the weight grows linearly from 0 to beta; 0 for none.
-        free_bits: nats of rate per latent dimension (batch mean) below which the rate is not reduced further.
+        free_bits: nats of rate per group (batch mean) below which the rate is not reduced further; the model says what
+            a group is: a latent dimension of a `models.VAE` whose prior is N(0, I).
 
     Reports:
         elbo, rate and distortion without beta, warm-up or free bits, so that they stay comparable; beta in force.
@@ -36,38 +38,42 @@ def beta_vae(model: VAE, beta=1.0, warm_up: int = 0, free_bits: float = 0.0) -> 
     Source:
         Higgins et al. 2017, beta-VAE; Bowman et al. 2016 (warm-up); Kingma et al. 2016 (free bits).
     """
+    require(model, "beta_vae", "forward")
 
     def loss(params: Params, batch: Batch, ctx: Context):
-        k_encode, k_z, k_decode = jax.random.split(ctx.key, 3)
-        q, s = model.encode(params["vae"], ctx.state["vae"], batch.x, batch.y, train=True, key=k_encode)
-        p, s = model.decode(params["vae"], s, q.sample(k_z), batch.y, train=True, key=k_decode)
-        D, R = -p.log_prob(batch.x), losses.kl_std_normal(q)
+        out = model.forward(params, ctx.state, batch.x, batch.y, train=True, key=ctx.key)
+        D, R = -out.p.log_prob(batch.x), out.rate.sum(1)
         weight = beta * jnp.minimum(1.0, (ctx.step + 1) / warm_up) if warm_up else jnp.asarray(beta, jnp.float32)
-        rate = mean(R, batch.mask)
-        if free_bits:
-            each = distributions.Normal(q.mu.reshape(-1, 1), q.logvar.reshape(-1, 1))  # one dimension at a time
-            rate = losses.free_bits(losses.kl_std_normal(each).reshape(q.mu.shape), free_bits, batch.mask)
+        rate = losses.free_bits(out.rate, free_bits, batch.mask) if free_bits else mean(R, batch.mask)
         total = mean(D, batch.mask) + weight * rate
         elbo = mean(losses.elbo(D, R), batch.mask)
         terms = {"elbo": elbo, "rate": mean(R, batch.mask), "distortion": mean(D, batch.mask), "beta": weight}
-        return total, Aux(terms, {"vae": s})
+        if out.penalty is not None:
+            terms["penalty"] = mean(out.penalty, batch.mask)
+            total = total + terms["penalty"]
+        return total, Aux(terms, out.state, observed(out, batch))
 
-    return trains(model, loss)
+    return trains(model, loss, getattr(model, "players", None))
 
 
-def score_vae(model: VAE) -> Callable[[Params, State, Batch, Key], dict[str, Array]]:
+def observed(out: Pass, batch: Batch) -> dict[str, Any]:
+    """What a pass observes for the model's running numbers (a codebook's counts): batch means, constants."""
+    return jax.lax.stop_gradient(out.observe(weights(out.rate.shape[0], batch.mask)))
+
+
+def score_vae(model: Any) -> Callable[[Params, State, Batch, Key], dict[str, Array]]:
     """`score(params, state, batch, key)`: latent distribution and bound of each; a low bound is unusual.
 
     Returns:
-        mu, sigma (batch, z): mean and standard deviation of q(z | x); elbo, rate, distortion (batch,) in nats, with
-        one sample of z.
+        mu, sigma (batch, z): mean and standard deviation of q(z | x), where the model has such; elbo, rate, distortion
+        (batch,) in nats, with one sample of z.
     """
+    require(model, "score_vae", "forward")
 
     def score(params: Params, state: State, batch: Batch, key: Key) -> dict[str, Array]:
-        q, _ = model.encode(params["vae"], state["vae"], batch.x, batch.y)
-        p, _ = model.decode(params["vae"], state["vae"], q.sample(key), batch.y)
-        D: PerExample = -p.log_prob(batch.x)
-        R: PerExample = losses.kl_std_normal(q)
-        return {"elbo": losses.elbo(D, R), "rate": R, "distortion": D, "mu": q.mu, "sigma": jnp.exp(0.5 * q.logvar)}
+        out = model.forward(params, state, batch.x, batch.y, key=key)
+        D, R = -out.p.log_prob(batch.x), out.rate.sum(1)
+        latents = {} if out.q is None else {"mu": out.q.mean, "sigma": out.q.scale}
+        return {"elbo": losses.elbo(D, R), "rate": R, "distortion": D, **latents}
 
     return score

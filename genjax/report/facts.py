@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax import data, models, runs, viz
+from genjax import data, runs, viz
 from genjax.checked import checked
 from genjax.checkpoint.checkpoints import digest as leaves_digest
 from genjax.checkpoint.checkpoints import read_leaves, tree_digest
@@ -252,8 +252,7 @@ def _has_checkpoint(folder: Path) -> bool:
 
 
 def _family(run: Any, otherwise: str) -> str:
-    model = run.experiment.model
-    return "VAE" if isinstance(model, models.VAE) else "GAN" if isinstance(model, models.GAN) else otherwise
+    return getattr(run.experiment.model, "family", "") or otherwise
 
 
 def _family_of(rows: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ The images are functions of the run alone: real ones stand at evenly spaced plac
 the run's seed.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 
-from genjax import data, models, rng, train, viz
+from genjax import data, rng, train, viz
 from genjax.data import Dataset, Images
 from genjax.errors import UsageError, shown
 from genjax.report import words
@@ -61,16 +62,16 @@ def draw(run: Any, dataset: Dataset | None) -> Pictures:
     """The pictures of an opened run (`runs.open_run`); without its data set those that need real images are left out.
 
     Raises:
-        UsageError: the model is neither a VAE nor a GAN.
+        UsageError: the model is neither an autoencoder nor a GAN.
     """
     key = rng.named(jax.random.key(getattr(run.config, "seed", 0)), "report")
     params, state = jax.device_put(train.evaluation(run.state))
     model = run.experiment.model
-    if isinstance(model, models.VAE):
-        return _vae(run, model, params, state, key, dataset)
-    if isinstance(model, models.GAN):
+    if hasattr(model, "forward"):
+        return _autoencoder(run, model, params, state, key, dataset)
+    if hasattr(model, "fake"):
         return _gan(run, model, params, state, key, dataset)
-    raise UsageError(f"{type(model).__name__}: a report draws pictures of models.VAE and models.GAN.")
+    raise UsageError(f"{type(model).__name__}: a report draws pictures of autoencoders and GANs (models.contract).")
 
 
 def spread(part: Images | data.Records, n: int) -> Images:
@@ -117,9 +118,8 @@ class _Latents:
         return jnp.asarray(np.concatenate(self.z)), jnp.asarray(np.concatenate(self.y)) if n_classes else None
 
 
-def _common(latents: _Latents, model: Any, key: Key) -> tuple[slice, list[slice]]:
-    """Samples, and for a conditional model a line of the same latents for each class."""
-    z = np.asarray(jax.random.normal(rng.named(key, "samples"), (N_SAMPLES, model.z_dim)))
+def _common(latents: _Latents, model: Any, z: np.ndarray) -> tuple[slice, list[slice]]:
+    """Samples of z, and for a conditional model a line of the same latents for each class."""
     samples = latents.add(z, np.arange(N_SAMPLES) % max(1, model.n_classes))
     return samples, [latents.add(z[:N_ACROSS], c) for c in range(min(model.n_classes, 20))]
 
@@ -141,59 +141,72 @@ class _Encoded(NamedTuple):
     y: np.ndarray
     """int32 (n,); zeros for an unconditional model"""
     mu: np.ndarray
-    """(n, z)"""
-    rate: np.ndarray
-    """(z,): nats that each dimension says of an image, on average"""
+    """(n, z): means of the posteriors, or the codes"""
+    rate: np.ndarray | None
+    """(z,): nats that each dimension says of an image, on average; None where they are not told apart"""
+    continuous: bool
+    """Whether there is something between two latents (not between two codes)."""
     held_out: bool
 
 
-def _encode(run: Any, model: models.VAE, params: Params, state: State, key: Key, dataset: Dataset) -> _Encoded:
+def _encode(run: Any, model: Any, params: Params, state: State, key: Key, dataset: Dataset) -> _Encoded:
     transform = run.experiment.transform
 
     @jax.jit
     def look(params, state, raw, y):
         batch = transform.apply(rng.named(key, "transform"), Batch(raw, y))
-        q, _ = model.encode(params["vae"], state["vae"], batch.x, y)
-        return q.mu, q.logvar, transform.inverse(batch.x)
+        out = model.forward(params, state, batch.x, y, key=rng.named(key, "forward"))
+        mu = out.latents if out.q is None else out.q.mean
+        return mu, out.rate.mean(0), transform.inverse(batch.x), out.q is not None
 
     images = spread(dataset.train if dataset.test is None else dataset.test, N_ENCODED)
     y = _labels(images) if model.n_classes else None
-    mu, logvar, seen = map(np.asarray, look(params, state, images.image, y))
-    rate = 0.5 * (mu**2 + np.exp(logvar) - logvar - 1).mean(axis=0)
-    return _Encoded(np.asarray(images.image), viz.to_uint8(seen), _labels(images), mu, rate, dataset.test is not None)
+    mu, rate, seen, continuous = map(np.asarray, look(params, state, images.image, y))
+    told = rate if len(rate) == mu.shape[1] and continuous else None
+    real = np.asarray(images.image)
+    return _Encoded(real, viz.to_uint8(seen), _labels(images), mu, told, bool(continuous), dataset.test is not None)
 
 
-def _vae(run: Any, model: models.VAE, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
+def _autoencoder(run: Any, model: Any, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
     encoded = None if dataset is None else _encode(run, model, params, state, key, dataset)
     conditional, latents = model.n_classes > 0, _Latents()
-    samples, classes = _common(latents, model, key)
+    plane = model.z_dim == 2 and getattr(model, "prior", None) is None  # N(0, I) over the plane
+
+    @functools.partial(jax.jit, static_argnums=3)
+    def prior(params, state, key, n):
+        return model.latents(params, state, model.noise(key, n))
+
+    samples, classes = _common(latents, model, np.asarray(prior(params, state, rng.named(key, "samples"), N_SAMPLES)))
     if encoded is None:
-        mu = np.asarray(jax.random.normal(rng.named(key, "codes"), (2 * N_PATHS, model.z_dim)))
+        mu = np.asarray(prior(params, state, rng.named(key, "codes"), 2 * N_PATHS))
         y = np.zeros(len(mu), np.int32)
         dims, base = np.arange(min(N_DIMS, model.z_dim)), np.zeros(model.z_dim)
         pick = np.arange(0)
     else:
         mu, y = encoded.mu, encoded.y
-        dims, base = np.argsort(-encoded.rate)[:N_DIMS], mu[0]
+        dims, base = np.argsort(-(mu.var(0) if encoded.rate is None else encoded.rate))[:N_DIMS], mu[0]
         pick = np.unique(np.linspace(0, len(mu) - 1, min(N_PAIRS, len(mu))).astype(int))
     pairs = latents.add(mu[pick], y[pick])
     along = np.linspace(-3.0, 3.0, N_ACROSS)[:, None]
-    moved = [latents.add(np.where(np.arange(model.z_dim) == d, along, base[None]), y[0]) for d in dims]
-    paths = _paths(latents, mu, y, lambda a, b, t: (1 - t)[:, None] * a + t[:, None] * b)
-    plane = latents.add(_plane() if model.z_dim == 2 else np.zeros((0, model.z_dim)), 0)
+    between = encoded.continuous if encoded else hasattr(model, "encode")
+    moved = [latents.add(np.where(np.arange(model.z_dim) == d, along, base[None]), y[0]) for d in dims if between]
+    straight = lambda a, b, t: (1 - t)[:, None] * a + t[:, None] * b  # noqa: E731
+    paths = _paths(latents, mu, y, straight) if between else []
+    manifold = latents.add(_plane() if plane else np.zeros((0, model.z_dim)), 0)
 
     @jax.jit
     def generate(params, state, z, y):
-        return run.experiment.transform.inverse(model.generate(params, state, z, y))
+        return run.experiment.transform.inverse(model.picture(params, state, z, y))
 
     images = viz.to_uint8(generate(params, state, *latents.arrays(model.n_classes)))
     figures = [] if encoded is None else [_pairs(encoded, pick, images[pairs])]
-    if model.z_dim == 2:
-        lines = tuple(Row("", line) for line in np.split(images[plane], N_MANIFOLD))
+    if plane:
+        lines = tuple(Row("", line) for line in np.split(images[manifold], N_MANIFOLD))
         figures.append(Figure("manifold", "The latent plane", words.plane(conditional), lines))
     figures += _classes(images, classes, run.spec.classes)
-    says = ["" if encoded is None else f" · {encoded.rate[d]:.2f} nats" for d in dims]
-    lines = tuple(Row(f"z{d + 1}{said}", images[p]) for d, said, p in zip(dims, says, moved, strict=True))
+    rate = None if encoded is None else encoded.rate
+    says = ["" if rate is None else f" · {rate[d]:.2f} nats" for d in dims]
+    lines = tuple(Row(f"z{d + 1}{said}", images[p]) for d, said, p in zip(dims, says, moved, strict=False))
     text = words.traversals(encoded is not None)
     figures.append(Figure("traversals", "Latent traversals", text, lines, ("−3 sd", "0", "+3 sd")))
     text = words.interpolations(encoded is not None, conditional)
@@ -208,7 +221,7 @@ def _plane() -> np.ndarray:
     return np.stack(np.meshgrid(ticks, ticks[::-1]), axis=-1).reshape(-1, 2)
 
 
-def _gan(run: Any, model: models.GAN, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
+def _gan(run: Any, model: Any, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
     transform, score, k = run.experiment.transform, run.experiment.score, max(1, model.n_classes)
     groups: dict[str, Images] = {}
     if dataset is not None:
@@ -218,10 +231,10 @@ def _gan(run: Any, model: models.GAN, params: Params, state: State, key: Key, da
     raw = np.concatenate([np.zeros((0, *run.spec.shape), np.uint8), *(g.image for g in groups.values())])
     labels = np.concatenate([np.zeros(0, np.int32), *(_labels(g) for g in groups.values())])
     latents = _Latents()
-    samples, classes = _common(latents, model, key)
-    ends = np.asarray(jax.random.normal(rng.named(key, "paths"), (2 * N_PATHS, model.z_dim)))
+    samples, classes = _common(latents, model, np.asarray(model.noise(rng.named(key, "samples"), N_SAMPLES)))
+    ends = np.asarray(model.noise(rng.named(key, "paths"), 2 * N_PATHS))
     paths = _paths(latents, ends, np.arange(N_PATHS) % k, slerp)
-    z = np.asarray(jax.random.normal(rng.named(key, "scored"), (N_SCORED, model.z_dim)))
+    z = np.asarray(model.noise(rng.named(key, "scored"), N_SCORED))
     scored = latents.add(z, np.arange(N_SCORED) % k)
 
     @jax.jit

@@ -5,13 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
 from genjax import progress, rng, viz
-from genjax.models import VAE
-from genjax.models.labels import labels_for
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment
 from genjax.types import Key, Params, State
@@ -22,36 +19,41 @@ CHUNK = 64
 """Images drawn at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
 
 
-def latents(model: Any, n: int, seed: int = 0, temperature: float | int = 1.0) -> Float32[np.ndarray, "n z"]:
-    """n latents of a model: the first n of a seed, however many are asked for.
+def noise_of(model: Any, n: int, seed: int = 0, temperature: float | int = 1.0) -> Any:
+    """The noise of n samples of a model: that of the first n of a seed, however many are asked for.
 
     Args:
-        model: a VAE or a GAN.
+        model: what it is of.
         n: how many.
-        seed: same seed, same latents.
-        temperature: their standard deviation; 1 is the prior.
+        seed: same seed, same noise.
+        temperature: 1 for samples of the model as it is, below it likelier ones: the standard deviation of latents.
     """
-    key, at = rng.named(jax.random.key(seed), "sample"), range(0, n, CHUNK)
-    drawn = [np.asarray(_normal(rng.at_step(key, first), model.z_dim)) for first in at]
-    return np.float32(temperature) * np.concatenate(drawn)[:n]
+    key, noise = rng.named(jax.random.key(seed), "sample"), _noise(model, float(temperature))
+    drawn = [jax.tree.map(np.asarray, noise(rng.at_step(key, first))) for first in range(0, n, CHUNK)]
+    return jax.tree.map(lambda *v: np.concatenate(v)[:n], *drawn)
+
+
+def length(noise: Any) -> int:
+    """How many samples a tree of noise is of."""
+    return len(jax.tree.leaves(noise)[0])
 
 
 def generated(
-    experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
+    experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
 ) -> UInt8[np.ndarray, "n h w c"]:
-    """The images of latents, rounded to 0 ... 255; of a conditional model with their labels (n,). What is not finite is
+    """The images of noise z, rounded to 0 ... 255; of a conditional model with their labels (n,). What is not finite is
     hatched, see `viz.to_uint8`; `generated_and_finite` says of which images that is true."""
     return generated_and_finite(experiment, params, state, z, label)[0]
 
 
 def generated_and_finite(
-    experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
+    experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Bool[np.ndarray, " n"]]:
     """As `generated`, and whether all that the model gave for each image is finite."""
-    parts, finite, far = [], [], []
-    for first in progress.counted(range(0, len(z), CHUNK), "images drawn", len(z), CHUNK):
+    parts, finite, far, n = [], [], [], length(z)
+    for first in progress.counted(range(0, n, CHUNK), "images drawn", n, CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
-        made = np.asarray(_image_of(experiment)(params, state, _filled(z[first : first + CHUNK]), y))[: len(z) - first]
+        made = np.asarray(_image_of(experiment)(params, state, _part(z, first), y))[: n - first]
         finite.append(np.isfinite(made).reshape(len(made), -1).all(1))
         far.append(outside(made))
         parts.append(viz.to_uint8(made))
@@ -78,22 +80,20 @@ def say_outside(share: float, experiment: Experiment) -> bool:
 
 
 def generated_points(
-    experiment: Experiment, params: Params, state: State, z: Float32[np.ndarray, "n z"], label: Any = None
+    experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
 ) -> Float32[np.ndarray, "n h w c"]:
-    """The points of latents, in the data's own range; a VAE's are draws from p(x | z), with noise of a fixed key."""
+    """The points of noise z, in the data's own range; a VAE's are draws from p(x | z), with noise of a fixed key."""
     model, key = experiment.model, rng.named(jax.random.key(0), "points")
 
     @jax.jit
     def point(params, state, z, y, key):
-        if not isinstance(model, VAE):
-            return model.generate(params, state, z, y)
-        return model.decode(params["vae"], state["vae"], z, labels_for(CHUNK, model.n_classes, y))[0].sample(key)
+        return model.draw(params, state, z, key, y)
 
-    parts = []
-    for first in range(0, len(z), CHUNK):
+    parts, n = [], length(z)
+    for first in range(0, n, CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
-        made = point(params, state, _filled(z[first : first + CHUNK]), y, rng.at_step(key, first))
-        parts.append(np.asarray(made)[: len(z) - first])
+        made = point(params, state, _part(z, first), y, rng.at_step(key, first))
+        parts.append(np.asarray(made)[: n - first])
     return np.concatenate(parts)
 
 
@@ -139,10 +139,10 @@ def draw(
         n: how many.
         seed: same seed, same images, whatever n.
         label: the class of all, or of each (n,); without it a conditional model draws its classes in turn.
-        temperature: standard deviation of the latents; 1 is the prior.
+        temperature: of the noise; 1 is the model as it is.
     """
     labels = label if isinstance(label, np.ndarray) else labels_of(n, experiment.model.n_classes, label)
-    z = latents(experiment.model, n, seed, temperature)
+    z = noise_of(experiment.model, n, seed, temperature)
     return generated(experiment, params, state, z, labels), labels
 
 
@@ -156,9 +156,14 @@ def _image_of(experiment: Experiment) -> Callable[..., Any]:
     return jax.jit(image)
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _normal(key: Key, z_dim: int) -> Any:
-    return jax.random.normal(key, (CHUNK, z_dim), jnp.float32)
+@functools.lru_cache(16)
+def _noise(model: Any, temperature: float) -> Callable[[Key], Any]:
+    """The compiled program of a chunk's noise."""
+    return jax.jit(lambda key: model.noise(key, CHUNK, temperature))
+
+
+def _part(z: Any, first: int) -> Any:
+    return jax.tree.map(lambda v: _filled(v[first : first + CHUNK]), z)
 
 
 def _filled(x: np.ndarray) -> np.ndarray:
@@ -174,22 +179,18 @@ def draw_points(
     A VAE's are draws from p(x | z): in the plane its noise can be told from the data's.
 
     Args:
-        model: a VAE, or one with `generate`.
+        model: what draws them.
         params: over players.
         state: net states, likewise.
         n: how many.
         key: same key, same points.
-        temperature: standard deviation of the latents; 1 is the prior.
+        temperature: of the noise; 1 is the model as it is.
         label: (n,) of a conditional model; in turn without it.
     """
     k_z, k_x = jax.random.split(key)
-    y = labels_for(n, model.n_classes, label)
 
     @jax.jit
     def made(params, state, k_z, k_x):
-        z = temperature * jax.random.normal(k_z, (n, model.z_dim), jnp.float32)
-        if not isinstance(model, VAE):
-            return model.generate(params, state, z, y)
-        return model.decode(params["vae"], state["vae"], z, y)[0].sample(k_x)
+        return model.draw(params, state, model.noise(k_z, n, temperature), k_x, label)
 
     return np.asarray(made(params, state, k_z, k_x))

@@ -192,7 +192,7 @@ def program(run: Run) -> str:
     points, n_classes = spec.points, experiment.model.n_classes
     x = jax.ShapeDtypeStruct((2, *spec.shape), np.float32 if points else np.uint8)
     y = jax.ShapeDtypeStruct((2,), np.int32) if n_classes else None
-    z = jax.ShapeDtypeStruct((2, experiment.model.z_dim), np.float32)
+    z = jax.eval_shape(lambda key: experiment.model.noise(key, 2), key)
 
     def scored(params, state, x, y, key):
         batch = Batch(x, y, jnp.ones(2, bool), None, jnp.arange(2, dtype=jnp.uint32))

@@ -34,8 +34,8 @@ def grids(
     """
     model, inverse = experiment.model, experiment.transform.inverse
 
-    def latents(root):
-        return jax.random.normal(rng.named(root, "samples"), (N_SAMPLES, model.z_dim), jnp.float32)
+    def noise(root):
+        return model.noise(rng.named(root, "samples"), N_SAMPLES)
 
     def draw(params, state, z):
         return inverse(model.generate(params, state, z))
@@ -43,15 +43,16 @@ def grids(
     if isinstance(experiment.step, Population):
         assert isinstance(key, Roots)
         n = experiment.step.n
-        z = jnp.stack([latents(jax.random.key(seed)) for seed in np.asarray(key.seed).tolist()])
+        each = [noise(jax.random.key(seed)) for seed in np.asarray(key.seed).tolist()]
+        z = jax.tree.map(lambda *v: jnp.stack(v), *each)
         draw = population(draw, n)
         paths = [Path(member_folder(i)) for i in range(n)]
     else:
-        z, paths = latents(key), [Path()]
+        z, paths = noise(key), [Path()]
     if layout is None:
         drawn = jax.jit(draw)
     else:
-        z = layout.place(z, layout.everywhere)
+        z = jax.tree.map(lambda v: layout.place(v, layout.everywhere), z)
         drawn = jax.jit(lambda params, state, z: layout.gather(draw(params, state, z)))
 
     said = False

@@ -167,9 +167,7 @@ def _drawn(
     """
     model = experiment.model
     key = rng.named(jax.random.key(0), "validation")
-    shape = BATCH, model.z_dim
-    z = jnp.concatenate([jax.random.normal(rng.at_step(key, i), shape, jnp.float32) for i in range(-(-n // BATCH))])
-    parts: list[Any] = list(z.reshape(-1, BATCH, model.z_dim))
+    parts: list[Any] = [model.noise(rng.at_step(key, i), BATCH) for i in range(-(-n // BATCH))]
     if asked is not None:
         labels = np.resize(asked, (len(parts), BATCH)).astype(np.int32)  # what is too many is left out below
         parts = list(zip(parts, jnp.asarray(labels), strict=True))

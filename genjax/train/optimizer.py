@@ -13,6 +13,7 @@ import optax
 from genjax import room
 from genjax.errors import UsageError
 from genjax.train.leaves import describe, named_leaves
+from genjax.types import Metrics
 
 ASKED = ("value", "grad", "value_fn", "obj_fn", "loss", "grad_fn")
 """What optax's transformations ask for: the loss and its gradient, as numbers and as functions of parameters."""
@@ -159,3 +160,42 @@ def _given(state: Any) -> Any:
 
 def _is_key(x: Any) -> bool:
     return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def apply(move: Any, params, net, opt_state, new_net, row: Metrics, grads, value_fn):
+    """One update of a `Move`: norms, clip, the optimizer, guard.
+
+    Args:
+        move: which one.
+        params, net: of all players, before it; `new_net` after its loss was computed.
+        opt_state: of its optimizer.
+        row: its metrics, with the loss.
+        grads: the gradient in the movers' parameters.
+        value_fn: the loss as a function of these, for optimizers that search along a line.
+
+    Returns:
+        ((params, net, opt_state) after it, metrics).
+    """
+    slope = grads
+    moved = {p: params[p] for p in move.players}
+    if move.guarded or move.norms or move.clip is not None:
+        norm = optax.tree.norm(grads)
+        if move.norms:
+            row = {**row, "grad_norm": norm}
+    if move.clip is not None:
+        scale = jnp.minimum(1.0, move.clip / jnp.maximum(norm, 1e-12))
+        grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
+    updates, new_opt = update(move.tx, move.name, grads, opt_state, moved, row["loss"], slope, value_fn)
+    new_params: Any = optax.apply_updates(moved, updates)
+    if move.norms:
+        row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}
+    if move.guarded:
+        ok = jnp.isfinite(norm) & jnp.isfinite(row["loss"])  # skip_above alone must also refuse NaN
+        if move.skip_above is not None:
+            ok &= norm <= move.skip_above
+        old = (moved, net, opt_state)
+        new_params, new_net, new_opt = jax.tree.map(
+            lambda new, old: jnp.where(ok, new, old), (new_params, new_net, new_opt), old
+        )
+        row = {**row, "skipped": 1.0 - ok.astype(jnp.float32)}
+    return ({**params, **new_params}, new_net, new_opt), row

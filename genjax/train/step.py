@@ -19,7 +19,7 @@ from jax import lax
 from genjax import rng
 from genjax.train import optimizer
 from genjax.train.state import Average, Ema, Player, TrainState, refuse_used
-from genjax.types import Batch, Context, Key, Metrics, Objective, Params, UsageError
+from genjax.types import Batch, Context, HasInit, Key, Metrics, Objective, Params, UsageError
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Step:
     draw: Callable[[Key, Batch], Any] | None = None
     accumulate: int = 1
     ema: Mapping[str, Ema] = field(default_factory=dict)
+    players: Mapping[str, HasInit] = field(default_factory=dict)
+    """Those besides the model's."""
     scope: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered while the step is traced; see `mesh.Layout.spread`."""
     programs: list = field(default_factory=list, init=False, repr=False, compare=False)
@@ -103,7 +105,7 @@ class Step:
         """The state before the first step.
 
         Args:
-            model: `model.init(key) -> (params, net_state)`, both over players.
+            model: `model.init(key) -> (params, net_state)`, both over players; those of `players` join them.
             key: the run's root key.
         """
         if isinstance(key, jax.core.Tracer):
@@ -120,9 +122,15 @@ class Step:
 
     def _state(self, init: Callable, key: Key, once: Callable) -> TrainState:
         params, net = init(rng.named(key, "init"))
+        if twice := sorted(set(params) & set(self.players)):
+            raise ValueError(f"players {twice} are both the model's and the step's own. Give one another name.")
+        for name, player in self.players.items():
+            mine, state = once(player.init)(rng.named(key, f"init/{name}"))
+            params, net = {**params, name: mine}, {**net, name: state}
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):
-            raise ValueError(f"players {sorted(unknown)} are not in the model; it has {sorted(params)}.")
+            there = sorted(params)
+            raise ValueError(f"players {sorted(unknown)} are neither the model's nor the step's; there are {there}.")
         # The average starts as a copy: a donated state may not hold one buffer twice.
         copy = once(lambda tree: jax.tree.map(jnp.copy, tree))
         players: dict[str, Player] = {
@@ -227,7 +235,7 @@ class Step:
 
             (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(moved)
             kept = {**net, **{p: s for p, s in aux.state.items() if p in move.updates}}
-            return kept, ({"loss": loss, **aux.metrics}, grads)
+            return kept, ({"loss": loss, **aux.metrics}, grads, aux.observed)
 
         def value(moved: Params, net, batch, drawn, key):
             """The loss alone, and the states after it."""
@@ -238,8 +246,14 @@ class Step:
             """The loss of other parameters: of this minibatch, with its draws and the states before it."""
             return self._over_parts(functools.partial(value, moved), net, batch, draws, use)[1]
 
-        new_net, (row, grads) = self._over_parts(gradient, net, batch, draws, use)
-        return _apply(move, params, net, opt_state, new_net, row, grads, value_fn)
+        new_net, (row, grads, observed) = self._over_parts(gradient, net, batch, draws, use)
+        new_net = self._followed(new_net, net, observed, jax.tree.leaves(batch.x)[0].shape[0])
+        return optimizer.apply(move, params, net, opt_state, new_net, row, grads, value_fn)
+
+    def _followed(self, new_net, net, observed, n: int):
+        """States after the update: numbers that follow what was observed do so once, whatever the parts of a batch."""
+        players: Mapping[str, Any] = self.players
+        return {**new_net, **{name: players[name].update(net[name], means, n) for name, means in observed.items()}}
 
     def _over_parts(self, of, net, batch: Batch, draws, key: Key):
         """`of(net, batch, draws, key) -> (net, means)` of a batch, or of its parts in turn."""
@@ -302,38 +316,12 @@ def _at(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda v: v[i], tree)
 
 
-def _apply(move: Move, params, net, opt_state, new_net, row: Metrics, grads, value_fn):
-    """Norm, guard, clip, optax update."""
-    slope = grads
-    moved = {p: params[p] for p in move.players}
-    if move.guarded or move.norms or move.clip is not None:
-        norm = optax.tree.norm(grads)
-        if move.norms:
-            row = {**row, "grad_norm": norm}
-    if move.clip is not None:
-        scale = jnp.minimum(1.0, move.clip / jnp.maximum(norm, 1e-12))
-        grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
-    updates, new_opt = optimizer.update(move.tx, move.name, grads, opt_state, moved, row["loss"], slope, value_fn)
-    new_params: Any = optax.apply_updates(moved, updates)
-    if move.norms:
-        row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}
-    if move.guarded:
-        ok = jnp.isfinite(norm) & jnp.isfinite(row["loss"])  # skip_above alone must also refuse NaN
-        if move.skip_above is not None:
-            ok &= norm <= move.skip_above
-        old = (moved, net, opt_state)
-        new_params, new_net, new_opt = jax.tree.map(
-            lambda new, old: jnp.where(ok, new, old), (new_params, new_net, new_opt), old
-        )
-        row = {**row, "skipped": 1.0 - ok.astype(jnp.float32)}
-    return ({**params, **new_params}, new_net, new_opt), row
-
-
 def make_step(
     *moves: Move,
     draw: Callable[[Key, Batch], Any] | None = None,
     accumulate: int = 1,
     ema: Mapping[str, Ema] | None = None,
+    players: Mapping[str, HasInit] | None = None,
 ) -> Step:
     """Builds `step(state, batches, key) -> (state, metrics)` from moves.
 
@@ -352,6 +340,11 @@ def make_step(
             memory, and the update of the whole (to rounding) where neither nets nor losses couple examples. What a
             loss draws for the whole it draws for the parts (`rng.part`).
         ema: moving averages by player.
+        players: critics, running means and other players that are not the model's, by name. Those that the moves'
+            objectives bring (a critic of `objectives.factor_vae`) need not be named again.
+
+    Raises:
+        ValueError: moves that contradict each other, or two unlike players of one name.
 
     Example:
         >>> from genjax.types import Aux
@@ -374,4 +367,14 @@ def make_step(
         if movers.setdefault(m.name, m.players) != m.players:
             both = f"{movers[m.name]} and {m.players}"
             raise ValueError(f"moves named {m.name!r} share one optimizer state but move {both}.")
-    return Step(moves, draw, accumulate, dict(ema or {}))
+    return Step(moves, draw, accumulate, dict(ema or {}), _all_players(players or {}, moves))
+
+
+def _all_players(given: Mapping[str, HasInit], moves: tuple[Move, ...]) -> dict[str, HasInit]:
+    """The players given and those that the moves' objectives bring."""
+    found = dict(given)
+    for move in moves:
+        for name, player in getattr(move.loss, "players", {}).items():
+            if found.setdefault(name, player) is not player:
+                raise ValueError(f"two unlike players are named {name!r}. One step has one of each name.")
+    return found

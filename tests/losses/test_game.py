@@ -9,7 +9,7 @@ import pytest
 
 from genjax import losses, recipes
 from genjax.runs.notes import penalty_note
-from genjax.types import UsageError
+from genjax.types import Game, UsageError
 
 REAL, FAKE = (jnp.asarray(np.random.default_rng(i).normal(size=(4, 3)), jnp.float32) for i in (0, 1))
 PENALTIES = {
@@ -33,7 +33,7 @@ def test_each_name_is_the_function_of_that_name(loss, penalty):
     assert pair is getattr(losses, loss)
     assert len(penalties) == len(PENALTIES[penalty])
     for got, want in zip(penalties, PENALTIES[penalty], strict=True):
-        one, other = (p(score, REAL, FAKE, jax.random.key(0)) for p in (got, want))
+        one, other = (p(Game(score, REAL, FAKE, jax.random.key(0))) for p in (got, want))
         np.testing.assert_array_equal(one, other)
 
 
@@ -62,6 +62,6 @@ def test_a_weight_that_the_penalty_does_not_read_is_said(fields, says):
 def test_the_weight_may_be_traced():
     @jax.jit
     def value(gamma):
-        return losses.game("wasserstein", "r1", gamma)[1][0](score, REAL, FAKE, jax.random.key(0))
+        return losses.game("wasserstein", "r1", gamma)[1][0](Game(score, REAL, FAKE, jax.random.key(0)))
 
     np.testing.assert_allclose(value(2.0), 2 * value(1.0), rtol=1e-6)

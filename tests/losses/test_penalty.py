@@ -5,7 +5,7 @@ import pytest
 
 from genjax import losses
 from genjax.losses.penalty import interpolate
-from genjax.types import Net, UsageError
+from genjax.types import Game, Net, UsageError
 
 SHAPE = (3, 4, 5, 2)
 RNG = np.random.default_rng(0)
@@ -35,36 +35,38 @@ def key(seed=0):
 
 @pytest.mark.parametrize("target", [0.0, 1.0, 2.5])
 def test_linear_critic_has_its_weights_norm_over_all_axes(target):
-    got = losses.gradient_penalty(10.0, target)(linear, REAL, FAKE, key())
+    got = losses.gradient_penalty(10.0, target)(Game(linear, REAL, FAKE, key()))
     np.testing.assert_allclose(got, 10.0 * (NORM - target) ** 2, rtol=1e-5)
 
 
 def test_r1_and_r2_of_a_linear_critic():
     for penalty in (losses.r1(3.0), losses.r2(3.0)):
-        np.testing.assert_allclose(penalty(linear, REAL, FAKE, key()), 1.5 * NORM**2, rtol=1e-5)
+        np.testing.assert_allclose(penalty(Game(linear, REAL, FAKE, key())), 1.5 * NORM**2, rtol=1e-5)
 
 
 def test_r1_is_at_real_and_r2_at_fake_per_example():
     squares = [np.square(np.asarray(a)).sum((1, 2, 3)) for a in (REAL, FAKE)]
-    np.testing.assert_allclose(losses.r1(2.0)(quadratic, REAL, FAKE, key()), squares[0], rtol=1e-5)
-    np.testing.assert_allclose(losses.r2(2.0)(quadratic, REAL, FAKE, key()), squares[1], rtol=1e-5)
+    np.testing.assert_allclose(losses.r1(2.0)(Game(quadratic, REAL, FAKE, key())), squares[0], rtol=1e-5)
+    np.testing.assert_allclose(losses.r2(2.0)(Game(quadratic, REAL, FAKE, key())), squares[1], rtol=1e-5)
 
 
 def test_gradient_penalty_of_a_quadratic_critic_is_the_norm_of_the_interpolate():
     x = np.asarray(interpolate(key(3), REAL, FAKE), np.float64)
     expected = (np.sqrt(np.square(x).sum((1, 2, 3))) - 1) ** 2
-    np.testing.assert_allclose(losses.gradient_penalty(1.0)(quadratic, REAL, FAKE, key(3)), expected, rtol=1e-4)
+    np.testing.assert_allclose(losses.gradient_penalty(1.0)(Game(quadratic, REAL, FAKE, key(3))), expected, rtol=1e-4)
 
 
 def test_dragan_is_at_real_images_with_normal_noise_of_their_own():
-    np.testing.assert_allclose(losses.dragan(10.0)(linear, REAL, FAKE, key()), 10.0 * (NORM - 1) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(losses.dragan(10.0)(Game(linear, REAL, FAKE, key())), 10.0 * (NORM - 1) ** 2, rtol=1e-5)
     far = jnp.full((500, *SHAPE[1:]), 3.0)
-    got = np.asarray(losses.dragan(1.0, 0.5)(quadratic, far, far * 9, key(4)))
+    got = np.asarray(losses.dragan(1.0, 0.5)(Game(quadratic, far, far * 9, key(4))))
     # |grad| of the quadratic is |x|; E |x|^2 = n (3^2 + 0.5^2)
     n = int(np.prod(SHAPE[1:]))
     np.testing.assert_allclose(np.square(np.sqrt(got) + 1).mean(), n * 9.25, rtol=5 * 3 / np.sqrt(500 * n) / 9.25 * 3)
     assert len(np.unique(got.round(4))) > 400
-    np.testing.assert_array_equal(got, losses.dragan(1.0, 0.5)(quadratic, far, far, key(4)))  # the fakes are not read
+    np.testing.assert_array_equal(
+        got, losses.dragan(1.0, 0.5)(Game(quadratic, far, far, key(4)))
+    )  # the fakes are not read
 
 
 def test_equals_the_gradients_of_single_scores():
@@ -76,7 +78,7 @@ def test_equals_the_gradients_of_single_scores():
 
     single = jax.vmap(jax.grad(lambda x: score(x[None])[0]))(REAL)
     expected = 0.5 * np.square(np.asarray(single)).sum((1, 2, 3))
-    np.testing.assert_allclose(losses.r1(1.0)(score, REAL, FAKE, key()), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses.r1(1.0)(Game(score, REAL, FAKE, key())), expected, rtol=1e-5)
 
 
 # Interpolation
@@ -110,19 +112,19 @@ def test_leaves_of_one_example_share_their_coefficient():
 @pytest.mark.parametrize("penalty", [losses.r1(1.0), losses.r2(1.0), losses.gradient_penalty(10.0), losses.dragan(1.0)])
 def test_constant_critic_has_a_finite_gradient(penalty):
     def loss(scale):
-        return penalty(lambda x: scale * linear(x) + constant(x), REAL, FAKE, key()).mean()
+        return penalty(Game(lambda x: scale * linear(x) + constant(x), REAL, FAKE, key())).mean()
 
     value, grad = jax.value_and_grad(loss)(0.0)
     assert np.isfinite(value)
     assert float(grad) == 0.0
-    assert float(losses.gradient_penalty(10.0)(constant, REAL, FAKE, key())[0]) == pytest.approx(10.0, rel=1e-5)
+    assert float(losses.gradient_penalty(10.0)(Game(constant, REAL, FAKE, key()))[0]) == pytest.approx(10.0, rel=1e-5)
 
 
 def test_gradient_with_respect_to_a_linear_critic_is_the_closed_form():
     """d/dw of (|w| - 1)^2 is 2 (|w| - 1) w / |w|; of gamma/2 |w|^2 it is gamma w: second derivatives of the score."""
 
     def loss(w, penalty):
-        return penalty(lambda x: (x * w[None]).sum((1, 2, 3)), REAL, FAKE, key()).mean()
+        return penalty(Game(lambda x: (x * w[None]).sum((1, 2, 3)), REAL, FAKE, key())).mean()
 
     np.testing.assert_allclose(
         jax.grad(loss)(W, losses.gradient_penalty(1.0)), 2 * (NORM - 1) * W / NORM, rtol=1e-4, atol=1e-6
@@ -151,7 +153,7 @@ def test_gradient_with_respect_to_a_network_equals_finite_differences(penalty):
                 h = jnp.tanh(x.reshape(x.shape[0], -1) @ params["w1"] + params["b1"][None])
                 return h @ params["w2"]
 
-            return penalty(score, real, fake, key(2)).mean()
+            return penalty(Game(score, real, fake, key(2))).mean()
 
         def moved(h):
             return loss(jax.tree.map(lambda a, d: a + h * d, params, direction))
@@ -164,7 +166,7 @@ def test_gradient_with_respect_to_a_network_equals_finite_differences(penalty):
 
 def test_no_gradient_reaches_the_generator():
     for penalty in (losses.r1(1.0), losses.r2(1.0), losses.gradient_penalty(1.0)):
-        grad = jax.grad(lambda shift, p=penalty: p(quadratic, REAL, FAKE + shift, key()).sum())(0.0)
+        grad = jax.grad(lambda shift, p=penalty: p(Game(quadratic, REAL, FAKE + shift, key())).sum())(0.0)
         assert float(grad) == 0.0
 
 
@@ -174,8 +176,8 @@ def test_no_gradient_reaches_the_generator():
 def test_weights_and_target_may_be_traced():
     weights = jnp.array([0.0, 1.0, 10.0])
     for make in (losses.r1, losses.r2, losses.gradient_penalty, lambda t: losses.gradient_penalty(1.0, t)):
-        swept = jax.jit(jax.vmap(lambda w, make=make: make(w)(linear, REAL, FAKE, key())))(weights)
-        expected = [make(float(w))(linear, REAL, FAKE, key()) for w in weights]
+        swept = jax.jit(jax.vmap(lambda w, make=make: make(w)(Game(linear, REAL, FAKE, key()))))(weights)
+        expected = [make(float(w))(Game(linear, REAL, FAKE, key())) for w in weights]
         np.testing.assert_allclose(swept, expected, rtol=1e-5, atol=1e-9)
 
 
@@ -186,9 +188,9 @@ def test_half_precision_data_and_critics_give_float32():
         return linear(x).astype(jnp.bfloat16)
 
     for penalty in (losses.r1(1.0), losses.r2(1.0), losses.gradient_penalty(1.0)):
-        got = penalty(critic, *low, key())
+        got = penalty(Game(critic, *low, key()))
         assert got.dtype == jnp.float32
-        np.testing.assert_allclose(got, penalty(linear, REAL, FAKE, key()), rtol=1e-5)
+        np.testing.assert_allclose(got, penalty(Game(linear, REAL, FAKE, key())), rtol=1e-5)
 
 
 def test_a_tree_of_data_sums_over_its_leaves():
@@ -197,12 +199,12 @@ def test_a_tree_of_data_sums_over_its_leaves():
     def score(x):
         return 0.5 * jnp.square(x["a"]).sum(1) + 0.5 * jnp.square(x["b"]).sum((1, 2))
 
-    np.testing.assert_allclose(losses.r1(2.0)(score, real, real, key()), 3 * 1.0 + 2 * 4.0, rtol=1e-6)
+    np.testing.assert_allclose(losses.r1(2.0)(Game(score, real, real, key())), 3 * 1.0 + 2 * 4.0, rtol=1e-6)
 
 
 def test_the_gradient_penalty_uses_its_key():
     penalty = losses.gradient_penalty(1.0)
-    a, b, c = (penalty(quadratic, REAL, FAKE, key(seed)) for seed in (0, 0, 1))
+    a, b, c = (penalty(Game(quadratic, REAL, FAKE, key(seed))) for seed in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert (a != c).all()
 

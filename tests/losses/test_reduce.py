@@ -53,3 +53,13 @@ def test_half_precision_is_summed_in_float32():
     assert reduce.mean(values).dtype == jnp.float32
     assert float(reduce.total(values)[0]) == 3000.0
     assert float(reduce.mean(values, jnp.ones(3000, jnp.bool_))) == 1.0
+
+
+def test_weights_and_means_of_a_tree():
+    mask = jnp.array([1.0, 0.0, 3.0])
+    np.testing.assert_allclose(reduce.weights(3, mask), [0.25, 0.0, 0.75])
+    np.testing.assert_allclose(reduce.weights(2), [0.5, 0.5])
+    assert reduce.weights(2, jnp.zeros(2)).tolist() == [0.0, 0.0]
+    found = reduce.means({"a": jnp.array([1.0, 9.0, 5.0])}, mask)
+    assert float(found["a"]) == 4.0
+    assert float(jax.grad(lambda v: reduce.means(v))(jnp.ones(3)).sum()) == 0.0

@@ -42,7 +42,7 @@ def test_losses_are_the_pair_at_the_logits(name):
     gan, pair = small(), getattr(losses, name)
     params, batch, ctx = setting(gan)
     obj = objectives.gan(gan, pair)
-    fake, _ = gan.fake(params["g"], ctx.state["g"], ctx.draws)
+    fake, _ = gan.fake(params["g"], ctx.state["g"], ctx.draws["z"])
     real_logits, _ = gan.logits(params["d"], ctx.state["d"], batch.x)
     fake_logits, _ = gan.logits(params["d"], ctx.state["d"], fake)
     d, aux = obj.d(params, batch, ctx)
@@ -74,7 +74,7 @@ def test_penalties_are_added_once_and_reported():
     plain, _ = objectives.gan(gan).d(params, batch, ctx)
     total, aux = objectives.gan(gan, penalties=(losses.r1(3.0), losses.r2(5.0))).d(params, batch, ctx)
     score = lambda x: gan.logits(params["d"], ctx.state["d"], x)[0]  # noqa: E731
-    fake, _ = gan.fake(params["g"], ctx.state["g"], ctx.draws)
+    fake, _ = gan.fake(params["g"], ctx.state["g"], ctx.draws["z"])
 
     def half_square(x):
         return 0.5 * (jax.vmap(jax.grad(lambda v: score(v[None])[0]))(x) ** 2).sum((1, 2, 3)).mean()
@@ -101,7 +101,7 @@ def test_batch_norm_sees_real_and_fake_apart():
     obj = objectives.gan(gan)
     ctx = Context(state, jax.random.key(3), jnp.int32(0), obj.draw(jax.random.key(2), batch))
     _, aux = obj.d(params, batch, ctx)
-    fake, _ = gan.fake(params["g"], state["g"], ctx.draws, train=True)
+    fake, _ = gan.fake(params["g"], state["g"], ctx.draws["z"], train=True)
     _, s = gan.logits(params["d"], state["d"], batch.x, train=True)
     _, s = gan.logits(params["d"], s, fake, train=True)
     for a, b in zip(jax.tree.leaves(aux.state["d"]), jax.tree.leaves(s), strict=True):
@@ -115,7 +115,7 @@ def test_conditional_fakes_carry_the_real_labels():
     y = jnp.array([0, 1, 2, 3, 0, 1])
     params, batch, ctx = setting(gan, y=y)
     obj = objectives.gan(gan, losses.relativistic)
-    fake, _ = gan.fake(params["g"], ctx.state["g"], ctx.draws, y)
+    fake, _ = gan.fake(params["g"], ctx.state["g"], ctx.draws["z"], y)
     real_logits, _ = gan.logits(params["d"], ctx.state["d"], batch.x, y)
     fake_logits, _ = gan.logits(params["d"], ctx.state["d"], fake, y)
     expect = losses.relativistic.d(real_logits, fake_logits).mean()
@@ -123,7 +123,7 @@ def test_conditional_fakes_carry_the_real_labels():
     other, _ = gan.logits(params["d"], ctx.state["d"], batch.x, (y + 1) % 4)
     assert not np.allclose(other, real_logits)
     x = gan.sample(params, ctx.state, ROOT, 6)
-    again = gan.generate(params, ctx.state, gan.latents(ROOT, 6), y)
+    again = gan.generate(params, ctx.state, gan.noise(ROOT, 6), y)
     np.testing.assert_allclose(x, again, rtol=1e-6)  # labels default to 0, 1, 2, ... in turn
 
 

@@ -171,7 +171,7 @@ def test_a_few_examples_at_a_time_are_all_of_them_together(objective, monkeypatc
     batch = Batch(x, y, jnp.arange(6) < 5)
 
     def run(cache):
-        monkeypatch.setattr(sys.modules["genjax.objectives.iwae"], "CACHE", cache)
+        monkeypatch.setattr(sys.modules["genjax.nets.by_example"], "CACHE", cache)
         f = jax.value_and_grad(objective(vae, 5), has_aux=True)
         text = quick_jit(f).lower(params, batch, ctx).as_text()
         return quick_jit(f)(params, batch, ctx), "tensor<10x12x" in text
@@ -186,7 +186,7 @@ def test_a_few_examples_at_a_time_are_all_of_them_together(objective, monkeypatc
 @pytest.mark.parametrize("objective", [objectives.iwae, objectives.dreg])
 def test_each_device_decodes_its_own_examples(objective, at_once, monkeypatch):
     """Eight examples on four devices, a device's two in turn or together: as on one, and no reduction in a loop."""
-    monkeypatch.setattr(sys.modules["genjax.objectives.iwae"], "CACHE", at_once * 5 * 12)
+    monkeypatch.setattr(sys.modules["genjax.nets.by_example"], "CACHE", at_once * 5 * 12)
     vae = small(n_classes=3)
     params, ctx = context(vae)
     x, y = jax.random.uniform(jax.random.key(1), (8, *SHAPE)), jnp.arange(8) % 3
@@ -207,7 +207,7 @@ def test_each_device_decodes_its_own_examples(objective, at_once, monkeypatch):
 
 
 def test_accelerators_decode_all_examples_together(monkeypatch):
-    monkeypatch.setattr(sys.modules["genjax.objectives.iwae"], "CACHE", 2 * 5 * 12)
+    monkeypatch.setattr(sys.modules["genjax.nets.by_example"], "CACHE", 2 * 5 * 12)
     vae = small()
     params, ctx = context(vae)
     f = jax.jit(jax.value_and_grad(objectives.iwae(vae, 5), has_aux=True))
@@ -219,7 +219,7 @@ def test_accelerators_decode_all_examples_together(monkeypatch):
 
 
 def test_a_decoder_that_couples_examples_sees_them_all_at_once(monkeypatch):
-    monkeypatch.setattr(sys.modules["genjax.objectives.iwae"], "CACHE", 1)
+    monkeypatch.setattr(sys.modules["genjax.nets.by_example"], "CACHE", 1)
     inner = nets.mlp_generator(2, SHAPE, (6, 6), norm="batch")
     vae = models.VAE(nets.mlp_encoder(SHAPE, 4, (6,)), inner, 2)
     params, ctx = context(vae)

@@ -305,7 +305,7 @@ def test_wrong_number_of_batches_and_unknown_players():
     step = make_step(Move("p", squared_error, optax.sgd(0.1), repeat=2))
     with pytest.raises(ValueError, match="consumes 2"):
         step(step.init(Linear, ROOT), batches(1), ROOT)
-    with pytest.raises(ValueError, match="not in the model"):
+    with pytest.raises(ValueError, match="neither the model's nor the step's"):
         make_step(Move("q", squared_error, optax.sgd(0.1))).init(Linear, ROOT)
     with pytest.raises(ValueError, match="at least one Move"):
         make_step()

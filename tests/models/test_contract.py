@@ -1,0 +1,82 @@
+"""What the rest of genjax may ask of a model, and that it asks for nothing else."""
+
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax import distributions, models, nets
+
+SHAPE, Z = (4, 4, 1), 3
+PACKAGE = Path(models.__file__).parents[1]
+
+
+def mlps(z=Z, n_classes=0):
+    return nets.mlp_encoder(SHAPE, 2 * z, (6,), n_classes), nets.mlp_decoder(z, SHAPE, (6,), n_classes)
+
+
+MODELS = {
+    "vae": lambda: models.VAE(*mlps(), Z),
+    "conditional": lambda: models.VAE(*mlps(n_classes=3), Z, n_classes=3),
+    "vamp": lambda: models.VAE(*mlps(), Z, prior=distributions.vamp(Z, SHAPE, 4)),
+    "flow": lambda: models.VAE(*mlps(), Z, prior=distributions.realnvp(Z, [nets.mlp_encoder((Z,), 2 * Z, (6,))] * 2)),
+    "vq_vae": lambda: models.VQVAE(nets.mlp_encoder(SHAPE, 6, (6,)), nets.mlp_decoder(6, SHAPE, (6,)), 3, 4, 2),
+    "gan": lambda: models.GAN(nets.mlp_generator(Z, SHAPE, (6,)), nets.mlp_discriminator(SHAPE, (6,)), Z),
+}
+
+
+@pytest.fixture(params=MODELS)
+def ready(request):
+    model, key = MODELS[request.param](), jax.random.key(0)
+    params, state = model.init(key)
+    state |= {name: p.init(jax.random.fold_in(key, 1))[1] for name, p in getattr(model, "players", {}).items()}
+    return model, params, state
+
+
+def test_samples_are_made_of_noise(ready):
+    model, params, state = ready
+    with jax.debug_key_reuse(False):
+        key = jax.random.key(1)
+        noise = model.noise(key, 5)
+        assert all(v.shape[0] == 5 for v in jax.tree.leaves(noise))
+        x = model.generate(params, state, noise)
+        assert x.shape == (5, *SHAPE)
+        np.testing.assert_array_equal(model.sample(params, state, key, 5), x)
+        first = model.generate(params, state, jax.tree.map(lambda v: v[:2], noise))
+        np.testing.assert_allclose(first, x[:2], rtol=1e-5, atol=1e-6)
+        assert model.draw(params, state, noise, jax.random.key(2)).shape == (5, *SHAPE)
+        cold = model.generate(params, state, model.noise(key, 5, 1e-6))
+        assert model.family in ("VAE", "GAN")
+        assert float(jnp.abs(cold - x).max()) > 0
+
+
+def test_autoencoders_give_a_pass(ready):
+    model, params, state = ready
+    if not hasattr(model, "forward"):
+        return
+    x = jax.random.uniform(jax.random.key(3), (5, *SHAPE))
+    y = jnp.zeros(5, jnp.int32) if model.n_classes else None
+    for train in (False, True):
+        out = model.forward(params, state, x, y, train=train, key=jax.random.key(4))
+        assert out.p.log_prob(x).shape == (5,)
+        assert out.rate.shape[0] == 5
+        assert out.rate.ndim == 2
+        assert set(out.state) == {"vae"}
+        assert model.picture(params, state, out.latents, y).shape == x.shape
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"isinstance\([^)]*\b(models\.\w+|VAE|GAN|VQVAE)\b", r"random\.normal\([^)]*z_dim"]
+)
+def test_nobody_else_asks_what_a_model_is_or_draws_its_latents(pattern):
+    found = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name != "models" and path.name != "prior.py"
+        for line in path.read_text().splitlines()
+        if re.search(pattern, line)
+    ]
+    assert not found
