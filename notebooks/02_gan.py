@@ -278,7 +278,7 @@ def signed(image):
     return to_signed(root, Batch(jnp.asarray(image))).x
 
 
-z = gan.latents(rng.named(root, "samples"), 1000)
+z = gan.noise(rng.named(root, "samples"), 1000)
 samples = generated(state, z)
 groups = {"training": digits.train.image, "generated": samples, "held out": digits.test.image}
 viz.histogram({name: probability(signed(image)) for name, image in groups.items()}, limits=(0, 1))

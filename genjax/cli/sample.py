@@ -114,7 +114,7 @@ def draw(
     if y is None or label is not None:
         y = drawing.labels_of(n, model.n_classes, label)
     if z is None:
-        z = drawing.noise_of(model, n, seed, temperature)
+        z = drawing.noise_of(run.experiment, n, seed, temperature)
     weights = train.evaluation(run.state)
     if run.spec.points:
         x = drawing.generated_points(run.experiment, *weights, z, y)

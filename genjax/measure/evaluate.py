@@ -229,7 +229,7 @@ def _drawn(
         key = rng.named(jax.random.key(request.seed), "points")
         x = draw_points(experiment.model, params, state, real.n, key, request.temperature, labels)
         return data.Images(x), np.asarray(np.isfinite(x).reshape(len(x), -1).all(1))
-    z = noise_of(experiment.model, real.n, request.seed, request.temperature)
+    z = noise_of(experiment, real.n, request.seed, request.temperature)
     label = labels if labels is not None else labels_of(real.n, experiment.model.n_classes)
     images, finite = generated_and_finite(experiment, params, state, z, label)
     return data.Images(images, label), finite

@@ -19,7 +19,8 @@ def ada(changes: Sequence[Callable[[Key, Any], Any]], target: float = 0.6, n: in
     and falls below it; it stays in [0, 0.8]. The logits must be those of single examples (`losses.nonsaturating`, say).
 
     Args:
-        changes: `change(key, x) -> x` of a single example, differentiable in x; applied in order, independently.
+        changes: `change(key, x) -> x` of a single example, differentiable in x; applied in order, independently. They
+            leave it as it is as often as they make any other version of it, or the generator learns them.
         target: mean sign of the logits of real data that is aimed at, -1 to 1.
         n: examples over which p can go from 0 to 1.
 
@@ -49,16 +50,14 @@ def ada(changes: Sequence[Callable[[Key, Any], Any]], target: float = 0.6, n: in
 
 
 def mirror(key: Key, x):
-    """An image (h, w, c) from right to left."""
-    return x[:, ::-1]
+    """An image (h, w, c), as it is or from right to left."""
+    return jnp.where(jax.random.bernoulli(key), x[:, ::-1], x)
 
 
 def quarter_turn(key: Key, x):
-    """A square image turned by 90, 180 or 270 degrees; one that is not square by 180."""
-    if x.shape[0] != x.shape[1]:
-        return x[::-1, ::-1]
-    turns = [lambda x, k=k: jnp.rot90(x, k) for k in (1, 2, 3)]
-    return jax.lax.switch(jax.random.randint(key, (), 0, 3), turns, x)
+    """A square image turned by 0, 90, 180 or 270 degrees, each equally often; one that is not square by 0 or 180."""
+    turns = [lambda x, k=k: jnp.rot90(x, k) for k in (range(4) if x.shape[0] == x.shape[1] else (0, 2))]
+    return jax.lax.switch(jax.random.randint(key, (), 0, len(turns)), turns, x)
 
 
 def translate(key: Key, x, most: float = 0.125):

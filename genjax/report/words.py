@@ -86,6 +86,14 @@ _SHARED = {
     "skipped": "Share of updates that the guard against non-finite or spiking gradients left out; zero is best.",
     "grad_norm": "The length of the gradient before clipping.",
     "loss": "What this move's optimiser descends.",
+    "penalty": "What is added to the loss besides its main terms, with its weight: a codebook's commitment, say.",
+    "total_correlation": "How far the latents are from being independent, as the critic estimates it, in nats; near "
+    "zero they are, or the critic is too weak to tell.",
+    "accuracy": "Share of a batch that is told right, 0 to 1; a critic that cannot tell is right half of the time.",
+    "ada_p": "The probability of each augmentation. It rises while the discriminator is too sure of the training "
+    "images; at 0.8, where it stops, it has learnt them by heart.",
+    "lecam_real": "The running mean of the discriminator's outputs on real images, which LeCam compares with.",
+    "lecam_fake": "The running mean of the discriminator's outputs on generated images, which LeCam compares with.",
 }
 _OWN = {"step", "seconds", "failed", "d/real_probability", "d/fake_probability", "d/real_logit", "d/fake_logit"}
 

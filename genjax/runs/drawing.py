@@ -19,16 +19,16 @@ CHUNK = 64
 """Images drawn at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
 
 
-def noise_of(model: Any, n: int, seed: int = 0, temperature: float | int = 1.0) -> Any:
+def noise_of(experiment: Experiment, n: int, seed: int = 0, temperature: float | int = 1.0) -> Any:
     """The noise of n samples of a model: that of the first n of a seed, however many are asked for.
 
     Args:
-        model: what it is of.
+        experiment: its model is what the noise is of.
         n: how many.
         seed: same seed, same noise.
         temperature: 1 for samples of the model as it is, below it likelier ones: the standard deviation of latents.
     """
-    key, noise = rng.named(jax.random.key(seed), "sample"), _noise(model, float(temperature))
+    key, noise = rng.named(jax.random.key(seed), "sample"), _noise(experiment, float(temperature))
     drawn = [jax.tree.map(np.asarray, noise(rng.at_step(key, first))) for first in range(0, n, CHUNK)]
     return jax.tree.map(lambda *v: np.concatenate(v)[:n], *drawn)
 
@@ -142,7 +142,7 @@ def draw(
         temperature: of the noise; 1 is the model as it is.
     """
     labels = label if isinstance(label, np.ndarray) else labels_of(n, experiment.model.n_classes, label)
-    z = noise_of(experiment.model, n, seed, temperature)
+    z = noise_of(experiment, n, seed, temperature)
     return generated(experiment, params, state, z, labels), labels
 
 
@@ -157,9 +157,9 @@ def _image_of(experiment: Experiment) -> Callable[..., Any]:
 
 
 @functools.lru_cache(16)
-def _noise(model: Any, temperature: float) -> Callable[[Key], Any]:
+def _noise(experiment: Experiment, temperature: float) -> Callable[[Key], Any]:
     """The compiled program of a chunk's noise."""
-    return jax.jit(lambda key: model.noise(key, CHUNK, temperature))
+    return jax.jit(lambda key: experiment.model.noise(key, CHUNK, temperature))
 
 
 def _part(z: Any, first: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import cli, data, runs, train, viz
+from genjax import cli, data, distributions, runs, viz
 from genjax.cli import sample
 from genjax.train.state import Player, TrainState
 
@@ -22,6 +22,12 @@ class Model(SimpleNamespace):
     """An image is its latents' values, laid out and squashed; a conditional one's is its label's brightness."""
 
     z_dim = Z
+
+    def noise(self, key, n, temperature=1.0):
+        return distributions.standard_normal(Z).noise(key, n, temperature)
+
+    def draw(self, params, state, z, key, y=None):
+        return self.generate(params, state, z, y)
 
     def generate(self, params, state, z, y=None):
         grey = jax.nn.sigmoid(jnp.tile(z, (1, 6))[:, :16].reshape(-1, 4, 4, 1))
@@ -39,7 +45,7 @@ def make_run(n_classes=0):
 @pytest.fixture(autouse=True)
 def run(monkeypatch):
     made = make_run()
-    monkeypatch.setattr(train, "open_run", lambda path, **more: made)
+    monkeypatch.setattr(runs, "open_run", lambda path, **more: made)
     monkeypatch.setattr(sample.cache, "enable", lambda on=True: None)
     return made
 
@@ -47,7 +53,7 @@ def run(monkeypatch):
 @pytest.fixture
 def conditional(monkeypatch):
     made = make_run(n_classes=10)
-    monkeypatch.setattr(train, "open_run", lambda path, **more: made)
+    monkeypatch.setattr(runs, "open_run", lambda path, **more: made)
     return made
 
 
@@ -171,7 +177,7 @@ def test_points_are_numbers_and_no_picture(tmp_path, monkeypatch, capsys):
     made = make_run()
     made.spec = data.Spec("ring", (1, 1, 2), 0, 1, "")
     made.experiment.model.generate = lambda params, state, z, y=None: z[:, None, None, :2]
-    monkeypatch.setattr(train, "open_run", lambda path, **more: made)
+    monkeypatch.setattr(runs, "open_run", lambda path, **more: made)
     arrays = drawn(tmp_path / "p.npz", "--n", "5")
     assert arrays["image"].dtype == np.float32
     np.testing.assert_array_equal(arrays["image"][:, 0, 0], arrays["z"][:, :2])

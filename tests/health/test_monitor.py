@@ -264,7 +264,7 @@ def test_a_healthy_recipe_as_shipped_is_silent(name, steps, tmp_path, monkeypatc
 TOGETHER = """
 import sys
 from dataclasses import replace
-from genjax import recipes, train
+from genjax import recipes, runs
 from genjax.train import distributed
 from genjax.health import budget, judge, monitor
 coordinator, rank, folder, health = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4] == "True"

@@ -75,7 +75,7 @@ def test_a_transition_leaves_its_distribution_invariant():
     """Exact samples at beta = 0.4 stay so, whatever the step size; a wrong beta would move them."""
     vae, x, _ = linear_gaussian()
     params, state = vae.init(ROOT)
-    run = ais._Run(metrics.likelihood.log_likelihood_of(vae, params, state, x[:1], None), ais._betas(3), 3)
+    run = ais._checked(vae, params, state, x[:1], None, 3, 3, 1)
     beta, n = 0.4, 10_000
     q = vae.encode(params["vae"], state["vae"], x[:1])[0]  # the posterior; at beta its information counts beta times
     information = np.exp(-np.asarray(q.logvar, np.float64)[0]) - 1

@@ -62,8 +62,14 @@ def test_changes_of_places_keep_what_they_move():
     x = jax.random.normal(ROOT, SHAPE)
     for change in (objectives.mirror, objectives.quarter_turn):
         np.testing.assert_array_equal(np.sort(np.ravel(change(jax.random.key(3), x))), np.sort(np.ravel(x)))
-    tall = jax.random.normal(ROOT, (4, 6, 1))
-    np.testing.assert_array_equal(objectives.quarter_turn(ROOT, tall), tall[::-1, ::-1])
+    x, keys = jax.random.normal(ROOT, (4, 6, 1)), jax.random.split(ROOT, 1000)
+    for change, versions in ((objectives.mirror, 2), (objectives.quarter_turn, 2)):
+        made = np.asarray(jax.vmap(change, (0, None))(keys, x)).reshape(1000, -1)
+        found, counts = np.unique(made, axis=0, return_counts=True)
+        assert len(found) == versions
+        assert counts.min() > 400
+    square = np.asarray(jax.vmap(objectives.quarter_turn, (0, None))(keys, x[:, :4])).reshape(1000, -1)
+    assert np.unique(square, axis=0, return_counts=True)[1].min() > 200
 
 
 def test_p_follows_the_sign_of_the_logits_by_hand():

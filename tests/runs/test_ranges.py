@@ -155,6 +155,9 @@ def test_pictures_that_are_cut_off_are_said(scale, said, capsys):
         z_dim: int = 2
         n_classes: int = 0
 
+        def noise(self, key, n, temperature=1.0):
+            return jax.random.normal(key, (n, self.z_dim))
+
         def generate(self, params, state, z, y=None):
             return scale * jnp.tanh(9.0 * z[:, :1, None, None]) * jnp.ones((1, 4, 4, 1))
 
