@@ -1,4 +1,6 @@
-"""Writes files whole or not at all, and lets several processes change one file in turn. Standard library only.
+"""The one home of atomic writes: files whole or not at all. Lets several processes change one file in turn, too.
+
+Standard library only.
 
 A file that is read, changed and written back is changed within `locked`, and read there: else of two processes the
 second writes over what the first has added.
@@ -15,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from genjax.errors import RunFailure, UsageError
 
@@ -50,7 +52,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             f.flush()
             os.fsync(f.fileno())
         tmp.replace(path)
-        fsync_folder(path.parent)
+        fsync(path.parent)
     finally:
         _remove(tmp)
 
@@ -71,7 +73,7 @@ def building(path: str | os.PathLike[str]) -> Iterator[Path]:
         tmp.mkdir()
         yield tmp
         tmp.replace(path)
-        fsync_folder(path.parent)
+        fsync(path.parent)
     finally:
         _remove(tmp)
 
@@ -84,6 +86,29 @@ def replace(path: str | os.PathLike[str], content: bytes) -> None:
     """
     with replacing(path) as f:
         f.write(content)
+
+
+def write_durably(path: Any, content: bytes, beside: str = "", flush: bool = True) -> None:
+    """As `replace` for a path object of any file system, such as `etils.epath.Path`; no residue on failure.
+
+    Args:
+        path: the file; an object store is durable when it is written.
+        content: all of it.
+        beside: its temporary name; by default one that no other process has.
+        flush: whether file and folder are fsynced.
+    """
+    tmp = path.parent / (beside or f".{path.name}.tmp-{os.getpid()}")
+    try:
+        tmp.write_bytes(content)
+        if flush:
+            fsync(tmp)
+        tmp.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            tmp.unlink(missing_ok=True)
+        raise
+    if flush:
+        fsync(path.parent)
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -214,13 +239,19 @@ def copy_folder(source: Path, target: Path) -> None:
             shutil.copyfile(entry.path, target / entry.name)
 
 
-def fsync_folder(path: Path) -> None:
-    """Flush a folder's names to its disk."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def is_local(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is on a file system of this machine (renames and fsync mean what POSIX says)."""
+    return "://" not in os.fspath(path)
+
+
+def fsync(path: str | os.PathLike[str]) -> None:
+    """Flush a local file or folder to its disk; nothing for an object store, which is durable when written."""
+    if is_local(path):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _is(fd: int, path: Path) -> bool:

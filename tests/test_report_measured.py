@@ -59,7 +59,7 @@ def test_records_are_a_table_of_checkpoints():
 
 
 def test_a_page_shows_its_run_s_records_and_evaluations(run):
-    eval_file.write_eval(run, [record("fd_digits", 7.123, 0.56)], {})
+    eval_file.add_records(run, [record("fd_digits", 7.123, 0.56)], {})
     rows = [{"step": s, "val/elbo": -30.0 + s, "val/rate": 1.0, "val/distortion": 29.0} for s in (1, 2, 3, 4)]
     (run / "validation.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     got = read(report.write([run]))

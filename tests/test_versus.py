@@ -32,7 +32,7 @@ def record(metric, value, half=0.1, recipe="vae_a", seed=0, better="lower", floo
 
 def folder(where, *records):
     where.mkdir(parents=True)
-    eval_file.write_eval(where, records, {})
+    eval_file.add_records(where, records, {})
     return str(where)
 
 
@@ -113,7 +113,7 @@ def runs(smoke_run, tmp_path):
     of_two = [dataclasses.replace(r, value=r.value + 0.1, subject=dataclasses.replace(r.subject, seed=1))
               for r in eval_file.read_eval(second)]  # fmt: skip
     (second / "eval.json").unlink()
-    eval_file.write_eval(second, of_two, {})
+    eval_file.add_records(second, of_two, {})
     return [made[0], second, made[1]]
 
 
@@ -213,7 +213,7 @@ def test_a_record_says_every_device_once_and_the_last_step(tmp_path):
         (last,) = eval_file.read_eval(run)
         best = dataclasses.replace(last, protocol=dataclasses.replace(last.protocol, checkpoint="best"),
                                    subject=dataclasses.replace(last.subject, step=5, state_sha256="b"))  # fmt: skip
-        eval_file.write_eval(run, [best, last], {})
+        eval_file.add_records(run, [best, last], {})
     kept = tmp_path / "kept.json"
     versus.write_record(runs[:2], kept)
     versus.write_record([kept, runs[2]], kept)
@@ -227,7 +227,7 @@ def test_several_sides_of_one_recipe_are_named_by_what_they_differ_in(tmp_path):
     for run in runs[2:]:
         (longer,) = eval_file.read_eval(run)
         subject = dataclasses.replace(longer.subject, config_sha256="another")
-        eval_file.write_eval(run, [dataclasses.replace(longer, subject=subject)], {})
+        eval_file.add_records(run, [dataclasses.replace(longer, subject=subject)], {})
     assert [s.name for s in versus.sides(runs)] == ["vae_a · passes 55", "vae_a"]
 
 

@@ -16,7 +16,7 @@ from etils import epath
 from genjax.checkpoint import seal
 from genjax.checkpoint.marks import Mark
 from genjax.errors import RunFailure, UsageError
-from genjax.files import free
+from genjax.files import free, write_durably
 
 TRASH = ".trash"
 STEP = re.compile(r"0|[1-9][0-9]*")
@@ -170,12 +170,8 @@ def begin(folder: epath.Path, step: int, mark: Mark | None) -> list[str]:
     news = []
     if (folder / str(step)).exists() or seal.is_link(folder / str(step)):
         news.append(_stranger(folder, str(step), "unsealed"))
-    partial = folder / f".{SAVING}.tmp"
-    try:
-        partial.write_text(json.dumps({"format": 1, "run": mark.run if mark else None, "step": step}))
-        partial.replace(folder / SAVING)
-    finally:
-        partial.unlink(missing_ok=True)  # what a full disk left of it
+    note = json.dumps({"format": 1, "run": mark.run if mark else None, "step": step})
+    write_durably(folder / SAVING, note.encode(), beside=f".{SAVING}.tmp", flush=False)
     return news
 
 

@@ -16,6 +16,7 @@ from etils import epath
 
 from genjax.checked import Each, checked
 from genjax.errors import UsageError
+from genjax.files import fsync, is_local, write_durably
 
 SEAL = "seal.json"
 FORMAT = 2
@@ -37,21 +38,6 @@ class Damage(Exception):
         self.file, self.what = file, what
 
 
-def is_local(path: epath.PathLike) -> bool:
-    """Whether `path` is on a file system of this machine (renames and fsync mean what POSIX says)."""
-    return "://" not in os.fspath(path)
-
-
-def fsync(path: epath.PathLike) -> None:
-    """Flush a local file or folder to its disk; nothing for an object store, which is durable when written."""
-    if is_local(path):
-        fd = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-
 def is_link(path: epath.Path) -> bool:
     """Whether a local path is a symbolic link."""
     return is_local(path) and os.path.islink(path)
@@ -62,20 +48,6 @@ def remove_if_empty(folder: epath.Path) -> None:
     if is_local(folder):
         with contextlib.suppress(OSError):
             os.rmdir(folder)
-
-
-def write_durably(path: epath.Path, content: bytes) -> None:
-    """Write a file whole or not at all: temporary name, fsync, rename, fsync of the folder. No residue on failure."""
-    tmp = path.parent / f".{path.name}.tmp-{os.getpid()}"
-    try:
-        tmp.write_bytes(content)
-        fsync(tmp)
-        tmp.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            tmp.unlink(missing_ok=True)
-        raise
-    fsync(path.parent)
 
 
 def write(folder: epath.Path, body: dict[str, Any]) -> None:

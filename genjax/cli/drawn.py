@@ -1,9 +1,6 @@
 """Files of samples: a grid, a folder of single images, an archive with the latents, and latents read from one."""
 
 import io
-import os
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -12,7 +9,7 @@ from typing import Any, NamedTuple
 
 from genjax import __version__
 from genjax.errors import UsageError
-from genjax.files import FAILING, failed_write
+from genjax.files import FAILING, building, failed_write
 
 
 class Drawn(NamedTuple):
@@ -122,28 +119,15 @@ def write_folder(out: str, drawn: Drawn, scale: int, about: str, classes: Sequen
     from genjax import data
 
     target = Path(out)
-    made: Path | None = None
     names = data.folder_names(classes)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".genjax-samples-", dir=target.parent))
-        made.chmod(0o777 & ~_umask())
-        for i, image in enumerate(drawn.image):
-            label = None if drawn.label is None else int(drawn.label[i])
-            where = made if label is None else made / (names[label] if names else str(label))
-            where.mkdir(exist_ok=True)
-            (where / f"{i:06d}.png").write_bytes(grid(image[None], ".png", 1, scale, f"{about}, image {i}"))
-        made.replace(target)
+        with building(target) as made:
+            for i, image in enumerate(drawn.image):
+                label = None if drawn.label is None else int(drawn.label[i])
+                where = made if label is None else made / (names[label] if names else str(label))
+                where.mkdir(exist_ok=True)
+                (where / f"{i:06d}.png").write_bytes(grid(image[None], ".png", 1, scale, f"{about}, image {i}"))
     except OSError as e:
         if e.errno in FAILING:
             raise failed_write(target, 0, e) from e
         raise UsageError(f"--out={out}: cannot be written ({e.strerror or e}).") from None
-    finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

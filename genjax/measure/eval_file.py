@@ -46,11 +46,6 @@ class Kept(NamedTuple):
     """Taken out: they were measured against images that the reference no longer has."""
 
 
-def write_eval(run: str | os.PathLike[str], new: Sequence[Record], session: dict[str, Any]) -> list[Record]:
-    """Put records into a run's `eval.json`; all that it then holds. See `add_records`."""
-    return add_records(run, new, session).records
-
-
 def add_records(run: str | os.PathLike[str], new: Sequence[Record], session: dict[str, Any]) -> Kept:
     """Put records into a run's `eval.json`, whole or not at all.
 

@@ -31,7 +31,6 @@ from genjax.train.leaves import tree_digest
 from genjax.train.state import TrainState, evaluation
 from genjax.types import Key, Params, State
 
-WEIGHTS = ("average", "trained")
 MOST_OPERATIONS = 5e12
 """Of a metric that nobody named: minutes on a core or two."""
 SEEN = "the recipe's transform, drawn once per example (key: test of seed 0)"

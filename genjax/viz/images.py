@@ -119,9 +119,7 @@ def save_grid(path: str | os.PathLike, images: Any, ncols: int | None = None) ->
     if isinstance(target, Path):
         files.replace(target, png)
         return
-    beside = target.with_name(target.name + ".tmp")
-    beside.write_bytes(png)
-    beside.replace(target)
+    files.write_durably(target, png)
 
 
 def sheet(images: Any, ncols: int | None = None, gap: int = 2, scale: int = 1) -> Png:

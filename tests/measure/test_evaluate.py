@@ -194,8 +194,8 @@ def test_a_folder_that_is_no_run(tmp_path, capsys):
 def test_the_file_keeps_other_records_and_drops_those_of_a_state_that_is_gone(tmp_path):
     r = Record(Protocol("fd", 100, "test", "made", "5e", 9), Subject("gan_a", "c", 0, 4, "old", True), 1.0)
     wider = dataclasses.replace(r, protocol=dataclasses.replace(r.protocol, n=200))
-    eval_file.write_eval(tmp_path, [r], {})
-    eval_file.write_eval(tmp_path, [wider], {"when": "now"})
+    eval_file.add_records(tmp_path, [r], {})
+    eval_file.add_records(tmp_path, [wider], {"when": "now"})
     assert eval_file.read_eval(tmp_path) == merged([], [wider, r])
     later = dataclasses.replace(r, subject=dataclasses.replace(r.subject, step=9, state_sha256="new"))
     assert merged([r, wider], [later]) == [later]
@@ -214,7 +214,7 @@ def test_records_of_another_reference_go_and_are_named(tmp_path):
         return Record(Protocol(metric, 100, split, "made", sha, 9, **more), subject, 1.0)
 
     old = [record("fd", "5e"), record("elbo", "seen", quantisation=SEEN), record("authenticity", "all", "train")]
-    eval_file.write_eval(tmp_path, old, {})
+    eval_file.add_records(tmp_path, old, {})
     assert eval_file.add_records(tmp_path, [record("kd", "5e")], {}).gone == []
     kept = eval_file.add_records(tmp_path, [record("kd", "6f")], {})
     assert {r.protocol.metric for r in kept.gone} == {"fd", "elbo", "kd"}

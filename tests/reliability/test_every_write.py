@@ -132,12 +132,12 @@ def test_eval_json(disk, measured):
             assert leavings(run) == []
 
     def again(how, k):
-        eval_file.write_eval(run, records, {})
+        eval_file.add_records(run, records, {})
         assert measure.read_eval(run) == records
         assert leavings(run) == []
         assert set(contents(run)) == set(whole)
 
-    n = at_every_write(disk, run, lambda: eval_file.write_eval(run, records, {}), sound, again)
+    n = at_every_write(disk, run, lambda: eval_file.add_records(run, records, {}), sound, again)
     assert n >= 6
 
 
