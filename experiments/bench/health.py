@@ -48,7 +48,7 @@ def trained(name: str, steps: int | None, watched: bool) -> tuple[float, float, 
 
         fitted = train.fit(
             experiment.step, state, source, key, steps=cfg.steps, on_row=on_row, every=(Every(500, grid),),
-            monitor=monitor,
+            hooks=train.Hooks(monitor=monitor),
         )  # fmt: skip
         seconds = time.perf_counter() - start
     late = [row["images_per_s"] for row in fitted.rows[len(fitted.rows) // 2 :]]

@@ -164,7 +164,8 @@ def soak(folder: Path, recipe_name: str, minutes: float, batch_size: int, delay:
         return memory[-1][0] > 60 * minutes
 
     with idle.watching():
-        fitted = train.fit(experiment.step, state, source, key, steps=cfg.steps, log_every=20, stop=over)
+        hooks = train.Hooks(stop=over)
+        fitted = train.fit(experiment.step, state, source, key, steps=cfg.steps, log_every=20, hooks=hooks)
     seconds, megabytes = np.array(memory[len(memory) // 2 :]).T
     steps, wall = int(fitted.state.step), idle.seconds()
     return {

@@ -166,13 +166,11 @@ class Trainer:
         n = max(4096, w.batch_size)
         pixels = np.random.default_rng(0).integers(0, 256, (n, *w.shape), np.uint8)
         layout = mesh.layout(on)
-        where = None if layout is None else layout.mesh
-        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform, where)
+        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform, layout.mesh)
         self.key, self.done, self.steps = jax.random.key(0), 0, 1
-        self.state = layout.init(w.step, w.model, self.key) if layout else w.step.init(w.model, self.key)
+        self.state = layout.init(w.step, w.model, self.key)
         self.chunk = make_chunk(w.step, self.source, CAPACITY, layout, self.state)
-        if layout:
-            self.key = layout.place(self.key, layout.everywhere)
+        self.key = layout.shared(self.key)
         self.flight: Any = None
 
     def call(self) -> int:

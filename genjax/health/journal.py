@@ -101,9 +101,9 @@ class Journal:
             self.last = self._with(self.last, named)
             self.log.amend(self.last)
 
-    def stored(self) -> dict[str, Any]:
-        """For a checkpoint's extra."""
-        return {} if self.monitor is None else {"health": to_json(self.monitor.stored())}
+    def stored(self) -> dict[str, Any] | None:
+        """What the monitor remembers, for `Resume.health`; None where nobody watches."""
+        return None if self.monitor is None else to_json(self.monitor.stored())
 
     def _with(self, row: Mapping[str, Any], findings: list[Finding]) -> dict[str, Any]:
         for f in findings:

@@ -22,10 +22,9 @@ from genjax.metrics_log import numbers
 from genjax.models.labels import labels_for
 from genjax.train.distributed import Group
 from genjax.train.experiment import Experiment
-from genjax.train.mesh import Layout
-from genjax.train.population import Population, Roots, population
+from genjax.train.mesh import ONE_DEVICE, Place
+from genjax.train.population import Roots
 from genjax.train.state import TrainState
-from genjax.train.step import jit_once
 from genjax.train.watch import Watch
 from genjax.types import Batch, Key
 
@@ -51,14 +50,14 @@ class Monitor:
 
     def __init__(
         self, experiment: Experiment, dataset: data.Dataset, key: Key | Roots, batch_size: int, log_every: int = 1,
-        sample_every: int = 1, *, layout: Layout | None = None, group: Group | None = None,
+        sample_every: int = 1, *, layout: Place = ONE_DEVICE, group: Group | None = None,
         stored: Mapping[str, Any] | None = None, budget: Budget | None = None,
     ):  # fmt: skip
         stored = dict(numbers(stored or {}))
         self.experiment, self.dataset, self.key, self.layout = experiment, dataset, key, layout
         self.group, self.log_every, self.sample_every = group or Group(), log_every, sample_every
         step = experiment.step
-        self.n = step.n if isinstance(step, Population) else None
+        self.n = step.n
         self.part = max(1, batch_size // step.accumulate)
         self.watch, self.labels = Watch(step), step.labels
         self.guarded = [label for label, m in zip(step.labels, step.moves, strict=True) if m.guarded]
@@ -230,19 +229,19 @@ class Monitor:
         probe = probes.probe_of(model)
         if probe is None:
             return lambda *_: {}
-        root = jax.random.key(int(self.key.seed[0])) if isinstance(self.key, Roots) else self.key
+        one = probe
+        root = self.experiment.step.roots(self.key)[0]
         ref = probes.reference(self.dataset, self.experiment.transform, model, self.part, root)
-        place = jnp.asarray if layout is None else lambda v: layout.place(v, layout.everywhere)
-        ref = jax.tree.map(place, ref)
+        ref = layout.shared(jax.tree.map(jnp.asarray, ref))
+        mapped = self.experiment.step.mapped
         if self.n is not None:
-            n, params = self.n, jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), params)
+            params = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape[1:], v.dtype), params)
 
-            def look(params, net, ref, one=probe):
-                return population(lambda params, net: one(params, net, ref), n)(params, net)
-        else:
-            look = probe
+        def look(params, net, ref):
+            return mapped(lambda params, net: one(params, net, ref))(params, net)
+
         self._leaves = probes.layers(params)
-        compiled = jit_once(look) if layout is None else jit_once(look, out_shardings=layout.everywhere)
+        compiled = layout.once(look)
         return lambda params, net: compiled(params, net, ref)
 
     def _fetch(self) -> None:

@@ -26,6 +26,7 @@ from genjax.runs.dataset import dataset_of_run
 from genjax.runs.members import flags_of
 from genjax.runs.run_folder import METRICS, WHOLE, mark_of, read_config, read_manifest, refuse_vanished
 from genjax.runs.validation import VALIDATION
+from genjax.train.resume import Resume
 from genjax.trust import Access
 
 N_FRAMES, FRAME_BYTES = 24, 900_000
@@ -128,15 +129,15 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         rows.pop("failed", None)
         config |= {"seed": who[member].seed, **who[member].values}
         name = f"{name}, member {member}"
-    step, digest, drawn, family, extra = None, "", None, _family_of(rows), {}
+    step, digest, drawn, family, resume = None, "", None, _family_of(rows), Resume()
     if _has_checkpoint(folder):
         try:
             if whole:
                 step, leaves, extra = read_leaves(folder / "checkpoints", mark=mark)
-                digest = leaves_digest(leaves)
+                digest, resume = leaves_digest(leaves), Resume.from_json(extra, f"checkpoint {step} of {path}")
             else:
                 run = runs.open_run(path, member=member, trust=access.trust)
-                step, family, extra = run.step, _family(run, family), run.extra
+                step, family, resume = run.step, _family(run, family), run.resume
                 digest = tree_digest(run.state)
                 drawn = _drawn(run, _dataset(run, problems, access))
         except (UsageError, RunFailure) as e:
@@ -175,7 +176,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         record.get("code"),
         access.trust,
         best_of(path),
-        _looked(extra),
+        _looked(resume),
     )
 
 
@@ -261,10 +262,9 @@ def _family_of(rows: Mapping[str, Any]) -> str:
     return "VAE" if "elbo" in last else "GAN" if "d/loss" in rows else ""
 
 
-def _looked(extra: Mapping[str, Any]) -> dict[str, Any]:
+def _looked(resume: Resume) -> dict[str, Any]:
     """From what a checkpoint holds beside the state; nothing where that is not of the monitor's making."""
-    health = extra.get("health")
-    looked = health.get("looked") if isinstance(health, Mapping) else None
+    looked = (resume.health or {}).get("looked")
     return dict(looked) if isinstance(looked, Mapping) else {}
 
 

@@ -13,7 +13,6 @@ from genjax.checkpoint.checkpoints import Checkpoints
 from genjax.errors import RunFailure, UsageError
 from genjax.files import building, copy_folder, failed_write, refuse_part_of_a_run
 from genjax.health import share_of
-from genjax.metrics_log import numbers
 from genjax.runs import recipe_code, run_folder
 from genjax.runs.command import command
 from genjax.runs.config import kinds
@@ -21,6 +20,7 @@ from genjax.runs.dataset import dataset_of_run
 from genjax.runs.opening import open_run
 from genjax.runs.sample_grids import member_folder
 from genjax.runs.validation import VALIDATION
+from genjax.train.resume import Resume
 from genjax.trust import Access
 
 
@@ -58,10 +58,9 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
     again = command(recipe_code.word_of(out, stored), config)
     wanted = {k: stored[k] for k in ("experiment", "config", "options", "data", "where", "code") if k in stored}
     wanted |= {"config": dataclasses.asdict(config), "options": {**stored["options"], "run_dir": str(out)}}
-    extra = {k: v for k, v in opened.extra.items() if k not in ("failed", "health")}
-    if looked := opened.extra.get("health", {}).get("looked"):
-        extra["health"] = {"looked": looked}  # the members were judged together
-    extra["pending"] = run_folder.to_json([_share(numbers(row), i, opened.members.n) for row in extra["pending"]])
+    looked = (opened.resume.health or {}).get("looked")
+    pending = [_share(row, i, opened.members.n) for row in opened.resume.pending]
+    resume = Resume(pending, opened.resume.seconds, health={"looked": looked} if looked else None)
     if access.data is not None:
         dataset_of_run(opened, access)
     place = out
@@ -89,7 +88,7 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
             copy_folder(run / "samples" / member_folder(i), folder.path / "samples")
             to = folder.path / run_folder.CHECKPOINTS
             with Checkpoints(to, mark=folder.mark, on_seal=folder.note_seal) as checkpoints:
-                checkpoints.save(opened.step, opened.state, extra)
+                checkpoints.save(opened.step, opened.state, resume.to_json())
     except RunFailure as e:
         raise RunFailure(f"{out} was not written: {str(e).replace(str(place), str(out))}") from e
     except OSError as e:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genjax.checked import Each, checked, number
+from genjax.checked import Each, checked
 from genjax.checkpoint import folders, seal
 from genjax.checkpoint.marks import Mark, mark
 from genjax.errors import UsageError
@@ -30,8 +30,6 @@ WHOLE = {
     "data": {"name": str, "shape": [int], "n_classes": int, "n_train": int, "fingerprint": str},
 }  # fmt: skip
 """What it must hold of a run that is opened."""
-EXTRA = {"pending?": [dict], "seconds?": number, "failed?": Each(str), "health?": dict}
-"""What a run's checkpoint holds besides its state."""
 ABOUT = {
     "started?": (str, None), "command?": [str], "device_kind?": (str, None), "device_count?": (int, None),
     "cpu?": (str, None), "cpu_count?": (int, None), "commit?": (str, None), "continued?": [dict],

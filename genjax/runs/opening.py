@@ -11,7 +11,7 @@ import numpy as np
 
 from genjax import data, rng, sources
 from genjax.checked import checked
-from genjax.checkpoint.checkpoints import Checkpoints
+from genjax.checkpoint.checkpoints import Checkpoints, Restored
 from genjax.errors import UsageError
 from genjax.runs import recipe_code, run_folder
 from genjax.runs.build_population import like_all
@@ -20,6 +20,7 @@ from genjax.runs.width import in_32_bits
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment
 from genjax.train.population import member_of
+from genjax.train.resume import Resume
 from genjax.train.state import TrainState, evaluation
 from genjax.types import Batch
 
@@ -37,7 +38,7 @@ class Run(NamedTuple):
     members: Members | None = None
     """The population that this member is of."""
     member: int | None = None
-    extra: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    resume: Resume = Resume()
     """What the checkpoint holds besides the state."""
     recipe_sha256: str = ""
     """Of the recipe's files; empty where an older genjax kept no copy."""
@@ -45,7 +46,7 @@ class Run(NamedTuple):
     """SHA-256 of the sources of the genjax that trained."""
 
 
-@in_32_bits
+@in_32_bits()
 def open_run(path: str | Path, step: int | None = None, member: int | None = None, trust: bool = False) -> Run:
     """Opens a run at its newest sealed checkpoint, or at `step`; needs neither its data nor its lock.
 
@@ -65,13 +66,13 @@ def open_run(path: str | Path, step: int | None = None, member: int | None = Non
     if folder.members is None and member is not None:
         raise UsageError(f"--member={member}: {path} is a single run; leave --member out.")
     i = 0 if folder.members is None else folder.members.check(member, path)
-    restored = folder.restored(step)
-    if why := folder.failed(restored).get(i):
+    restored, resume = folder.restored(step)
+    if why := folder.failed(resume).get(i):
         raise UsageError(f"--member={i}: {why}")
-    return folder.run(restored, None if folder.members is None else i)
+    return folder.run(restored, resume, None if folder.members is None else i)
 
 
-@in_32_bits
+@in_32_bits()
 def open_members(path: str | Path, step: int | None = None, trust: bool = False) -> tuple[list[Run], dict[int, str]]:
     """Every member of a population that has not failed, and why each of the others has; the checkpoint is read once.
 
@@ -88,13 +89,13 @@ def open_members(path: str | Path, step: int | None = None, trust: bool = False)
     folder = _Folder.read(Path(path), trust)
     if folder.members is None:
         raise UsageError(f"--member=all: {path} is a single run; leave --member out.")
-    restored = folder.restored(step)
-    failed = folder.failed(restored)
+    restored, resume = folder.restored(step)
+    failed = folder.failed(resume)
     restored = restored._replace(tree=jax.device_get(restored.tree))
     known: dict[str, Experiment] = {}
     runs = []
     for i in (i for i in range(folder.members.n) if i not in failed):
-        run = folder.run(restored, i)
+        run = folder.run(restored, resume, i)
         runs.append(run._replace(experiment=known.setdefault(program(run), run.experiment)))
     return runs, failed
 
@@ -125,7 +126,7 @@ class _Folder(NamedTuple):
         members = read_members(cfg, stored.get("population"))
         return cls(path, stored, recipe, cfg, members, data.spec_of(stored["data"]), mark)
 
-    def restored(self, step: int | None) -> Any:
+    def restored(self, step: int | None) -> tuple[Restored, Resume]:
         """The newest sealed checkpoint, or that of `step`: of all members together."""
         with recipe_code.executing(self.path):
             experiment = built(self.recipe.build, self.config, self.spec)
@@ -137,11 +138,11 @@ class _Folder(NamedTuple):
             restored = checkpoints.restore(like, step)
         if restored is None:
             raise UsageError(f"RUN={self.path}: it has no finished checkpoint yet. Train it first, or a little longer.")
-        checked(restored.extra, run_folder.EXTRA, f"checkpoint {restored.step} of {self.path}")
+        resume = Resume.from_json(restored.extra, f"checkpoint {restored.step} of {self.path}")
         self._say_code(restored)
-        return restored
+        return restored, resume
 
-    def _say_code(self, restored: Any) -> None:
+    def _say_code(self, restored: Restored) -> None:
         """Say where the code that computes now is not the code that trained this checkpoint."""
         known, now = self.stored.get("code"), sources.genjax_sha256()
         of = recipe_code.sound(restored.code) or known
@@ -158,15 +159,14 @@ class _Folder(NamedTuple):
                 f"{', '.join(sources.changes(of['recipe'], known['recipe']))}."
             )
 
-    def failed(self, restored: Any) -> dict[int, str]:
+    def failed(self, resume: Resume) -> dict[int, str]:
         """Why each failed member of a population failed, in a sentence."""
         if self.members is None:
             return {}
-        why = restored.extra.get("failed", {})
-        there = {i: why[str(i)] for i in range(self.members.n) if why.get(str(i))}
-        return {i: f"{self.members.name(i)} of {self.path} has failed: {of}" for i, of in there.items()}
+        there = {i: why for i in range(self.members.n) if (why := resume.failed.get(i))}
+        return {i: f"{self.members.name(i)} of {self.path} has failed: {why}" for i, why in there.items()}
 
-    def run(self, restored: Any, member: int | None) -> Run:
+    def run(self, restored: Restored, resume: Resume, member: int | None) -> Run:
         """The single run, or a member as the run of its own that it equals."""
         cfg, state = self.config, restored.tree
         if member is not None:
@@ -178,10 +178,10 @@ class _Folder(NamedTuple):
             {"code": recipe_code.sound(restored.code) or self.stored.get("code")}
         )
         return Run(self.path, self.stored["experiment"], cfg, experiment, state, self.spec, restored.step,
-                   self.members, member, restored.extra, recipe_sha256, trained_by)  # fmt: skip
+                   self.members, member, resume, recipe_sha256, trained_by)  # fmt: skip
 
 
-@in_32_bits
+@in_32_bits()
 def program(run: Run) -> str:
     """What a run's model computes, as a text: of one program where two members differ in their weights alone.
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from genjax import rng, viz
@@ -14,8 +12,8 @@ from genjax.runs import ownership
 from genjax.runs.drawing import outside, say_outside
 from genjax.train.experiment import Experiment
 from genjax.train.loop import Progress
-from genjax.train.mesh import Layout
-from genjax.train.population import Population, Roots, population
+from genjax.train.mesh import ONE_DEVICE, Place
+from genjax.train.population import Roots
 from genjax.train.state import evaluation
 from genjax.types import Key
 
@@ -24,7 +22,7 @@ N_SAMPLES = 64
 
 
 def grids(
-    experiment: Experiment, key: Key | Roots, folder: Path, layout: Layout | None = None, leader: bool = True,
+    experiment: Experiment, key: Key | Roots, folder: Path, layout: Place = ONE_DEVICE, leader: bool = True,
     look: Callable[[int, np.ndarray], Any] | None = None, guard: Callable[[], None] = lambda: None,
 ) -> Callable[[Progress], None]:  # fmt: skip
     """`grid(progress)` writes a picture of the run's samples, or one of each member's.
@@ -40,21 +38,10 @@ def grids(
     def draw(params, state, z):
         return inverse(model.generate(params, state, z))
 
-    if isinstance(experiment.step, Population):
-        assert isinstance(key, Roots)
-        n = experiment.step.n
-        each = [noise(jax.random.key(seed)) for seed in np.asarray(key.seed).tolist()]
-        z = jax.tree.map(lambda *v: jnp.stack(v), *each)
-        draw = population(draw, n)
-        paths = [Path(member_folder(i)) for i in range(n)]
-    else:
-        z, paths = noise(key), [Path()]
-    if layout is None:
-        drawn = jax.jit(draw)
-    else:
-        z = jax.tree.map(lambda v: layout.place(v, layout.everywhere), z)
-        drawn = jax.jit(lambda params, state, z: layout.gather(draw(params, state, z)))
-
+    step = experiment.step
+    z = layout.shared(step.stacked([noise(root) for root in step.roots(key)]))
+    paths = [Path()] if step.n is None else [Path(member_folder(i)) for i in range(step.n)]
+    drawn = layout.compiled(step.mapped(draw))
     said = False
 
     def grid(progress: Progress) -> None:
@@ -63,9 +50,7 @@ def grids(
         if not leader:
             return
         said = said or (progress.step > 0 and say_outside(outside(images), experiment))
-        for path, one in zip(
-            paths, images if len(paths) > 1 else images.reshape(1, N_SAMPLES, *images.shape[-3:]), strict=True
-        ):
+        for path, one in zip(paths, step.each(images), strict=True):
             _write(folder / "samples" / path / f"{progress.step:08d}.png", one, guard)
         if look is not None:
             look(progress.step, images)

@@ -22,8 +22,7 @@ from genjax.metrics.table import of_points
 from genjax.metrics_log import MetricsLog
 from genjax.runs.drawing import by_shares
 from genjax.train.experiment import Experiment
-from genjax.train.mesh import Layout
-from genjax.train.population import Population, population
+from genjax.train.mesh import ONE_DEVICE, Place
 from genjax.train.state import TrainState, evaluation
 
 VALIDATION = "validation.jsonl"
@@ -89,7 +88,7 @@ class Ledger:
             self._log.close()
 
 
-def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | None = None) -> Validation:
+def validation(experiment: Experiment, dataset: data.Dataset, layout: Place = ONE_DEVICE) -> Validation:
     """The bound on the likelihood where the model's score has one, else the unbiased kernel distance of its images.
 
     At most 1,000 images of the validation part: `val/elbo`, `val/rate`, `val/distortion` in nats per example, or
@@ -106,7 +105,7 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | N
     size = data.size(dataset.validation)
     pick = np.unique(np.linspace(0, size - 1, min(MOST, size)).astype(np.int64))
     part = data.take(dataset.validation, pick)
-    like = jax.eval_shape(lambda k: _one(experiment.step).init(experiment.model, k), jax.random.key(0))
+    like = jax.eval_shape(lambda k: experiment.step.one.init(experiment.model, k), jax.random.key(0))
     n_classes = experiment.model.n_classes
     params, net_state = evaluation(like)  # shapes alone: the weights come with each state
     measured = Measured(
@@ -129,16 +128,12 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Layout | N
             kernel_distance(real, space.features(rounded(x))) if np.isfinite(x).all() else float("nan")
             for x in draw(state)
         ]
-        return {name: each if isinstance(experiment.step, Population) else each[0]}
+        return {name: experiment.step.joined(each)}
 
     return Validation((name,), f"min:{name}", measure)
 
 
-def _one(step: Any) -> Any:
-    return step.step if isinstance(step, Population) else step
-
-
-def _bound(experiment: Experiment, measured: Measured, layout: Layout | None) -> Callable[[TrainState], dict[str, Any]]:
+def _bound(experiment: Experiment, measured: Measured, layout: Place) -> Callable[[TrainState], dict[str, Any]]:
     key = rng.named(jax.random.key(0), "validation")
     batches = list(data.once(measured.part, BATCH))
 
@@ -150,16 +145,15 @@ def _bound(experiment: Experiment, measured: Measured, layout: Layout | None) ->
 
     def measure(state: TrainState) -> dict[str, Any]:
         weights = evaluation(state)
-        sums = np.sum([np.asarray(score_all(*weights, _placed(b, layout)), np.float64) for b in batches], axis=0)
-        means = (sums / data.size(measured.part)).tolist()
-        several = isinstance(experiment.step, Population)
-        return {PREFIX + k: [m[i] for m in means] if several else means[i] for i, k in enumerate(BOUND)}
+        sums = np.sum([np.asarray(score_all(*weights, layout.shared(b)), np.float64) for b in batches], axis=0)
+        means = experiment.step.each((sums / data.size(measured.part)).tolist())
+        return {PREFIX + k: experiment.step.joined([m[i] for m in means]) for i, k in enumerate(BOUND)}
 
     return measure
 
 
 def _drawn(
-    experiment: Experiment, n: int, asked: np.ndarray | None, layout: Layout | None, inverse: Callable[[Any], Any]
+    experiment: Experiment, n: int, asked: np.ndarray | None, layout: Place, inverse: Callable[[Any], Any]
 ) -> Callable[[TrainState], list[np.ndarray]]:
     """n samples of each member, or of the one run, from the same latents each time; `inverse(x)` of them.
 
@@ -173,28 +167,18 @@ def _drawn(
         parts = list(zip(parts, jnp.asarray(labels), strict=True))
     else:
         parts = [(part, None) for part in parts]
-    latents = [_placed(part, layout) for part in parts]
+    latents = [layout.shared(part) for part in parts]
     draw = _compiled(experiment, lambda params, state, zy: inverse(model.generate(params, state, *zy)), layout)
 
     def images(state: TrainState) -> list[np.ndarray]:
         weights = evaluation(state)
         made = [np.asarray(draw(*weights, part)) for part in latents]
-        if not isinstance(experiment.step, Population):
-            return [np.concatenate(made)[:n]]
-        return [np.concatenate([part[i] for part in made])[:n] for i in range(experiment.step.n)]
+        return [np.concatenate(parts)[:n] for parts in zip(*map(experiment.step.each, made), strict=True)]
 
     return images
 
 
-def _compiled(experiment: Experiment, f: Callable[..., Any], layout: Layout | None) -> Callable[..., Any]:
-    """`f(params, state, x)` of one run, or of every member with x shared; whole on every device of a layout."""
-    if isinstance(experiment.step, Population):
-        n = experiment.step.n
-        return jax.jit(lambda params, state, x: population(lambda p, s: f(p, s, x), n)(params, state))
-    if layout is None:
-        return jax.jit(f)
-    return jax.jit(lambda params, state, x: layout.gather(f(params, state, x)))
-
-
-def _placed(x: Any, layout: Layout | None) -> Any:
-    return x if layout is None else jax.tree.map(lambda a: layout.place(a, layout.everywhere), x)
+def _compiled(experiment: Experiment, f: Callable[..., Any], layout: Place) -> Callable[..., Any]:
+    """`f(params, state, x)` of one run, or of every member with x shared; whole on every device."""
+    mapped = experiment.step.mapped
+    return layout.compiled(lambda params, state, x: mapped(lambda p, s: f(p, s, x))(params, state))

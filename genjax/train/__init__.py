@@ -1,7 +1,8 @@
 """Training: the step builder, the loop, populations and meshes. What keeps a run in a folder is in `genjax.runs`."""
 
-from genjax.train.loop import Every, Fitted, Progress, fit
+from genjax.train.loop import Every, Fitted, Hooks, Progress, fit
 from genjax.train.population import Population, Roots, Shares, member_of, population, shares
+from genjax.train.resume import Resume
 from genjax.train.state import Average, Ema, Player, TrainState, evaluation
 from genjax.train.step import Move, Step, make_step
 
@@ -10,10 +11,12 @@ __all__ = [
     "Ema",
     "Every",
     "Fitted",
+    "Hooks",
     "Move",
     "Player",
     "Population",
     "Progress",
+    "Resume",
     "Roots",
     "Shares",
     "Step",

@@ -1,19 +1,18 @@
-"""Chunks of steps: the body of the program that a run compiles once."""
+"""Chunks of steps: the body of the program that a run compiles once, for a step of one run or of many members."""
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from genjax.train.state import TrainState
-from genjax.train.step import Step
 from genjax.types import Key
 
 
-def advance(step: Step, source: Any, capacity: int) -> Callable[..., Any]:
+def advance(step: Any, source: Any, capacity: int) -> Callable[..., Any]:
     """`chunk(state, data, key, n) -> (state, buffer)`: n <= capacity steps, n traced, in one loop.
 
     The step always runs inside this loop, even a single one: a run's bits depend on no chunk length, log interval
@@ -38,3 +37,42 @@ def advance(step: Step, source: Any, capacity: int) -> Callable[..., Any]:
         return state, {k: buffer[:, j] for j, k in enumerate(names)}
 
     return chunk
+
+
+class Single:
+    """What a step is asked where there may be many members, answered for a single run.
+
+    A `Population` has its own answers, so that nobody asks which of both it has.
+    """
+
+    n: ClassVar[int | None] = None
+    """How many members; None of a single run."""
+
+    @property
+    def one(self) -> Any:
+        """The step of one run: this one, or that of member 0."""
+        return self
+
+    def chunk(self, source: Any, capacity: int) -> Callable[..., Any]:
+        """`chunk(state, data, key, n)`: n <= capacity steps, see `advance`."""
+        return advance(self, source, capacity)
+
+    def mapped(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f` of one run's arrays, for the arrays of all members."""
+        return f
+
+    def roots(self, key: Key) -> list[Key]:
+        """Each member's root key."""
+        return [key]
+
+    def each(self, values: Any) -> list[Any]:
+        """Each member's part of an array."""
+        return [values]
+
+    def stacked(self, trees: Sequence[Any]) -> Any:
+        """One tree a member as one tree, what `each` takes apart."""
+        return trees[0]
+
+    def joined(self, values: Sequence[Any]) -> Any:
+        """One value a member, as rows have it: the value alone of a single run."""
+        return values[0]

@@ -4,7 +4,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,10 +12,10 @@ import numpy as np
 
 from genjax.channels import say
 from genjax.errors import DataFailure
-from genjax.train.chunk import advance
 from genjax.train.experiment import check_model
-from genjax.train.mesh import Layout
-from genjax.train.population import Population, Roots, advance_all
+from genjax.train.mesh import ONE_DEVICE, Place
+from genjax.train.population import Population, Roots
+from genjax.train.resume import Resume, Row
 from genjax.train.signals import Signals
 from genjax.train.state import TrainState, is_used, refuse_used
 from genjax.train.step import Step
@@ -27,21 +27,13 @@ CAPACITY = 1024
 TARGET_SECONDS = 1.0
 """A chunk aims at this wall time, so that signals, logs and checkpoints are prompt."""
 
-Row = dict[str, Any]
-"""Numbers, or a list over members for each metric of a population."""
-
 
 class Progress(NamedTuple):
     """Where a run stands between two chunks."""
 
     step: int
     state: TrainState
-    pending: list[Row]
-    """Per-step metrics since the last logged row: with them a resumed run logs the rows it would have logged."""
-    seconds: float
-    """Wall-clock time spent on the run so far."""
-    failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
-    """Of a population, why members failed."""
+    resume: Resume
 
 
 class Every(NamedTuple):
@@ -51,36 +43,40 @@ class Every(NamedTuple):
     do: Callable[[Progress], None]
 
 
+class Hooks(NamedTuple):
+    """What a run in a folder has to say between chunks; a notebook needs none of it."""
+
+    stop: Callable[[], int] = lambda: 0
+    """Asked between chunks, about once a second; anything but 0 ends the training."""
+    agree: Callable[[int, int], tuple[int, int]] = lambda n, stop: (n, stop)
+    """Makes one of many processes' chunk lengths and stops, see `distributed.Group`."""
+    monitor: Any = None
+    """A `health.Monitor`, which looks at every step's metrics and at states between chunks."""
+
+
 class Fitted(NamedTuple):
     """What `fit` gives back."""
 
     state: TrainState
     rows: list[Row]
     """Logged rows: step, seconds, images_per_s, and the mean of each metric since the row before."""
-    pending: list[Row]
-    seconds: float
-    failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
+    resume: Resume
+    """For another `fit` that goes on from `state`."""
     interrupted: bool = False
     """Whether Ctrl-C (the stop button of a notebook) came: a loop of several `fit` asks this to end as well."""
 
     @property
     def progress(self) -> Progress:
         """What there is to save."""
-        return Progress(int(self.state.step), self.state, self.pending, self.seconds, self.failed)
+        return Progress(int(self.state.step), self.state, self.resume)
 
 
-def make_chunk(step: Step | Population, source, capacity: int, layout: Layout | None = None, state: Any = None):
+def make_chunk(step: Step | Population, source, capacity: int, layout: Place = ONE_DEVICE, state: Any = None):
     """`advance` compiled once, of a single run or of a population; its `state` is donated.
 
-    On a layout it leaves each leaf where `layout` puts those of `state`; it takes the root key `everywhere`.
+    On a `Layout` it leaves each leaf where that puts those of `state`.
     """
-    if isinstance(step, Population):
-        assert layout is None
-        return jax.jit(advance_all(step, source, capacity), donate_argnums=0)
-    if layout is None:
-        return jax.jit(advance(step, source, capacity), donate_argnums=0)
-    chunk, placed = advance(layout.spread(step), source, capacity), (layout.leaves(state), layout.everywhere)
-    return jax.jit(chunk, donate_argnums=0, out_shardings=placed)
+    return layout.chunk(step, source, capacity, state)
 
 
 def fit(
@@ -93,13 +89,9 @@ def fit(
     log_every: int = 100,
     on_row: Callable[[Row], None] | None = None,
     every: Sequence[Every] = (),
-    stop: Callable[[], int] = lambda: 0,
-    layout: Layout | None = None,
-    agree: Callable[[int, int], tuple[int, int]] = lambda n, stop: (n, stop),
-    pending: Sequence[Row] = (),
-    seconds: float | int = 0.0,
-    failed: Mapping[int, str] | None = None,
-    monitor: Any = None,
+    resume: Resume = Resume(),
+    hooks: Hooks = Hooks(),
+    layout: Place = ONE_DEVICE,
 ) -> Fitted:
     """Trains from `state.step` to `steps`.
 
@@ -117,13 +109,9 @@ def fit(
         log_every: steps a logged row averages over.
         on_row: called with each logged row as soon as it is known.
         every: callbacks between chunks; they see only finite states.
-        stop: asked between chunks, about once a second; anything but 0 ends the training.
-        layout: where the state and the batches lie, on many devices; None on one. `state` is there already.
-        agree: makes one of many processes' chunk lengths and stops, see `distributed.Group`.
-        pending: `Progress.pending` of the checkpoint that `state` comes from.
-        seconds: wall-clock time already spent on the run.
-        failed: `Progress.failed` of that checkpoint.
-        monitor: a `health.Monitor`, which looks at every step's metrics and at states between chunks.
+        resume: `Fitted.resume` or `Progress.resume` of where `state` comes from.
+        hooks: what a run in a folder adds.
+        layout: where the state and the batches lie, on many devices. `state` is there already.
 
     Raises:
         UsageError: `state` was donated before.
@@ -136,92 +124,114 @@ def fit(
     refuse_used(state)
     for move in getattr(step, "moves", ()):
         check_model(getattr(move.loss, "model", None), getattr(source, "transform", None))
-    done = int(state.step)
-    capacity = min(CAPACITY, source.capacity or CAPACITY)
-    chunk = _compiled(step, source, capacity) if layout is None else make_chunk(step, source, capacity, layout, state)
-    root = key if layout is None else layout.place(key, layout.everywhere)
-    watch = Watch(step, failed)
-    log = _Log(watch, log_every, source.batch_size, on_row, list(pending), seconds)
-    interrupts = _interrupts()
-    flights: list[_Flight] = []
-    per_step, n = math.inf, 1
+    log = _Log(Watch(step, resume.failed), log_every, source.batch_size, on_row, resume)
+    return _Training(step, state, source, key, steps, log, every, hooks, layout).run()
 
-    def land(leave: int = 0):
+
+class _Training:
+    """One call of `fit`: chunks are sent to the device, and their metrics taken in while the next one runs."""
+
+    def __init__(self, step, state, source, key, steps: int, log: "_Log", every, hooks: Hooks, layout: Place):
+        self.step, self.state, self.source, self.steps, self.every = step, state, source, steps, every
+        self.log, self.watch, self.hooks = log, log.watch, hooks
+        self.done = int(state.step)
+        self.capacity = min(CAPACITY, source.capacity or CAPACITY)
+        self.chunk, self.key, self.root = _compiled(step, source, self.capacity, layout, state), key, layout.shared(key)
+        self.interrupts = _interrupts()
+        self.flights: list[_Flight] = []
+        self.per_step, self.n = math.inf, 1
+
+    def run(self) -> Fitted:
+        try:
+            with self.interrupts:
+                while self.done < self.steps and self._advance():
+                    pass
+                self._land()
+                self.watch.state(self.state, self.done)
+        except BaseException as e:
+            if not isinstance(e, Diverged):
+                _give_back(e, self.done, self.steps, self._rescued)
+            raise
+        if self.interrupts.received is not None:
+            at = f"step {self.done:,} of {self.steps:,}"
+            say(f"fit: interrupted at {at}. What it has so far comes back; `fit` from it goes on.")
+        return self._fitted()
+
+    def _advance(self) -> bool:
+        """A chunk more; whether there may be another."""
+        if self.per_step < math.inf:
+            self.n = max(1, min(4 * self.n, round(TARGET_SECONDS / max(self.per_step, 1e-9))))
+        self.n, stopped = self.hooks.agree(self.n, self.hooks.stop() or self.interrupts.received or 0)
+        if stopped:
+            return False
+        edge = min([self.steps, *((self.done // e.steps + 1) * e.steps for e in self.every)])
+        self.n = min(self.n, self.capacity, edge - self.done)
+        self._send(self.n)
+        self._land(leave=1)  # the metrics of the chunk before, while this one runs
+        if self.hooks.monitor is not None:
+            self.hooks.monitor.state(self.done, self.state)
+        if self.done == edge:
+            self._pause()
+        return True
+
+    def _send(self, n: int) -> None:
+        try:
+            data = self.source.window(self.key, self.done, n, self.step.n_batches)
+        except DataFailure:
+            self._land()  # the rows of what was trained until here
+            raise
+        sent = time.perf_counter()
+        with self.interrupts.held(self._given_away):  # until the state that takes its place is here
+            self.state, buffer = self.chunk(self.state, data, self.root, np.int32(n))
+            self.flights.append(_Flight(self.done, n, buffer, sent))
+            self.done += n
+
+    def _land(self, leave: int = 0) -> None:
         """Takes in the metrics of the chunks sent, the last `leave` excepted."""
-        nonlocal per_step
-        while len(flights) > leave:
-            values = flights[0].values()  # waits here
+        while len(self.flights) > leave:
+            values = self.flights[0].values()  # waits here
             now = time.perf_counter()
-            per_step = (now - max(flights[0].sent, log.landed)) / flights[0].count
+            self.per_step = (now - max(self.flights[0].sent, self.log.landed)) / self.flights[0].count
             try:
-                with interrupts.held():
-                    first = flights.pop(0).first
-                    log.add(first, values, now)
+                with self.interrupts.held():
+                    first = self.flights.pop(0).first
+                    self.log.add(first, values, now)
             finally:  # also of the chunk in which a run fails
-                if monitor is not None:
-                    monitor.steps(first, values)
-                log.tell()
+                if self.hooks.monitor is not None:
+                    self.hooks.monitor.steps(first, values)
+                self.log.tell()
 
-    def given_away() -> bool:
-        return is_used(state)
+    def _pause(self) -> None:
+        """The end, or a multiple of one of `every`: all rows are told, and the state is shown once it is known good."""
+        self._land()
+        self.watch.state(self.state, self.done)
+        if self.done == self.steps:
+            self.log.finish(self.done)  # a checkpoint of the last step has its row on the disk before it
+        for e in (e for e in self.every if self.done % e.steps == 0):
+            e.do(Progress(self.done, self.state, self.log.resume))
+        self.log.landed = time.perf_counter()
 
-    def fitted() -> Fitted:
-        return Fitted(state, log.rows, log.pending, log.seconds, watch.failed, interrupts.received is not None)
+    def _given_away(self) -> bool:
+        return is_used(self.state)
 
-    def rescued(e: BaseException) -> Fitted | None:
+    def _fitted(self) -> Fitted:
+        return Fitted(self.state, self.log.rows, self.log.resume, self.interrupts.received is not None)
+
+    def _rescued(self, e: BaseException) -> Fitted | None:
         """What can be given back with an exception: nothing where the state is used up or not finite."""
-        if given_away():
+        if self._given_away():
             return None
         if isinstance(e, Exception) and jax.process_count() == 1:  # whoever interrupts twice does not wait
-            for flight in flights:
-                log.add(flight.first, flight.values(), time.perf_counter())
-            watch.state(state, done)
-        return fitted()
-
-    try:
-        with interrupts:
-            while done < steps:
-                if per_step < math.inf:
-                    n = max(1, min(4 * n, round(TARGET_SECONDS / max(per_step, 1e-9))))
-                n, stopped = agree(n, stop() or interrupts.received or 0)
-                if stopped:
-                    break
-                edge = min([steps, *((done // e.steps + 1) * e.steps for e in every)])
-                n = min(n, capacity, edge - done)
-                try:
-                    data = source.window(key, done, n, step.n_batches)
-                except DataFailure:
-                    land()  # the rows of what was trained until here
-                    raise
-                sent = time.perf_counter()
-                with interrupts.held(given_away):  # until the state that takes its place is here
-                    state, buffer = chunk(state, data, root, np.int32(n))
-                    flights.append(_Flight(done, n, buffer, sent))
-                    done += n
-                land(leave=1)  # the metrics of the chunk before, while this one runs
-                if monitor is not None:
-                    monitor.state(done, state)
-                if done == edge:
-                    land()
-                    watch.state(state, done)
-                    if done == steps:
-                        log.finish(done)  # a checkpoint of the last step has its row on the disk before it
-                    for e in (e for e in every if done % e.steps == 0):
-                        e.do(Progress(done, state, list(log.pending), log.seconds, dict(watch.failed)))
-                    log.landed = time.perf_counter()
-            land()
-            watch.state(state, done)
-    except BaseException as e:
-        if not isinstance(e, Diverged):
-            _give_back(e, done, steps, rescued)
-        raise
-    if interrupts.received is not None:
-        say(f"fit: interrupted at step {done:,} of {steps:,}. What it has so far comes back; `fit` from it goes on.")
-    return fitted()
+            for flight in self.flights:
+                self.log.add(flight.first, flight.values(), time.perf_counter())
+            self.watch.state(self.state, self.done)
+        return self._fitted()
 
 
-def _compiled(step: Step | Population, source: Any, capacity: int) -> Callable[..., Any]:
-    """`make_chunk`, once for a step and a source: the step keeps the loops over its last two sources."""
+def _compiled(step: Step | Population, source: Any, capacity: int, layout: Place, state: Any) -> Callable[..., Any]:
+    """`make_chunk`; on one device once for a step and a source: the step keeps the loops over its last two sources."""
+    if layout is not ONE_DEVICE:
+        return make_chunk(step, source, capacity, layout, state)
     for of, size, chunk in step.programs:
         if of is source and size == capacity:
             return chunk
@@ -263,12 +273,18 @@ def _give_back(e: BaseException, done: int, steps: int, rescued: Callable[[BaseE
 class _Log:
     """Turns per-step metrics into logged rows, and has them watched."""
 
-    def __init__(self, watch: Watch, every: int, examples: int, on_row, pending: list[Row], seconds: float):
-        self.watch, self.every, self.examples, self.on_row, self.pending = watch, every, examples, on_row, pending
+    def __init__(self, watch: Watch, every: int, examples: int, on_row, resume: Resume):
+        self.watch, self.every, self.examples, self.on_row = watch, every, examples, on_row
+        self.pending = list(resume.pending)
         self.rows: list[Row] = []
         self.untold: list[Row] = []
-        self.seconds, self.landed = seconds, time.perf_counter()
+        self.seconds, self.landed = resume.seconds, time.perf_counter()
         self.since, self.count = 0.0, 0
+
+    @property
+    def resume(self) -> Resume:
+        """What a run that goes on from here needs."""
+        return Resume(list(self.pending), self.seconds, dict(self.watch.failed))
 
     def add(self, first: int, values: dict[str, np.ndarray], now: float):
         count = len(next(iter(values.values())))

@@ -39,6 +39,43 @@ AUTO = "auto"
 FORCED = "xla_force_host_platform_device_count"
 
 
+class OneDevice:
+    """A run on one device, without a mesh: what a `Layout` is asked, answered for it."""
+
+    mesh = None
+    n_devices = 1
+    shards = 1
+
+    def init(self, step: Any, model: Any, key: Any) -> Any:
+        """The state before the first step."""
+        return step.init(model, key)
+
+    def chunk(self, step: Any, source: Any, capacity: int, state: Any = None) -> Any:
+        """The compiled loop of a step; its state is donated."""
+        return jax.jit(step.chunk(source, capacity), donate_argnums=0)
+
+    def shared(self, x: Any) -> Any:
+        """A tree of which every device has a copy."""
+        return x
+
+    def compiled(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f` compiled, its results whole on every device."""
+        return jax.jit(f)
+
+    def once(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """As `compiled`, of what is compiled quickly (`jit_once`)."""
+        return jit_once(f)
+
+    def check_batch(self, batch_size: int) -> None:
+        """Refuse a batch that the devices do not divide."""
+
+    def __str__(self) -> str:
+        return ""
+
+
+ONE_DEVICE = OneDevice()
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where the arrays of a run are on a mesh with the axes `AXES`."""
@@ -49,6 +86,11 @@ class Layout:
     def n_devices(self) -> int:
         """Devices of the mesh, of all processes."""
         return self.mesh.size
+
+    @property
+    def shards(self) -> int:
+        """Devices among which a leaf of the state is split."""
+        return self.mesh.shape["fsdp"]
 
     @property
     def everywhere(self) -> NamedSharding:
@@ -64,7 +106,7 @@ class Layout:
 
         It depends on the shape alone, so that a parameter, its gradient, its moments and its average lie alike.
         """
-        n = self.mesh.shape["fsdp"]
+        n = self.shards
         best = max((size for size in shape if size % n == 0), default=0)
         if n == 1 or best == 0 or np.prod(shape) < SMALL:
             return self.everywhere
@@ -90,6 +132,23 @@ class Layout:
 
         shardings = self.leaves(jax.eval_shape(init, key))
         return jit_once(init, out_shardings=shardings)(self.place(key, self.everywhere))
+
+    def chunk(self, step: Any, source: Any, capacity: int, state: Any = None) -> Any:
+        """As `OneDevice.chunk`; each leaf of `state` stays where it lies. It takes its root key `shared`."""
+        placed = (self.leaves(state), self.everywhere)
+        return jax.jit(self.spread(step).chunk(source, capacity), donate_argnums=0, out_shardings=placed)
+
+    def shared(self, x: Any) -> Any:
+        """A tree of host arrays, the same in every process, as one with a copy on every device."""
+        return jax.tree.map(lambda a: self.place(a, self.everywhere), x)
+
+    def compiled(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f` compiled, its results whole on every device."""
+        return jax.jit(lambda *a: self.gather(f(*a)))
+
+    def once(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """As `compiled`, of what is compiled quickly (`jit_once`)."""
+        return jit_once(f, out_shardings=self.everywhere)
 
     def spread(self, step: Step) -> Step:
         """The same step, told where its parameters, its draws and its convolutions' batches lie."""
@@ -146,7 +205,11 @@ class Layout:
         return ",".join(f"{name}={size}" for name, size in self.mesh.shape.items())
 
 
-def layout(text: str) -> Layout | None:
+Place = OneDevice | Layout
+"""Where a run's arrays are."""
+
+
+def layout(text: str) -> Place:
     """The layout that `--mesh` asks for, on this run's devices.
 
     Args:
@@ -154,14 +217,14 @@ def layout(text: str) -> Layout | None:
             all of them where there are several processes.
 
     Returns:
-        None for one device, without any mesh.
+        `ONE_DEVICE` for one device, without any mesh.
 
     Raises:
         UsageError: it is not of that form, or asks for more devices than there are.
     """
     devices = jax.devices()
     if not text and jax.process_count() == 1:
-        return None
+        return ONE_DEVICE
     sizes = {"data": len(devices)} if text in ("", AUTO) else parse(text)
     shape = tuple(sizes.get(axis, 1) for axis in AXES)
     n = int(np.prod(shape))

@@ -4,7 +4,7 @@ A member is the run of its seed and values: its key is `jax.random.key(seed)`, s
 run's. One compilation serves all, the data set is on the device once, and the step counter stays one scalar.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -79,7 +79,7 @@ class Roots(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """A step of n members, in the place of a `Step` for `fit`, with `Roots` in the place of the key.
+    """A step of n members, in the place of a `Step` for `fit`, and `Roots` for the key (see `chunk.Single`).
 
     Its state is a `TrainState` whose leaves have a leading member axis, all but the scalar `step`; its metrics are
     lists over members.
@@ -122,6 +122,28 @@ class Population:
     @property
     def accumulate(self) -> int:
         return self.step.accumulate
+
+    @property
+    def one(self) -> Step:
+        return self.step
+
+    def chunk(self, source: "Shares", capacity: int) -> Callable[..., Any]:
+        return advance_all(self, source, capacity)
+
+    def mapped(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        return population(f, self.n)
+
+    def roots(self, key: "Roots") -> list[Any]:
+        return [jax.random.key(seed) for seed in np.asarray(key.seed).tolist()]
+
+    def each(self, values: Any) -> list[Any]:
+        return list(values)
+
+    def stacked(self, trees: Sequence[Any]) -> Any:
+        return jax.tree.map(lambda *v: jnp.stack(v), *trees)
+
+    def joined(self, values: Sequence[Any]) -> list[Any]:
+        return list(values)
 
     def of(self, values: dict[str, Any]) -> Step:
         """The step of a member whose swept numbers are `values`."""

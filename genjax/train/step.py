@@ -18,6 +18,7 @@ from jax import lax
 
 from genjax import rng
 from genjax.train import optimizer
+from genjax.train.chunk import Single
 from genjax.train.state import Average, Ema, Player, TrainState, refuse_used
 from genjax.types import Batch, Context, HasInit, Key, Metrics, Objective, Params, UsageError
 
@@ -76,7 +77,7 @@ def _names(players) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Step(Single):
     """`step(state, batches, key) -> (state, metrics)`, pure; see `make_step`."""
 
     moves: tuple[Move, ...]

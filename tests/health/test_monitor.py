@@ -44,7 +44,7 @@ def watched(name, steps=12):
 
     def fit(monitor):
         state = experiment.step.init(experiment.model, key)
-        return train.fit(experiment.step, state, source, key, steps=steps, monitor=monitor)
+        return train.fit(experiment.step, state, source, key, steps=steps, hooks=train.Hooks(monitor=monitor))
 
     monitor, seen = Monitor(experiment, dataset, key, cfg.batch_size), []
     fetch = monitor._fetch
@@ -210,7 +210,7 @@ def test_a_parameter_that_was_first_is_named_by_going_over_the_steps_again():
     experiment = runs.Experiment(Linear, step, data.to_unit(), lambda *_: {})
     monitor = Monitor(experiment, data.load("digits"), KEY, 4)
     with pytest.raises(RunFailure, match="loss is nan at step 7"):
-        train.fit(step, step.init(Linear, KEY), source, KEY, steps=30, monitor=monitor)
+        train.fit(step, step.init(Linear, KEY), source, KEY, steps=30, hooks=train.Hooks(monitor=monitor))
     replay = first_nonfinite.replayer(step, source, KEY, lambda: step.init(Linear, KEY))
     row = monitor.failure(replay, 0.0, 0)
     assert row["step"] == 6
@@ -229,7 +229,7 @@ def test_a_guarded_move_s_first_skip_is_named_once():
 
     step = make_step(Move("p", sometimes, optax.sgd(0.01), skip_nonfinite=True))
     monitor = Monitor(runs.Experiment(Linear, step, data.to_unit(), lambda *_: {}), data.load("digits"), KEY, 4)
-    train.fit(step, step.init(Linear, KEY), ArraySource(), KEY, steps=30, monitor=monitor)
+    train.fit(step, step.init(Linear, KEY), ArraySource(), KEY, steps=30, hooks=train.Hooks(monitor=monitor))
     (finding,) = monitor.take()
     assert (finding.severity, finding.where) == ("warning", "loss")
     assert "in step 2" in finding.says
@@ -239,7 +239,7 @@ def test_a_guarded_move_s_first_skip_is_named_once():
 def test_a_model_that_is_neither_is_watched_by_its_rows_alone(eager):
     step = make_step(Move("p", squared_error, optax.sgd(0.01), norms=True))
     monitor = Monitor(runs.Experiment(Linear, step, data.to_unit(), lambda *_: {}), data.load("digits"), KEY, 4)
-    train.fit(step, step.init(Linear, KEY), ArraySource(), KEY, steps=30, monitor=monitor)
+    train.fit(step, step.init(Linear, KEY), ArraySource(), KEY, steps=30, hooks=train.Hooks(monitor=monitor))
     assert monitor.budget.probes > 0
     assert monitor.take() == []
 

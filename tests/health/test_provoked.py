@@ -42,7 +42,8 @@ def found(model, step, transform, steps=60, dataset=DIGITS, source=None):
     experiment = runs.Experiment(model, step, transform, lambda *_: {})
     monitor, told = Monitor(experiment, dataset, KEY, 16, log_every=5), []
     source = source or data.make_source(dataset.train, 16, transform)
-    fitted = train.fit(step, step.init(model, KEY), source, KEY, steps=steps, log_every=5, monitor=monitor,
+    fitted = train.fit(step, step.init(model, KEY), source, KEY, steps=steps, log_every=5,
+                       hooks=train.Hooks(monitor=monitor),
                        on_row=lambda row, *_: told.extend(monitor.row(row)))  # fmt: skip
     told += monitor.take()
     return {(f.code, f.where) for f in told}, fitted.state, monitor

@@ -7,6 +7,7 @@ import pytest
 
 from genjax import cli
 from genjax.cli import cache
+from genjax.runs import setup
 from genjax.train import loop
 from genjax.train.signals import Signals
 
@@ -42,7 +43,7 @@ def train_here(kept, monkeypatch):
 
     A configuration's program is built and compiled once for all tests; everything else is done as ever.
     """
-    build_anew, chunk_anew = run_module.built, loop.make_chunk
+    build_anew, chunk_anew = setup.built, loop.make_chunk
 
     def built(build, cfg, spec):
         key = (build, spec, *(v for field, v in vars(cfg).items() if field != "steps"))
@@ -50,14 +51,14 @@ def train_here(kept, monkeypatch):
             kept[key] = build_anew(build, cfg, spec)
         return kept[key]
 
-    def chunk(step, source, capacity, layout=None, state=None):
-        key = (step, source.batch_size, capacity, layout)
+    def chunk(step, source, capacity, *placed):
+        key = (step, source.batch_size, capacity, *placed[:1])
         if key not in kept:
-            kept[key] = chunk_anew(step, source, capacity, layout, state)
+            kept[key] = chunk_anew(step, source, capacity, *placed)
         return kept[key]
 
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
-    monkeypatch.setattr(run_module, "built", built)
+    monkeypatch.setattr(setup, "built", built)
     monkeypatch.setattr(loop, "make_chunk", chunk)
 
     def train(argv: list[str], stop_after: int | None = None) -> int:

@@ -1,6 +1,5 @@
 """Flipped bits, full disks and diverging losses in real runs: noticed, named, and nothing good is lost."""
 
-import importlib
 import random
 import shutil
 
@@ -14,9 +13,8 @@ from genjax import viz
 from genjax.checkpoint import folders
 from genjax.checkpoint.checkpoints import Checkpoints
 from genjax.errors import RunFailure
-from genjax.runs import open_run, run_folder
+from genjax.runs import manifest_file, open_run, run_folder
 
-run_module = importlib.import_module("genjax.runs.run")  # as an attribute it is the function
 pytestmark = pytest.mark.reliability
 
 
@@ -166,7 +164,7 @@ def test_out_of_disk_at_every_kind_of_file(where, call, tmp_path, finished, trai
     name, real = "vae_digits", {
         "lock": (run_folder.RunFolder, "__enter__"),
         "config.json": (run_folder.RunFolder, "claim"),
-        "manifest.json": (run_module._Run, "_manifest"),
+        "manifest.json": (manifest_file, "note_session"),
         "metrics.jsonl": (run_folder.MetricsLog, "append"),
         "samples": (viz, "encode"),
         "checkpoints": (Checkpoints, "save"),
@@ -239,7 +237,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from genjax import recipes, train
+from genjax import recipes, runs, train
 
 vae = recipes.load("vae_digits")
 Config = dataclasses.make_dataclass(

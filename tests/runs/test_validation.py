@@ -1,7 +1,6 @@
 """Evaluation while training: it changes nothing, resumes to the bit, keeps the best, and never looks at a test part."""
 
 import dataclasses
-import importlib
 import json
 
 import numpy as np
@@ -12,6 +11,7 @@ from genjax.checkpoint.checkpoints import Checkpoints, digest, read_leaves
 from genjax.cli import cache
 from genjax.errors import UsageError
 from genjax.measure import eval_file
+from genjax.runs import setup
 from genjax.runs.dataset import dataset_of
 from genjax.runs.opening import built
 from genjax.runs.validation import VALIDATION, validation
@@ -93,13 +93,12 @@ def test_the_best_on_validation_is_kept(whole):
 
 def test_an_old_best_outlives_newer_checkpoints(images, tmp_path, monkeypatch):
     """The second of four evaluations is the best: two newer ones and the last do not displace it."""
-    run_module = importlib.import_module("genjax.runs.run")
-    real, values = run_module.validation, iter([3.0, 7.0, 5.0, 6.0])
+    real, values = setup.validation, iter([3.0, 7.0, 5.0, 6.0])
 
     def staged(*args):
         return dataclasses.replace(real(*args), measure=lambda state: {"val/elbo": next(values)})
 
-    monkeypatch.setattr(run_module, "validation", staged)
+    monkeypatch.setattr(setup, "validation", staged)
     assert run("vae_digits", images, tmp_path / "run") == 0
     assert eval_file.best_of(tmp_path / "run") == (4, "max:val/elbo")
     with Checkpoints(tmp_path / "run" / "checkpoints", read_only=True) as checkpoints:

@@ -12,7 +12,7 @@ from train_toys import ArraySource, Linear, squared_error
 from genjax.checkpoint.checkpoints import Checkpoints
 from genjax.errors import UsageError
 from genjax.train import loop
-from genjax.train.loop import Every, Fitted, fit
+from genjax.train.loop import Every, Fitted, Hooks, fit
 from genjax.train.population import member_of
 from genjax.train.state import evaluation
 from genjax.train.step import Move, make_step
@@ -46,7 +46,7 @@ def begin():
 
 
 def go_on(fitted: Fitted) -> Fitted:
-    return fit(STEP, fitted.state, ArraySource(), ROOT, steps=STEPS, log_every=LOG, pending=fitted.pending)
+    return fit(STEP, fitted.state, ArraySource(), ROOT, steps=STEPS, log_every=LOG, resume=fitted.resume)
 
 
 def bits(state):
@@ -104,9 +104,9 @@ def struck(place: str, at: int, strike, monkeypatch, **more) -> Fitted:
     monkeypatch.setattr(loop, "make_chunk", lambda *a: striking)
     try:
         return fit(
-            STEP, begin(), Source(), ROOT, steps=STEPS, log_every=LOG, stop=lambda: here("stop", 0),
-            agree=lambda n, stop: here("agree", (n, stop)), on_row=lambda row: here("on_row"),
-            every=[Every(5, lambda p: here("every"))], monitor=Monitor(), **more,
+            STEP, begin(), Source(), ROOT, steps=STEPS, log_every=LOG, on_row=lambda row: here("on_row"),
+            every=[Every(5, lambda p: here("every"))],
+            hooks=Hooks(lambda: here("stop", 0), lambda n, stop: here("agree", (n, stop)), Monitor()), **more,
         )  # fmt: skip
     finally:
         monkeypatch.setattr(loop, "make_chunk", lambda *a: chunk)
@@ -195,7 +195,7 @@ def test_another_thread_takes_no_signals():
 def test_a_run_that_fails_hands_out_no_broken_state(strike):
     bad = jax.tree.map(lambda v: v * np.nan if v.dtype == np.float32 else v, begin())
     with pytest.raises((RunFailure, ZeroDivisionError)) as e:
-        fit(STEP, bad, ArraySource(), ROOT, steps=STEPS, stop=strike)
+        fit(STEP, bad, ArraySource(), ROOT, steps=STEPS, hooks=Hooks(stop=strike))
     assert not hasattr(e.value, "fitted")
 
 

@@ -10,7 +10,7 @@ import pytest
 from train_toys import ArraySource, Game, Linear, game_loss, squared_error
 
 from genjax.train import loop, watch
-from genjax.train.loop import Every, fit
+from genjax.train.loop import Every, Hooks, fit
 from genjax.train.step import Move, make_step
 from genjax.train.watch import Watch
 from genjax.types import Aux, RunFailure
@@ -42,7 +42,7 @@ def logged(rows):
 
 @pytest.mark.parametrize("build", [vae_like, gan_like])
 def test_resuming_at_every_step_gives_the_same_run(build, monkeypatch):
-    """At each k of 1..29: stop, keep (state, pending), go on: state and rows are the uninterrupted run's."""
+    """At each k of 1..29: stop, keep (state, resume), go on: state and rows are the uninterrupted run's."""
     step, model = build()
     compiled = loop.make_chunk(step, ArraySource(), loop.CAPACITY)
     monkeypatch.setattr(loop, "make_chunk", lambda *a: compiled)
@@ -52,12 +52,12 @@ def test_resuming_at_every_step_gives_the_same_run(build, monkeypatch):
 
         def keep(p, k=k, seen=seen):
             if p.step == k:
-                seen.append((jax.device_get(p.state), list(p.pending)))
+                seen.append((jax.device_get(p.state), p.resume))
 
         head = fit(step, step.init(model, ROOT), ArraySource(), ROOT, steps=30, log_every=7,
-                   every=[Every(k, keep)], stop=lambda seen=seen: bool(seen))  # fmt: skip
-        state, pending = seen[0]
-        tail = fit(step, jax.tree.map(jnp.asarray, state), ArraySource(), ROOT, steps=30, log_every=7, pending=pending)
+                   every=[Every(k, keep)], hooks=Hooks(stop=lambda seen=seen: bool(seen)))  # fmt: skip
+        state, resume = seen[0]
+        tail = fit(step, jax.tree.map(jnp.asarray, state), ArraySource(), ROOT, steps=30, log_every=7, resume=resume)
         assert bits(tail.state) == bits(whole.state), k
         assert logged(head.rows + tail.rows) == logged(whole.rows), k
     assert compiled._cache_size() == 1
@@ -124,7 +124,7 @@ def test_a_rare_move_is_averaged_over_its_own_steps():
 def test_extending_a_finished_run_gives_the_longer_run():
     step, model = vae_like()
     first = train(step, model, steps=17)
-    more = fit(step, first.state, ArraySource(), ROOT, steps=30, log_every=7, pending=first.pending)
+    more = fit(step, first.state, ArraySource(), ROOT, steps=30, log_every=7, resume=first.resume)
     whole = train(step, model)
     assert bits(more.state) == bits(whole.state)
     assert logged(first.rows[:-1] + more.rows) == logged(whole.rows)
@@ -211,5 +211,5 @@ def test_a_watched_state_names_the_leaf():
 def test_nothing_happens_at_the_goal():
     step, model = vae_like()
     done = train(step, model, steps=5)
-    again = fit(step, done.state, ArraySource(), ROOT, steps=5, log_every=7, pending=done.pending)
+    again = fit(step, done.state, ArraySource(), ROOT, steps=5, log_every=7, resume=done.resume)
     assert int(again.state.step) == 5

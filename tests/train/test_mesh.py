@@ -46,7 +46,7 @@ def test_a_mesh_that_cannot_be_is_refused(text, said):
 
 
 def test_what_a_mesh_is():
-    assert mesh.layout("") is None
+    assert mesh.layout("") is mesh.ONE_DEVICE
     assert str(mesh.layout("auto")) == "data=8,fsdp=1"
     assert str(mesh.layout("fsdp=2")) == "data=1,fsdp=2"
     assert mesh.layout("fsdp=2").n_devices == 2

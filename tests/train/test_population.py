@@ -105,7 +105,7 @@ def test_continued_is_the_same_population():
     toy, saved = Toy([0.01, 0.05]), []
     whole = toy.fit(every=[Every(9, lambda p: saved.append(jax.tree.map(np.asarray, p)))])
     at = saved[0]
-    rest = toy.fit(state=jax.tree.map(jnp.asarray, at.state), pending=at.pending)
+    rest = toy.fit(state=jax.tree.map(jnp.asarray, at.state), resume=at.resume)
     assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (whole.state, rest.state)), strict=True))
     assert [r["loss"] for r in rest.rows] == [r["loss"] for r in whole.rows[1:]]
 
@@ -113,13 +113,13 @@ def test_continued_is_the_same_population():
 def test_a_member_that_fails_is_named_and_the_others_go_on():
     toy = Toy([0.01, 1e30])
     done = toy.fit()
-    assert list(done.failed) == [1]
-    assert "loss is" in done.failed[1]
-    assert "at step" in done.failed[1]
+    assert list(done.resume.failed) == [1]
+    assert "loss is" in done.resume.failed[1]
+    assert "at step" in done.resume.failed[1]
     equal(member_of(done.state, 0), toy.alone(0).state)
     assert done.rows[-1]["failed"] == [0.0, 1.0]
-    again = toy.fit(steps=25, state=done.state, pending=done.pending, failed=done.failed)
-    assert again.failed == done.failed
+    again = toy.fit(steps=25, state=done.state, resume=done.resume)
+    assert again.resume.failed == done.resume.failed
 
 
 def test_a_population_of_which_all_fail_has_failed():
@@ -136,8 +136,8 @@ def test_a_member_whose_guard_gives_up_has_failed():
     signs = np.asarray(toy.step.init(Linear, toy.roots).players["p"].params["w"])[:, 0] > 0
     assert 0 < signs.sum() < 4
     done = toy.fit(steps=130)
-    assert sorted(done.failed) == np.flatnonzero(signs).tolist()
-    assert all("in a row were skipped" in why for why in done.failed.values())
+    assert sorted(done.resume.failed) == np.flatnonzero(signs).tolist()
+    assert all("in a row were skipped" in why for why in done.resume.failed.values())
 
 
 def test_a_state_that_is_not_finite_fails_its_member():
@@ -146,7 +146,7 @@ def test_a_state_that_is_not_finite_fails_its_member():
     p = state.players["p"]
     w = p.params["w"].at[1, 0].set(jnp.inf)
     done = toy.fit(steps=0, state=state._replace(players={"p": p._replace(params={**p.params, "w": w})}))
-    assert done.failed == {1: "p/params/w is not finite after step 0."}
+    assert done.resume.failed == {1: "p/params/w is not finite after step 0."}
 
 
 def test_streamed_data_gives_every_member_its_own_order(tmp_path):

@@ -1,0 +1,150 @@
+"""A run before its folder is taken: the recipe's program, its data, and every refusal that writes nothing."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genjax import data, progress, recipes
+from genjax.errors import UsageError
+from genjax.runs import data_files, ownership, recipe_code, run_folder, tensorboard
+from genjax.runs.build_population import populated
+from genjax.runs.command import fresh_folder
+from genjax.runs.config import Options, kinds
+from genjax.runs.dataset import as_stored, dataset_to_train, refuse_other, where
+from genjax.runs.members import Members
+from genjax.runs.notes import likelihood_note, penalty_note
+from genjax.runs.opening import built
+from genjax.runs.options import best_by, in_force, shown
+from genjax.runs.validation import Validation, validation
+from genjax.sources import Sources
+from genjax.train import distributed, mesh, optimizer
+from genjax.train.experiment import Experiment
+from genjax.train.population import shares
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What is trained, how, and in which folder."""
+
+    file: str
+    """The recipe's."""
+    recipe: Sources
+    cfg: Any
+    """The configuration, or that of member 0."""
+    members: Members | None
+    options: Options
+    group: distributed.Group
+    dataset: data.Dataset
+    experiment: Experiment
+    source: Any
+    layout: mesh.Place
+    folder: run_folder.RunFolder
+    wanted: dict[str, Any]
+    """What `config.json` is to say."""
+    checks: Validation | None
+    """The evaluations on the validation part; None where none are asked for."""
+    best: str
+    """`min:loss`: what the best checkpoint is ranked by; empty for nothing."""
+    notes: tuple[str, ...]
+    """Sentences to be said at the start."""
+
+    @property
+    def name(self) -> str:
+        """The recipe as a command line has it."""
+        return recipe_code.word(self.recipe, self.file)
+
+    def claim(self) -> tuple[bool, list[str]]:
+        """Makes the folder this run's: whether it is new, and what of the recipe's code changed. For who holds it."""
+        path, stored = self.folder.path, self.folder.config
+        changed = recipe_code.check(path, stored, self.recipe, self.options.changed_code)
+        new = self.folder.claim(self.wanted if stored is None else as_stored(stored, self.wanted), run_only(self.cfg))
+        recipe_code.keep(path, self.recipe)
+        if new:
+            data_files.write(path, self.dataset, self.cfg.data)
+        recipe_code.note_trained(self.recipe, self.file)
+        return new, changed
+
+
+def run_only(cfg: Any) -> set[str]:
+    """The fields that may differ when a run is continued."""
+    return {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
+
+
+def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Options, members: Members | None) -> Setup:
+    """Everything of a run but its folder's contents; nothing is written.
+
+    Raises:
+        UsageError: the configuration, the data or the folder will not do.
+    """
+    group = distributed.group()
+    options, held = in_force(given, group.share(lambda: run_folder.options_of(given.run_dir)))
+    recipe = recipe_code.sources_of(file, build)
+    with contextlib.nullcontext() if options.quiet else progress.shown("data"):
+        dataset = dataset_to_train(cfg, options.data_dir)
+    cfg = cfg if members is None else members.configs[0]
+    known = recipes.shipped(recipe) is not None
+    experiment, source, layout = _program(build, cfg, options, dataset, members, known)
+    tensorboard.check(options.tensorboard)
+    here = run_folder.RunFolder(options.run_dir or fresh_folder(Path(file).stem, cfg.seed, members))
+    folder = run_folder.RunFolder(group.share(lambda: str(here.path)))
+    wanted = _wanted(file, cfg, options, dataset, folder, recipe, members)
+    if group.leader:
+        _refuse_folder(folder, wanted, dataset, cfg, recipe, options)
+    checks = validation(experiment, dataset, layout) if options.eval_every else None
+    options, best, best_note = best_by(options, checks, held)
+    wanted["options"] = {**dataclasses.asdict(options), "changed_code": False}
+    group.require_same({**wanted["config"], **wanted["data"], **wanted["options"], "recipe": recipe.sha256})
+    chosen = likelihood_note(cfg, experiment.model, dataset.spec)
+    idle = penalty_note((cfg,) if members is None else members.configs)
+    notes = tuple(note for note in (shown(held), best_note, *dataset.notes, chosen, idle) if note)
+    return Setup(file, recipe, cfg, members, options, group, dataset, experiment, source, layout, folder, wanted,
+                 checks, best, notes)  # fmt: skip
+
+
+def _program(
+    build: Callable[..., Experiment], cfg: Any, options: Options, dataset: data.Dataset, members: Members | None,
+    known: bool,
+) -> tuple[Experiment, Any, mesh.Place]:  # fmt: skip
+    """The experiment, of all members where there are several; its batches; and where both lie."""
+    experiment = built(build, cfg, dataset.spec)
+    experiment.step.check(cfg.batch_size)
+    layout = mesh.layout(options.mesh)
+    n = 1 if members is None else members.n
+    optimizer.check(experiment.step, experiment.model, n, layout.shards, tried=known)
+    if members is None:
+        layout.check_batch(cfg.batch_size)
+        source = data.make_source(dataset.train, cfg.batch_size, experiment.transform, layout.mesh)
+        return experiment, source, layout
+    if layout.mesh is not None:
+        raise UsageError(f"mesh={layout}: a population of {members.n} trains on one device. Leave --mesh out.")
+    experiment = populated(experiment, members, lambda c: built(build, c, dataset.spec))
+    return experiment, shares(dataset.train, cfg.batch_size, experiment.transform, members.n), layout
+
+
+def _wanted(
+    file: str, cfg: Any, options: Options, dataset: data.Dataset, folder: run_folder.RunFolder, recipe: Sources,
+    members: Members | None,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "experiment": Path(file).stem,
+        "config": dataclasses.asdict(cfg),
+        "data": dataclasses.asdict(dataset.spec),
+        "where": where(cfg.data, options.data_dir, folder.path),
+        "code": recipe_code.described(recipe),
+        **({} if members is None else {"population": members.stored()}),
+    }
+
+
+def _refuse_folder(
+    folder: run_folder.RunFolder, wanted: dict[str, Any], dataset: data.Dataset, cfg: Any, recipe: Sources,
+    options: Options,
+) -> None:  # fmt: skip
+    """Refuse a folder that is another run's, or no run's."""
+    stored = folder.config
+    refuse_other(folder.path, stored, dataset, cfg.data)
+    folder.check(wanted if stored is None else as_stored(stored, wanted), run_only(cfg))
+    recipe_code.check(folder.path, stored, recipe, options.changed_code)
+    ownership.refuse_overlap(folder.path, cfg.data)
