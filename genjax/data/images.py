@@ -56,7 +56,7 @@ class Records:
 
 @dataclass(frozen=True)
 class Spec:
-    """What nets and a run's record need to know of a data set.
+    """What nets and a run's folder need to know of a data set.
 
     Attributes:
         name: the name it was asked by, or of its folder or file.

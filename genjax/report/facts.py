@@ -114,16 +114,16 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     mark = mark_of(path)
     if not (folder / "config.json").exists():
         raise UsageError(f"RUN={path}: not a run's folder, it has no config.json. `genjax train NAME` makes one.")
-    record = read_config(path) or {}
-    checked(record, WHOLE, folder / "config.json")
+    stored = read_config(path) or {}
+    checked(stored, WHOLE, folder / "config.json")
     manifest = read_manifest(folder)
     problems: list[str] = []
-    who = members(record.get("population"))
+    who = members(stored.get("population"))
     if member is not None and not 0 <= member < len(who):
         raise UsageError(f"--member={member}: {path} has {len(who) or 'no'} members.")
     whole = bool(who) and member is None
     rows = runs.read_metrics(path, member) if (folder / "metrics.jsonl").exists() else {}
-    config, about = dict(record.get("config", {})), dict(record.get("data", {}))
+    config, about = dict(stored.get("config", {})), dict(stored.get("data", {}))
     name = folder.resolve().name
     if member is not None:
         rows.pop("failed", None)
@@ -142,7 +142,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
                 drawn = _drawn(run, _dataset(run, problems, access))
         except (UsageError, RunFailure) as e:
             problems.append(f"The model could not be drawn from: {e}")
-    elif gone := _vanished(path, record):
+    elif gone := _vanished(path, stored):
         problems.append(gone)
     else:
         problems.append("This run has no checkpoint yet, so there is no model to draw pictures from.")
@@ -150,7 +150,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     folders = [sample_folder(folder, i) for i in (range(len(who)) if whole else () if member is None else (member,))]
     frames, n_frames = _frames(folders or [folder / "samples"], shape if len(shape) == 3 else None, n_tiles, problems)
     records = _records(path, member, whole, problems)
-    recipe, options = str(record.get("experiment", "")), dict(record.get("options", {}))
+    recipe, options = str(stored.get("experiment", "")), dict(stored.get("options", {}))
     return Facts(
         path,
         name,
@@ -168,12 +168,12 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         drawn,
         tuple(problems),
         who if whole else (),
-        record.get("population") or {},
+        stored.get("population") or {},
         member,
         read_findings(folder / METRICS, member),
         records,
         runs.read_metrics(path, member, VALIDATION) if (folder / VALIDATION).exists() else {},
-        record.get("code"),
+        stored.get("code"),
         access.trust,
         best_of(path),
         _looked(resume),
@@ -238,10 +238,10 @@ def data_uri(png: viz.Png) -> str:
     return "data:image/png;base64," + base64.b64encode(png.data).decode()
 
 
-def _vanished(path: str, record: Mapping[str, Any]) -> str:
+def _vanished(path: str, stored: Mapping[str, Any]) -> str:
     """What there is to say of checkpoints that are gone; empty where none ever was."""
     try:
-        refuse_vanished(path, record)
+        refuse_vanished(path, stored)
     except UsageError as e:
         return str(e)
     return ""

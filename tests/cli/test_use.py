@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import cli, data, rng, runs, train
+from genjax import cli, data, rng, runs
 from genjax.cli import score
 from genjax.train.state import Player, TrainState
 
@@ -31,7 +31,7 @@ def make_run(n_classes=0):
 @pytest.fixture(autouse=True)
 def run(monkeypatch):
     made = make_run()
-    monkeypatch.setattr(train, "open_run", lambda path, member=None, trust=False: made, raising=False)
+    monkeypatch.setattr(runs, "open_run", lambda path, member=None, trust=False: made, raising=False)
     monkeypatch.setattr(score.cache, "enable", lambda on=True: None)
     return made
 
@@ -100,7 +100,7 @@ def test_score_refuses_another_size_with_a_hint(tmp_path, capsys):
 
 
 def test_score_of_a_conditional_run_needs_labels(tmp_path, pictures, monkeypatch, capsys):
-    monkeypatch.setattr(train, "open_run", lambda path, member=None, trust=False: make_run(n_classes=3), raising=False)
+    monkeypatch.setattr(runs, "open_run", lambda path, member=None, trust=False: make_run(n_classes=3), raising=False)
     assert cli.main(["score", "R", str(pictures), "--out", str(tmp_path / "s.csv")]) == 0
     assert cli.main(["score", "R", str(pictures / "c1"), "--out", str(tmp_path / "t.csv")]) == 2
     assert "each image's class" in capsys.readouterr().err

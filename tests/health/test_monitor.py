@@ -70,7 +70,7 @@ def test_no_bit_changes(name, eager):
     assert all(np.isfinite(v).all() for values in seen for v in values.values())
 
 
-def looked(name, n_members=0, layout=None):
+def looked(name, n_members=0, layout=mesh.ONE_DEVICE):
     """One probe of a fresh state; what it gave, and the layers' names."""
     recipe, dataset = recipes.load(name), data.load("digits")
     experiment = recipe.build(recipe.SMOKE, dataset.spec)
@@ -79,7 +79,7 @@ def looked(name, n_members=0, layout=None):
         experiment = dataclasses.replace(experiment, step=train.Population(experiment.step, n_members))
         key = train.Roots(jnp.arange(n_members))
     state = experiment.step.init(experiment.model, key)
-    if layout is not None:
+    if layout.mesh is not None:
         state = jax.device_put(state, layout.leaves(state))
     monitor = Monitor(experiment, dataset, key, 16, layout=layout)
     monitor.state(1, state)
