@@ -515,7 +515,7 @@ def child(code: str, *args, env) -> subprocess.CompletedProcess:
 
 SAVE = """
 import sys, numpy as np
-from genjax.train import seal
+from genjax.checkpoint import seal
 from genjax.checkpoint.checkpoints import Checkpoints
 def broken(*_): raise OSError(5, "Input/output error")
 if sys.argv[2] == "fail": seal.write = broken

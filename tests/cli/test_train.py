@@ -19,7 +19,7 @@ Second paragraph."""
 from dataclasses import dataclass
 
 from genjax.errors import RunFailure
-from genjax.train import check, run_only, structure, value
+from genjax.runs import check, run_only, structure, value
 
 
 @dataclass(frozen=True)
