@@ -20,7 +20,10 @@ HERE = Path(__file__).resolve().parent
 def cells_of(source: Path) -> nbformat.NotebookNode:
     """The notebook of a py:percent file, without outputs, in the form in which it is stored."""
     notebook = jupytext.read(source, fmt="py:percent")
-    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
+    notebook.metadata = {
+        "kernelspec": notebook.metadata["kernelspec"],
+        "language_info": {"name": "python"},
+    }
     for i, cell in enumerate(notebook.cells):
         cell["id"], cell["metadata"] = f"cell-{i}", {}
     return notebook

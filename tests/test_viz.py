@@ -76,6 +76,56 @@ def test_sheet_is_opaque_on_images_and_transparent_between(c):
     assert (alpha[:15, : 12 * side] == 255).all()
 
 
+def test_rows_have_their_names_beside_and_above_and_the_images_untouched():
+    x = images(14, 4, 4)
+    png = viz.rows({"real": x[:2], "a longer name": x[2:]}, columns=["one", "two"], corner="of", ncols=5, scale=3)
+    picture = np.asarray(Image.open(io.BytesIO(png.data)))
+    assert picture.shape == (png.height, png.width, 2)
+    side, gap = 4 * 3, 2 * 3
+    left, top = png.width - (5 * (side + gap) - gap), png.height - (4 * (side + gap) - gap)
+    assert left > 60
+    assert top > 12
+    for i, image in enumerate([*x[:2], None, None, None, *x[2:]]):  # a group begins a row of its own
+        row, column = divmod(i, 5)
+        at = picture[top + row * (side + gap) :, left + column * (side + gap) :][:side, :side]
+        if image is None:
+            assert (at[..., -1] == 0).all()
+        else:
+            np.testing.assert_array_equal(at[..., 0], image[..., 0].repeat(3, 0).repeat(3, 1))
+            assert (at[..., -1] == 255).all()
+    beside = [picture[top + r * (side + gap) :][:side, :left, -1].any() for r in range(4)]
+    assert beside == [True, True, False, False]
+    above = [picture[:top, left + c * (side + gap) :][:, :side, -1].any() for c in range(5)]
+    assert above == [True, True, False, False, False]
+    assert picture[:top, :left, -1].any()
+
+
+@pytest.mark.parametrize("c", [1, 2, 3])
+def test_rows_take_images_of_any_channels(c):
+    x = images(3, c=c)
+    png = viz.rows({"all": x}, scale=1)
+    pixels = np.asarray(Image.open(io.BytesIO(png.data)))[:, -3 * (4 * (c if c == 2 else 1) + 2) + 2 :]
+    np.testing.assert_array_equal(pixels[..., :-1], viz.grid(x, 3, 2, 0))
+
+
+def test_rows_refuse_what_has_no_place():
+    with pytest.raises(ValueError, match="no group"):
+        viz.rows({})
+    with pytest.raises(ValueError, match=r"'b' \(6, 7, 4, 1\)"):
+        viz.rows({"a": images(), "b": images(h=7)})
+    with pytest.raises(ValueError, match="Try ncols=3"):
+        viz.rows({"a": images()}, columns="abc", ncols=2)
+
+
+def test_axes_have_names_where_they_are_asked_for():
+    y = {"step": [1, 2], "loss": [1.0, 2.0]}
+    bare, named = viz.curves(y, ["loss"]).text, viz.curves(y, ["loss"], names=("step", "nats")).text
+    assert ">step<" not in bare
+    assert ">step<" in named
+    assert ">nats<" in named
+    assert ">share<" in viz.histogram({"real": np.arange(3.0)}, names=("logit", "share")).text
+
+
 def test_notebooks_get_pictures():
     assert viz.show(images())._repr_png_().startswith(b"\x89PNG")
     assert ET.fromstring(viz.curves({"step": [1, 2], "loss": [1.0, 2.0]}, ["loss"])._repr_svg_()).tag.endswith("svg")

@@ -9,6 +9,7 @@ same arrays give the same bytes. `Png` and `Svg` display themselves in a noteboo
 from genjax.viz.charts import Band, Svg, bands, curves, histogram, shades, spectra
 from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, sheet, show, tiles, to_uint8
 from genjax.viz.pdf import pdf
+from genjax.viz.rows import rows
 from genjax.viz.sweeps import SIGNS, Cloud, Trend, against, plane
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "neighbours",
     "pdf",
     "plane",
+    "rows",
     "save_grid",
     "shades",
     "sheet",

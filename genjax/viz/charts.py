@@ -42,6 +42,7 @@ def curves(
     ylim: tuple[float, float] | None = None,
     size: tuple[float, float] = (4.4, 2.1),
     mark: float | None = None,
+    names: tuple[str, str] = ("", ""),
 ) -> Svg:
     """Metrics over steps: a line for each of up to three keys, broken where a value is not finite.
 
@@ -53,6 +54,7 @@ def curves(
         ylim: the y axis; by default it fits the curve, and leaves out a beginning that would flatten the rest.
         size: width and height in inches.
         mark: a step to mark: a dashed vertical line, and a dot on the first curve where it has that step.
+        names: what stands at the x and the y axis; nothing by default, for where a heading says it.
 
     Example:
         >>> "<svg" in curves({"step": [0, 10, 20], "elbo": [-9.0, float("nan"), -3.0]}, ["elbo"]).text
@@ -60,7 +62,7 @@ def curves(
     """
     if not 1 <= len(keys) <= len(LINES):
         raise ValueError(f"{len(keys)} curves in one chart; at most {len(LINES)}, and at least one, are legible.")
-    figure, axes = bare_axes(size, legend=len(keys) > 1)
+    figure, axes = bare_axes(size, legend=len(keys) > 1, names=names)
     drawn = []
     for key, label, colour in zip(keys, labels or keys, LINES, strict=False):
         x, mean, low, high = _thin(np.asarray(rows["step"], float), np.asarray(rows[key], float))
@@ -133,10 +135,14 @@ def bands(
 
 
 def histogram(
-    groups: Mapping[str, Any], limits: tuple[float, float] | None = None, size: tuple[float, float] = (4.4, 2.1)
-) -> Svg:
-    """How often values occur: one outline for each of up to three named groups, as shares of the group."""
-    figure, axes = bare_axes(size, legend=True)
+    groups: Mapping[str, Any], limits: tuple[float, float] | None = None, size: tuple[float, float] = (4.4, 2.1),
+    names: tuple[str, str] = ("", ""),
+) -> Svg:  # fmt: skip
+    """How often values occur: one outline for each of up to three named groups, as shares of the group.
+
+    `limits` are those of the x axis, `size` is width and height in inches, `names` stand at the x and the y axis.
+    """
+    figure, axes = bare_axes(size, legend=True, names=names)
     values = {name: np.asarray(v, float)[np.isfinite(np.asarray(v, float))] for name, v in groups.items()}
     pooled = np.concatenate([*values.values(), np.zeros(0)])
     low, high = limits or ((pooled.min(), pooled.max()) if pooled.size else (0.0, 1.0))
@@ -216,8 +222,8 @@ def number(value: float, position: float = 0) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def bare_axes(size: tuple[float, float], legend: bool):
-    """A bare figure, owned by nobody, and its one pair of axes in the stand-in colours."""
+def bare_axes(size: tuple[float, float], legend: bool, names: tuple[str, str] = ("", "")):
+    """A bare figure, owned by nobody, and its one pair of axes, with their names, in the stand-in colours."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -225,9 +231,11 @@ def bare_axes(size: tuple[float, float], legend: bool):
     figure = Figure(figsize=size)
     FigureCanvasSVG(figure)
     figure.patch.set_visible(False)
-    margin = 0.46 / size[0]
-    above = 0.26 if legend else 0.1
-    axes = figure.add_axes((margin, 0.26 / size[1], 1 - margin - 0.12 / size[0], 1 - (0.26 + above) / size[1]))
+    left, below, above = 0.66 if names[1] else 0.46, 0.44 if names[0] else 0.26, 0.26 if legend else 0.1
+    margin = left / size[0]
+    axes = figure.add_axes((margin, below / size[1], 1 - margin - 0.12 / size[0], 1 - (below + above) / size[1]))
+    axes.set_xlabel(names[0], color=INK, fontsize=9, labelpad=3)
+    axes.set_ylabel(names[1], color=INK, fontsize=9, labelpad=4)
     axes.patch.set_visible(False)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(RULE)

@@ -124,10 +124,14 @@ def save_grid(path: str | os.PathLike, images: Any, ncols: int | None = None) ->
 
 def sheet(images: Any, ncols: int | None = None, gap: int = 2, scale: int = 1) -> Png:
     """A grid with transparent gaps, right on any background; every pixel drawn as `scale` x `scale`."""
+    return encode(on_nothing(images, ncols, gap, scale))
+
+
+def on_nothing(images: Any, ncols: int | None, gap: int, scale: int) -> UInt8[np.ndarray, "H W C"]:
+    """The pixels of `sheet`, with opacity as the last channel."""
     opaque = grid(images, ncols, gap, 0)
     alpha = grid(np.full_like(to_uint8(images)[..., :1], 255).repeat(_n_side(images), axis=2), ncols, gap, 0)
-    both = np.concatenate([opaque, alpha], axis=2)
-    return encode(both.repeat(scale, axis=0).repeat(scale, axis=1))
+    return np.concatenate([opaque, alpha], axis=2).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def show(images: Any, ncols: int | None = None, scale: int | None = None) -> Png:
