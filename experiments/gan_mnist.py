@@ -1,13 +1,16 @@
-"""GAN, MNIST: relativistic pairing with R1 and R2; batch norm in the generator only.
+"""GAN on MNIST: real and generated images are compared in pairs, and batch norm is in the generator only.
 
-Command:  genjax train gan_mnist
-Expect:   clearly legible images of all ten classes, no collapse; numbers and time: experiments/results/mnist.json.
-Source:   Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN), for the loss; Radford et al. 2016 (DCGAN)
-          for the nets. Ours: batch norm in the generator, whose examples no penalty looks at one by one.
+Command:  genjax train gan_mnist --validation 5000 --eval-every 1000
+Expect:   legible images of all ten classes, fd_mnist 0.494 +- 0.022 and coverage 0.477 +- 0.022 on the test set, 24
+          minutes on one core; three seeds, the 95 % interval, in experiments/results/mnist.json.
+Model:    DCGAN nets; an average of the generator's weights draws the samples.
+Loss:     relativistic pairing, with R1 and R2 at every step.
+Source:   Huang et al. 2024, The GAN is dead; long live the GAN! (R3GAN), for the loss; Radford et al. 2016,
+          Unsupervised Representation Learning with Deep Convolutional GANs, for the nets.
+Differs:  batch norm in the generator, which the penalties never look at one example at a time.
 Change:   --conditional True (then `genjax sample RUN --label 7`), --gamma 0.1, --data ./my_photos --image-size 32.
 """
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,28 +20,11 @@ from genjax import data, losses, models, nets, objectives, runs, train
 
 
 @dataclass(frozen=True)
-class Config:
-    """What the run computes; every field is a flag."""
+class Config(runs.GanConfig):
+    """DCGAN, batch norm in the generator."""
 
-    seed: int = runs.structure(0, ge=0)
-    steps: int = runs.run_only(10_000, ge=1)  # generator updates
-    batch_size: int = runs.structure(64, ge=1)
-    z_dim: int = runs.structure(64, ge=1)  # latent dimensions
-    data: str = runs.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
-    image_size: int = runs.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
-    validation: int = runs.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
-    conditional: bool = runs.structure(False)  # the label enters generator and discriminator
-    width: int = runs.structure(32, ge=1)  # channels at half the image's size
-    loss: str = runs.structure("relativistic", losses.LOSSES)  # the adversarial game
-    penalty: str = runs.structure("r1_r2", losses.PENALTIES)  # of the discriminator's slope
-    lr: float = runs.value(5e-4, gt=0)  # Adam's learning rate, both players
-    gamma: float = runs.value(1.0, ge=0)  # weight of R1 and R2
-    weight: float = runs.value(10.0, ge=0)  # of gradient_penalty and dragan
-    ema_half_life: float = runs.structure(20_000.0, gt=0)  # of the generator's average, in examples
-    precision: str = runs.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
-    accumulate: int = runs.structure(1, ge=1)  # parts of a batch computed in turn: less memory, batch norm over a part
-
-    __post_init__ = runs.check
+    data: str = "mnist"
+    width: int = runs.structural(32, ge=1)  # channels at half the image's size
 
 
 SMOKE = Config(steps=4, batch_size=8, width=8, z_dim=4, data="digits")
@@ -64,14 +50,3 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
         ema={"g": train.Ema(cfg.ema_half_life)},
     )
     return runs.Experiment(gan, step, data.to_signed(), obj.score)
-
-
-def main(cfg: Config, options: runs.Options | None = None) -> int:
-    """Train, or continue; the exit code."""
-    return runs.run(__file__, build, cfg, options)
-
-
-if __name__ == "__main__":
-    from genjax.cli import main as cli
-
-    raise SystemExit(cli(["train", __file__, *sys.argv[1:]]))

@@ -1,76 +1,27 @@
-"""Convolutional VAE, dynamically binarised Fashion-MNIST.
+"""Convolutional VAE on Fashion-MNIST: the recipe `vae_mnist` on photographs of clothes.
 
-Command:  genjax train vae_fashion_mnist
-Expect:   numbers on the test set and the time they took: experiments/results/fashion_mnist.json.
-Model:    stride-2 convolutions and residual blocks on both sides, 32 latents, Bernoulli likelihood, beta warm-up.
-Reading:  the decoder's means are grey and soft: every detail the code does not hold is averaged away.
-Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; binarised anew at every visit as in Burda et al. 2016.
-Change:   --z-dim 2 (the report then draws the latent plane), --data fashion_mini (embedded, nothing to prepare).
+Command:  genjax train vae_fashion_mnist --validation 5000 --eval-every 1000
+Expect:   elbo -241.66 +- 0.61 nats, nll 236.51 +- 0.29 (500 images), fd_fashion_mnist 5.22 +- 0.43 on the test set,
+          19 minutes on one core; three seeds, the 95 % interval, in experiments/results/fashion_mnist.json.
+Model:    that of `vae_mnist`.
+Reading:  the decoder's means are grey and soft: every detail that the code does not hold is averaged away.
+Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; binarised at every visit as in Burda et al. 2016.
+Change:   --z-dim 2 (the report then draws the latent plane), --data fashion_mini (comes with genjax).
 """
 
-import sys
 from dataclasses import dataclass
-from functools import partial
 
-import optax
+from genjax import recipes
 
-from genjax import data, distributions, models, nets, objectives, runs, train
+vae_mnist = recipes.load("vae_mnist")
 
 
 @dataclass(frozen=True)
-class Config:
-    """What the run computes; every field is a flag."""
+class Config(vae_mnist.Config):
+    """As on MNIST, on other images."""
 
-    seed: int = runs.structure(0, ge=0)
-    steps: int = runs.run_only(4000, ge=1)  # optimizer updates
-    batch_size: int = runs.structure(128, ge=1)
-    z_dim: int = runs.structure(32, ge=1)  # latent dimensions
-    data: str = runs.structure("fashion_mnist")  # embedded or TFDS name, folder of images, or .npz
-    image_size: int = runs.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
-    validation: int = runs.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
-    conditional: bool = runs.structure(False)  # the label enters encoder and decoder
-    width: int = runs.structure(16, ge=1)  # channels of the first stage
-    n_blocks: int = runs.structure(1, ge=0)  # residual blocks a stage
-    likelihood: str = runs.structure("", distributions.LIKELIHOODS)  # of a pixel; empty: chosen by the data
-    lr: float = runs.value(1e-3, gt=0)  # Adam's learning rate
-    beta: float = runs.value(1.0, ge=0)  # weight of the rate
-    warm_up: int = runs.structure(1000, ge=0)  # steps over which beta grows from 0
-    free_bits: float = runs.structure(0.0, ge=0)  # nats a latent dimension may cost for nothing
-    precision: str = runs.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
-    accumulate: int = runs.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
-    remat: bool = runs.structure(False)  # recompute residual blocks in the backward pass: less memory
-
-    __post_init__ = runs.check
+    data: str = "fashion_mnist"
 
 
-SMOKE = Config(steps=4, batch_size=8, width=8, z_dim=4, data="digits")
-
-
-def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
-    """Model, step and transform for images of `spec`."""
-    n_classes = spec.n_classes if cfg.conditional else 0
-    compute = partial(nets.compute, precision=cfg.precision, remat=cfg.remat)
-    h, w, c = spec.shape
-    likelihood = distributions.likelihood_of(cfg.likelihood, spec)
-    vae = models.VAE(
-        encoder=compute(nets.conv_encoder(spec.shape, 2 * cfg.z_dim, cfg.width, cfg.n_blocks, n_classes)),
-        decoder=compute(nets.conv_decoder(cfg.z_dim, (h, w, likelihood.n_out(c)), cfg.width, cfg.n_blocks, n_classes)),
-        z_dim=cfg.z_dim,
-        likelihood=likelihood,
-        channels=c,
-        n_classes=n_classes,
-    )
-    loss = objectives.beta_vae(vae, cfg.beta, cfg.warm_up, cfg.free_bits)
-    step = train.make_step(train.Move("vae", loss, optax.adam(cfg.lr), norms=True), accumulate=cfg.accumulate)
-    return runs.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
-
-
-def main(cfg: Config, options: runs.Options | None = None) -> int:
-    """Train, or continue; the exit code."""
-    return runs.run(__file__, build, cfg, options)
-
-
-if __name__ == "__main__":
-    from genjax.cli import main as cli
-
-    raise SystemExit(cli(["train", __file__, *sys.argv[1:]]))
+SMOKE = Config(**vars(vae_mnist.SMOKE))
+build = vae_mnist.build

@@ -1,13 +1,13 @@
-"""Convolutional VAE, dynamically binarised MNIST.
+"""Convolutional VAE on MNIST, whose pixels are black or white and drawn anew at every visit.
 
-Command:  genjax train vae_mnist
-Expect:   numbers on the test set and the time they took: experiments/results/mnist.json.
-Model:    stride-2 convolutions and residual blocks on both sides, 32 latents, Bernoulli likelihood, beta warm-up.
-Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; binarised anew at every visit as in Burda et al. 2016.
+Command:  genjax train vae_mnist --validation 5000 --eval-every 1000
+Expect:   elbo -97.47 +- 0.60 nats, nll 90.99 +- 0.12 (500 images), fd_mnist 1.86 +- 0.17 on the test set, 18 minutes
+          on one core; three seeds, the 95 % interval, in experiments/results/mnist.json.
+Model:    stride-2 convolutions and residual blocks on both sides, 32 latents, Bernoulli pixels; beta grows from 0.
+Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; binarised at every visit as in Burda et al. 2016.
 Change:   --conditional True (then `genjax sample RUN --label 7`), --beta 4, --data ./my_images.npz.
 """
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,29 +17,16 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 
 
 @dataclass(frozen=True)
-class Config:
-    """What the run computes; every field is a flag."""
+class Config(runs.BetaVaeConfig):
+    """Convolutions with residual blocks on each side."""
 
-    seed: int = runs.structure(0, ge=0)
-    steps: int = runs.run_only(4000, ge=1)  # optimizer updates
-    batch_size: int = runs.structure(128, ge=1)
-    z_dim: int = runs.structure(32, ge=1)  # latent dimensions
-    data: str = runs.structure("mnist")  # embedded or TFDS name, folder of images, or .npz
-    image_size: int = runs.structure(0, ge=0)  # resize and crop to this many pixels; 0: as they are
-    validation: int = runs.structure(0, ge=0)  # training images held out, to choose the best checkpoint by
-    conditional: bool = runs.structure(False)  # the label enters encoder and decoder
-    width: int = runs.structure(16, ge=1)  # channels of the first stage
-    n_blocks: int = runs.structure(1, ge=0)  # residual blocks a stage
-    likelihood: str = runs.structure("", distributions.LIKELIHOODS)  # of a pixel; empty: chosen by the data
-    lr: float = runs.value(1e-3, gt=0)  # Adam's learning rate
-    beta: float = runs.value(1.0, ge=0)  # weight of the rate
-    warm_up: int = runs.structure(1000, ge=0)  # steps over which beta grows from 0
-    free_bits: float = runs.structure(0.0, ge=0)  # nats a latent dimension may cost for nothing
-    precision: str = runs.structure("f32", choices=("f32", "bf16"))  # what the networks compute in
-    accumulate: int = runs.structure(1, ge=1)  # parts of a batch computed in turn: less memory, the same update
-    remat: bool = runs.structure(False)  # recompute residual blocks in the backward pass: less memory
-
-    __post_init__ = runs.check
+    steps: int = 4000
+    batch_size: int = 128
+    data: str = "mnist"
+    warm_up: int = 1000
+    width: int = runs.structural(16, ge=1)  # channels of the first stage
+    n_blocks: int = runs.structural(1, ge=0)  # residual blocks a stage
+    remat: bool = runs.structural(False)  # recompute residual blocks in the backward pass: less memory
 
 
 SMOKE = Config(steps=4, batch_size=8, width=8, z_dim=4, data="digits")
@@ -62,14 +49,3 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     loss = objectives.beta_vae(vae, cfg.beta, cfg.warm_up, cfg.free_bits)
     step = train.make_step(train.Move("vae", loss, optax.adam(cfg.lr), norms=True), accumulate=cfg.accumulate)
     return runs.Experiment(vae, step, data.for_range(likelihood.support[0]), objectives.score_vae(vae))
-
-
-def main(cfg: Config, options: runs.Options | None = None) -> int:
-    """Train, or continue; the exit code."""
-    return runs.run(__file__, build, cfg, options)
-
-
-if __name__ == "__main__":
-    from genjax.cli import main as cli
-
-    raise SystemExit(cli(["train", __file__, *sys.argv[1:]]))

@@ -1,6 +1,7 @@
 """Names that recipes of an older genjax use, so that runs trained by them still open.
 
-Until 0.1 `genjax.train` held what is in `genjax.runs` now, and `genjax.distributions` was called `dist`. A run executes
+Until 0.1 `genjax.train` held what is in `genjax.runs` now, `genjax.distributions` was called `dist`, and `sweepable`,
+`structural` and `resumable` were called `value`, `structure` and `run_only`. A run executes
 the copy of its recipe that its folder holds; such a copy sees these names as well.
 """
 
@@ -8,8 +9,11 @@ import sys
 from types import ModuleType
 from typing import Any
 
-FROM_RUNS = frozenset({"Experiment", "Members", "Options", "check", "load", "run", "run_only", "structure", "value"})
-"""Names that were in `genjax.train`."""
+FROM_RUNS = {
+    **{name: name for name in ("Experiment", "Members", "Options", "check", "load", "run")},
+    "value": "sweepable", "structure": "structural", "run_only": "resumable",
+}  # fmt: skip
+"""Names that were in `genjax.train`, and what they are called in `genjax.runs`."""
 RENAMED = {"dist": "distributions"}
 
 
@@ -46,4 +50,6 @@ class _Train(ModuleType):
         self._module = module
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(sys.modules["genjax"].runs if name in FROM_RUNS else self._module, name)
+        if name in FROM_RUNS:
+            return getattr(sys.modules["genjax"].runs, FROM_RUNS[name])
+        return getattr(self._module, name)

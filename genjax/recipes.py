@@ -1,11 +1,12 @@
 """Recipes: where `experiments/` is, which files it holds, and how one is loaded. Standard library only.
 
-A recipe is one file with a docstring, a frozen `Config`, `SMOKE`, `build` and `main`. It is imported under the module
-name `genjax_experiments.<stem>` and never as `__main__`, so that its `Config` is one class however it is reached.
+A recipe is one file with a docstring, a frozen `Config`, `SMOKE` and `build`. It is imported under the module name
+`genjax_experiments.<stem>` and never as `__main__`, so that its `Config` is one class however it is reached.
 """
 
 import ast
 import difflib
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -62,7 +63,7 @@ def load(what: str | Path) -> ModuleType:
     of it comes before the shipped one.
 
     Raises:
-        UsageError: it does not exist, cannot be read, or lacks `Config`, `build` or `main`.
+        UsageError: it does not exist, cannot be read, or lacks `Config` or `build`.
     """
     text = str(what)
     if _LOADING and (own := _LOADING[-1].files.get(f"{sources.SHIPPED}{text}.py")) is not None:
@@ -84,7 +85,7 @@ def load_sources(code: sources.Sources, where: Path) -> ModuleType:
         where: the folder that they were read from.
 
     Raises:
-        UsageError: it is not Python, or lacks `Config`, `build` or `main`.
+        UsageError: it is not Python, or lacks `Config` or `build`.
     """
     path = where / code.entry
     for known in [m for name, m in sys.modules.items() if name.startswith(f"{PREFIX}.") and "SOURCES" in vars(m)]:
@@ -105,11 +106,24 @@ def load_sources(code: sources.Sources, where: Path) -> ModuleType:
         raise UsageError(f"EXPERIMENT={e.filename}: line {e.lineno} is not Python ({e.msg}).") from None
     finally:
         _LOADING.pop()
-    lacking = [part for part in ("Config", "build", "main") if not hasattr(module, part)]
+    lacking = [part for part in ("Config", "build") if not hasattr(module, part)]
     if lacking:
         del sys.modules[name]
         raise UsageError(f"EXPERIMENT={path}: not a recipe, it lacks {', '.join(lacking)}.")
+    if bare := sorted(_undeclared(module.Config)):
+        del sys.modules[name]
+        raise UsageError(
+            f"EXPERIMENT={path}: {', '.join(bare)} would be no fields: write @dataclass(frozen=True) above Config."
+        )
     return module
+
+
+def _undeclared(config: type) -> set[str]:
+    """What a subclass of a dataclass declares as fields and has not made fields, the decorator being forgotten."""
+    fields = getattr(config, "__dataclass_fields__", None)
+    if fields is None or "__dataclass_fields__" in vars(config):
+        return set()
+    return set(inspect.get_annotations(config))
 
 
 _LOADING: list[sources.Sources] = []

@@ -115,7 +115,7 @@ def smoke_run(tmp_path_factory):
         if not run.exists():
             recipe = recipes.load(name)
             options = runs.Options(run_dir=str(run), quiet=True, log_every=2, save_every=2, sample_every=100)
-            assert recipe.main(dataclasses.replace(recipe.SMOKE, seed=seed), options) == 0
+            assert runs.run(recipe.__file__, recipe.build, dataclasses.replace(recipe.SMOKE, seed=seed), options) == 0
         return run
 
     return made

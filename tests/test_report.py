@@ -93,7 +93,7 @@ def trained(tmp_path_factory):
     for name, more in (("vae_digits", {"z_dim": 2}), ("gan_digits", {})):
         recipe = recipes.load(name)
         options = runs.Options(run_dir=str(folder / name), quiet=True, log_every=1, sample_every=2, save_every=2)
-        assert recipe.main(dataclasses.replace(recipe.SMOKE, **more), options) == 0
+        assert runs.run(recipe.__file__, recipe.build, dataclasses.replace(recipe.SMOKE, **more), options) == 0
         made[name] = folder / name
     return made
 
@@ -365,7 +365,7 @@ def test_a_set_of_one_image_gets_a_page(tmp_path):
     np.savez(tmp_path / "one.npz", image=np.full((1, 8, 8), 7, np.uint8))
     recipe = recipes.load("vae_digits")
     cfg = dataclasses.replace(recipe.SMOKE, batch_size=1, data=str(tmp_path / "one.npz"))
-    assert recipe.main(cfg, runs.Options(run_dir=str(tmp_path / "run"), quiet=True)) == 0
+    assert runs.run(recipe.__file__, recipe.build, cfg, runs.Options(run_dir=str(tmp_path / "run"), quiet=True)) == 0
     report.write([str(tmp_path / "run")], tmp_path / "report.html")
     said = read(tmp_path / "report.html").said
     assert "Reconstructions" in said

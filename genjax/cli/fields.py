@@ -125,10 +125,15 @@ def dashed(name: str) -> str:
 
 
 def _comments(command: type) -> dict[str, str]:
-    """The comments on the lines of a dataclass's fields, which are their help."""
-    try:
-        lines = inspect.getsource(command).splitlines()
-    except (OSError, TypeError):
-        return {}
-    found = (re.match(r"\s+(\w+)\s*:[^#]*#\s*(.+)$", line) for line in lines)
-    return {m[1]: m[2].strip() for m in found if m and not m[2].startswith("noqa")}
+    """The comments on the lines of a dataclass's fields, which are their help; those of its bases where it has none."""
+    found: dict[str, str] = {}
+    for part in reversed(command.__mro__):
+        if not dataclasses.is_dataclass(part):
+            continue
+        try:
+            lines = inspect.getsource(part).splitlines()
+        except (OSError, TypeError):
+            continue
+        each = (re.match(r"\s+(\w+)\s*:[^#]*#\s*(.+)$", line) for line in lines)
+        found |= {m[1]: m[2].strip() for m in each if m and not m[2].startswith("noqa")}
+    return found

@@ -107,7 +107,7 @@ def about(f: Flag) -> str:
         notes += ["default: on"] if default else []
     elif default not in (dataclasses.MISSING, None, ""):
         notes.append(f"default: {' '.join(map(str, default)) if isinstance(default, tuple) else default}")
-    if meta.get("kind") == "value":
+    if meta.get("kind") == "sweepable":
         notes.append("can be swept")
     return ", ".join(filter(None, said)) + (f" ({'; '.join(notes)})" if notes else "")
 

@@ -27,7 +27,9 @@ class Several:
     """Several runs as one program."""
 
     seeds: int = flag(1, help="train so many seeds as one program, from --seed on")
-    sweep: str = flag("", help="FIELD=VALUE,VALUE[;FIELD=...]: a grid over value fields as one program, for every seed")
+    sweep: str = flag(
+        "", help="FIELD=VALUE,VALUE[;FIELD=...]: a grid over sweepable fields as one program, for every seed"
+    )
 
 
 def train(argv: Sequence[str]) -> int:
@@ -64,9 +66,13 @@ def train(argv: Sequence[str]) -> int:
 
 
 def start(recipe: ModuleType, cfg: Any, options: Any, members: Any = None) -> int:
-    """Train, with the compile cache as `options` say. The run's exit code."""
+    """Train, with the compile cache as `options` say. The run's exit code.
+
+    A recipe may have a `main(cfg, options)` of its own, which then is called in the place of `runs.run`; a population
+    is trained by `runs.run` in any case.
+    """
     cache.enable(getattr(options, "compile_cache", True))
-    if members is None:
+    if members is None and hasattr(recipe, "main"):
         return int(recipe.main(cfg, options) or 0)
     from genjax import runs
 

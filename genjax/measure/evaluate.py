@@ -22,7 +22,7 @@ from genjax.metrics.protocol import NO_LABELS, Protocol, Record, Subject
 from genjax.metrics.resampling import HALVES, half_samples, of_mean
 from genjax.metrics.spaces import PIXELS, Kind, Space
 from genjax.metrics.table import Metric, chosen, nll, of_points
-from genjax.runs.config import kinds
+from genjax.runs.config import resumable_fields
 from genjax.runs.drawing import SHARES, draw_points, generated_and_finite, labels_of, noise_of
 from genjax.runs.manifest import checkout
 from genjax.runs.opening import Run
@@ -253,12 +253,12 @@ def subject_of(run: Run, request: Request, chosen_by: str = "") -> Subject:
 
 
 def config_sha256(run: Run) -> str:
-    """Of a recipe's configuration without its seed and its run-only fields: equal for the seeds of one experiment.
+    """Of a recipe's configuration without its seed and its resumable fields: equal for the seeds of one experiment.
 
     The data count by their fingerprint, wherever they lie.
     """
-    kind = kinds(type(run.config))
-    fields = {k: v for k, v in dataclasses.asdict(run.config).items() if kind[k] != "run_only" and k != "seed"}
+    left_out = {"seed", *resumable_fields(run.config)}
+    fields = {k: v for k, v in dataclasses.asdict(run.config).items() if k not in left_out}
     fields["data"] = run.spec.fingerprint
     return hashlib.sha256(json.dumps([run.name, fields], sort_keys=True).encode()).hexdigest()
 

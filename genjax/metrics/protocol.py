@@ -72,7 +72,7 @@ class Subject:
 
     Attributes:
         recipe: its name.
-        config_sha256: of the configuration without its seed and its run-only fields.
+        config_sha256: of the configuration without its seed and its resumable fields.
         seed: the run's; -1 for several runs.
         step: training steps done.
         state_sha256: `genjax digest` of the checkpoint.

@@ -1,9 +1,11 @@
 """A run's folder and its life: from a recipe and its data to a folder that can be continued, opened and extracted.
 
-A recipe uses `Experiment`, `value`, `structure`, `run_only`, `check` and `run`; a notebook `load` and `read_metrics`.
+A recipe uses `Experiment`, one of `Config`, `VaeConfig`, `BetaVaeConfig` and `GanConfig`, and for fields of its own
+`sweepable`, `structural` and `resumable`; a notebook `load` and `read_metrics`.
 """
 
-from genjax.runs.config import Options, check, run_only, structure, value
+from genjax.runs.base_config import BetaVaeConfig, Config, GanConfig, VaeConfig
+from genjax.runs.config import Options, check, resumable, structural, sweepable
 from genjax.runs.extract import extract
 from genjax.runs.members import Members, members_of
 from genjax.runs.opening import Run, load, open_members, open_run
@@ -12,10 +14,14 @@ from genjax.runs.run_folder import read_metrics
 from genjax.train.experiment import Experiment
 
 __all__ = [
+    "BetaVaeConfig",
+    "Config",
     "Experiment",
+    "GanConfig",
     "Members",
     "Options",
     "Run",
+    "VaeConfig",
     "check",
     "extract",
     "load",
@@ -23,8 +29,8 @@ __all__ = [
     "open_members",
     "open_run",
     "read_metrics",
+    "resumable",
     "run",
-    "run_only",
-    "structure",
-    "value",
+    "structural",
+    "sweepable",
 ]

@@ -40,7 +40,7 @@ def populated(experiment: Experiment, members: Members, build: Callable[[Any], E
         fields = ", ".join(members.sweep)
         raise UsageError(
             f"--sweep: the recipe decides something by the value of {fields}, so it cannot be one program for all "
-            "values. Mark such a field as structure, or compute with it in jnp."
+            "values. Mark such a field as structural, or compute with it in jnp."
         ) from e
     return dataclasses.replace(experiment, step=Population(experiment.step, members.n, step_of))
 

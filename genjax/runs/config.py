@@ -1,8 +1,8 @@
-"""Configurations: frozen dataclasses whose fields say what they are and what they allow.
+"""Configurations: frozen dataclasses whose fields say what may be done with them.
 
-A recipe's `Config` marks each field as a *value* (a number that a sweep may trace), *structure* (it shapes the program
-or the data), or *run-only* (it may change when a run is continued). Numbers are checked here, where they enter, and
-never inside traced code.
+A recipe's `Config` marks each field as *sweepable* (a number that a sweep may trace), *structural* (it shapes the
+program or the data), or *resumable* (it may change when a run is continued). Numbers are checked here, where they
+enter, and never inside traced code. The fields that recipes have in common are in `base_config`.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ LARGEST = 2**31 - 1
 """Of whole numbers: steps and seeds are 32 bits on the device, where a larger one is cut (2**32 + 1 was seed 1)."""
 
 SMALLEST, LARGEST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127
-"""Of value fields: they are float32 on the device, where a larger one is infinite and a smaller one 0."""
+"""Of sweepable fields: they are float32 on the device, where a larger one is infinite and a smaller one 0."""
 
 
 def _field(kind: str, default: Any, bounds: dict[str, Any], choices: tuple = ()) -> Any:
@@ -29,24 +29,32 @@ def _field(kind: str, default: Any, bounds: dict[str, Any], choices: tuple = ())
     return dataclasses.field(default=default, metadata={"kind": kind, "bounds": bounds, "choices": choices})
 
 
-def value(default: float | int, **bounds: float | int) -> Any:
-    """A number that enters the program as a value: a rate, a weight. `gt ge lt le` bound it."""
-    return _field("value", default, bounds)
+def sweepable(default: float | int, **bounds: float | int) -> Any:
+    """A number that one program may try several values of: a rate, a weight. `gt ge lt le` bound it.
+
+    `build` computes with it and decides nothing by it, because a sweep puts a tracer in its place.
+    """
+    return _field("sweepable", default, bounds)
 
 
-def structure(default: Any, choices: tuple = (), **bounds: float | int) -> Any:
+def structural(default: Any, choices: tuple = (), **bounds: float | int) -> Any:
     """A field that shapes the program or the data: sizes, names, the seed."""
-    return _field("structure", default, bounds, choices)
+    return _field("structural", default, bounds, choices)
 
 
-def run_only(default: Any, choices: tuple = (), **bounds: float | int) -> Any:
+def resumable(default: Any, choices: tuple = (), **bounds: float | int) -> Any:
     """A field that may differ when a run is continued: how far to train. Not for what a schedule reads."""
-    return _field("run_only", default, bounds, choices)
+    return _field("resumable", default, bounds, choices)
 
 
 def kinds(config_type: type) -> dict[str, str]:
-    """The kind of each field; an unmarked one is structure."""
-    return {f.name: f.metadata.get("kind", "structure") for f in dataclasses.fields(config_type)}
+    """The kind of each field; an unmarked one is structural."""
+    return {f.name: f.metadata.get("kind", "structural") for f in dataclasses.fields(config_type)}
+
+
+def resumable_fields(config: Any) -> set[str]:
+    """The names of the fields that may differ when a run of this configuration is continued."""
+    return {name for name, kind in kinds(type(config)).items() if kind == "resumable"}
 
 
 def check(config: Any) -> None:
@@ -58,7 +66,7 @@ def check(config: Any) -> None:
     Example:
         >>> @dataclass(frozen=True)
         ... class Config:
-        ...     lr: float = value(1e-3, gt=0)
+        ...     lr: float = sweepable(1e-3, gt=0)
         ...     __post_init__ = check
         >>> Config(lr=-1.0)
         Traceback (most recent call last):
@@ -79,7 +87,7 @@ def check(config: Any) -> None:
         if type(v) is float and not math.isfinite(v):
             raise UsageError(f"{says}, and finite.")
         beyond = type(v) is float and v != 0.0 and not SMALLEST <= abs(v) <= LARGEST_FLOAT
-        if beyond and f.metadata.get("kind") == "value":
+        if beyond and f.metadata.get("kind") == "sweepable":
             raise UsageError(f"{says}, and {SMALLEST:.1g} to {LARGEST_FLOAT:.1g} in size, or 0.")
         if type(v) is int and abs(v) > LARGEST:
             raise UsageError(f"{says}, and at most {LARGEST} in size.")
@@ -105,22 +113,22 @@ class Options:
     given: ClassVar[frozenset[str]] = frozenset()
     """Names of the fields that a command line gave, which may have given a default (`cli.flags`)."""
 
-    run_dir: str | None = run_only(None)  # folder of the run (default: a new one under runs/)
-    data_dir: str | None = run_only(None)  # where prepared TFDS sets are ($TFDS_DATA_DIR, ~/tensorflow_datasets)
-    log_every: int = run_only(100, ge=1)  # steps that a row of metrics.jsonl averages over
-    save_every: int = run_only(500, ge=1)  # steps between checkpoints
-    sample_every: int = run_only(500, ge=1)  # steps between sample grids
-    eval_every: int = run_only(0, ge=0)  # steps between evaluations on the part held out by --validation; 0: none
-    keep: int = run_only(2, ge=1)  # newest checkpoints to keep
-    keep_best: str = run_only("")  # also keep the best by min:METRIC or max:METRIC; with --eval-every: by validation
-    tensorboard: bool = run_only(False)  # write TensorBoard event files too (extra `logs`)
-    compile_cache: bool = run_only(True)  # keep compiled programs in the user's cache folder
-    quiet: bool = run_only(False)  # print no progress
-    health: bool = run_only(True)  # watch for collapse, overfitting, dead units and the like, in 2 % of the time
-    changed_code: bool = run_only(False)  # continue a run although its recipe has changed; the manifest says so
-    mesh: str = run_only("")  # devices: data=4,fsdp=2, or auto (all); default: one, or all of several processes
-    coordinator: str = run_only("")  # HOST:PORT of process 0 (srun, mpirun, TPU slices: found by itself), or auto
-    num_processes: int = run_only(0, ge=0)  # processes of the run, with --coordinator
-    process_id: int = run_only(-1, ge=-1)  # which of them this is, from 0
+    run_dir: str | None = resumable(None)  # folder of the run (default: a new one under runs/)
+    data_dir: str | None = resumable(None)  # where prepared TFDS sets are ($TFDS_DATA_DIR, ~/tensorflow_datasets)
+    log_every: int = resumable(100, ge=1)  # steps that a row of metrics.jsonl averages over
+    save_every: int = resumable(500, ge=1)  # steps between checkpoints
+    sample_every: int = resumable(500, ge=1)  # steps between sample grids
+    eval_every: int = resumable(0, ge=0)  # steps between evaluations on the part held out by --validation; 0: none
+    keep: int = resumable(2, ge=1)  # newest checkpoints to keep
+    keep_best: str = resumable("")  # also keep the best by min:METRIC or max:METRIC; with --eval-every: by validation
+    tensorboard: bool = resumable(False)  # write TensorBoard event files too (extra `logs`)
+    compile_cache: bool = resumable(True)  # keep compiled programs in the user's cache folder
+    quiet: bool = resumable(False)  # print no progress
+    health: bool = resumable(True)  # watch for collapse, overfitting, dead units and the like, in 2 % of the time
+    changed_code: bool = resumable(False)  # continue a run although its recipe has changed; the manifest says so
+    mesh: str = resumable("")  # devices: data=4,fsdp=2, or auto (all); default: one, or all of several processes
+    coordinator: str = resumable("")  # HOST:PORT of process 0 (srun, mpirun, TPU slices: found by itself), or auto
+    num_processes: int = resumable(0, ge=0)  # processes of the run, with --coordinator
+    process_id: int = resumable(-1, ge=-1)  # which of them this is, from 0
 
     __post_init__ = check

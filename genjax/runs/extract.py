@@ -15,7 +15,7 @@ from genjax.files import building, copy_folder, failed_write, refuse_part_of_a_r
 from genjax.health import share_of
 from genjax.runs import recipe_code, run_folder
 from genjax.runs.command import command
-from genjax.runs.config import kinds
+from genjax.runs.config import resumable_fields
 from genjax.runs.dataset import dataset_of_run
 from genjax.runs.opening import open_run
 from genjax.runs.sample_grids import member_folder
@@ -66,7 +66,7 @@ def extract(run: str | Path, member: int | None, out: str | Path, access: Access
     place = out
     try:
         with building(out) as place, run_folder.RunFolder(place) as folder:
-            folder.claim(wanted, {f for f, kind in kinds(type(config)).items() if kind == "run_only"})
+            folder.claim(wanted, resumable_fields(config))
             manifest = run_folder.read_manifest(run)
             source = {"run": str(run.resolve()), "member": i, "of": opened.members.n, "step": opened.step}
             words = [*shlex.split(again), "--run-dir", str(out)]

@@ -87,7 +87,7 @@ def members_of(cfg: Any, seeds: int = 1, sweep: str = "") -> Members | None:
     Args:
         cfg: the recipe's `Config`; its seed is the first.
         seeds: how many seeds, one after the other, at least 1.
-        sweep: `FIELD=VALUE,VALUE[;FIELD=...]`: the product grid over fields of kind *value*.
+        sweep: `FIELD=VALUE,VALUE[;FIELD=...]`: the product grid over *sweepable* fields.
 
     Raises:
         UsageError: naming what is wrong and what is allowed.
@@ -146,7 +146,7 @@ def _members(cfg: Any, seeds: tuple[int, ...], sweep: Sweep) -> Members:
 def _parsed(sweep: str, cfg: Any) -> Sweep:
     """Each field with its values, checked for kind, type and doubles; bounds are `Config`'s own to check."""
     kind = kinds(type(cfg))
-    allowed = [f for f, k in kind.items() if k == "value"]
+    allowed = [f for f, k in kind.items() if k == "sweepable"]
     fields: dict[str, tuple[float | int, ...]] = {}
     for part in filter(None, (p.strip() for p in sweep.split(";"))):
         name, eq, text = part.partition("=")
@@ -156,8 +156,8 @@ def _parsed(sweep: str, cfg: Any) -> Sweep:
         if name not in kind:
             near = nearest(name, list(kind))
             raise UsageError(f"--sweep={part}: there is no field {name}.{near} {_sweepable(allowed)}")
-        if kind[name] != "value":
-            why = "shapes the program or the data" if kind[name] == "structure" else "says how far to train"
+        if kind[name] != "sweepable":
+            why = "shapes the program or the data" if kind[name] == "structural" else "says how far to train"
             more = " Use --seeds N for seeds." if name == "seed" else ""
             raise UsageError(f"--sweep={part}: {name} {why}, one program has one. {_sweepable(allowed)}{more}")
         if name in fields:

@@ -23,9 +23,16 @@ COPY = "recipe"
 
 
 def sources_of(file: str, build: Callable[..., Any]) -> Sources:
-    """The sources of the recipe that a `build` is of: the bytes that were executed, else those of its file now."""
-    for part in (build, getattr(build, "func", None)):
-        module = sys.modules.get(getattr(part, "__module__", None) or "")
+    """The sources of the recipe in `file`: the bytes that were executed, else those of its file now.
+
+    Two recipes may share a `build`, which one of them has from the other: then it is the one with that file.
+    """
+    parts = [part for part in (build, getattr(build, "func", None)) if part is not None]
+    names = [getattr(part, "__module__", None) or "" for part in parts]
+    for known in [m for name, m in list(sys.modules.items()) if name.startswith(f"{recipes.PREFIX}.")]:
+        if getattr(known, "__file__", None) == file and getattr(known, "build", None) in parts:
+            names.insert(0, known.__name__)
+    for module in map(sys.modules.get, names):
         if module is not None and isinstance(getattr(module, "SOURCES", None), Sources):
             return module.SOURCES
     return sources.read(Path(file).resolve(), recipes.folder())

@@ -86,8 +86,8 @@ class RunFolder:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as tmp, RunFolder(tmp + "/run") as run:
-        ...     run.claim({"experiment": "vae", "config": {"beta": 4.0, "steps": 10}}, run_only={"steps"})
-        ...     run.claim({"experiment": "vae", "config": {"beta": 4.0, "steps": 99}}, run_only={"steps"})
+        ...     run.claim({"experiment": "vae", "config": {"beta": 4.0, "steps": 10}}, resumable={"steps"})
+        ...     run.claim({"experiment": "vae", "config": {"beta": 4.0, "steps": 99}}, resumable={"steps"})
         True
         False
     """
@@ -113,12 +113,12 @@ class RunFolder:
         stored = self.config
         return None if stored is None else mark(stored)
 
-    def check(self, wanted: Mapping[str, Any] | None = None, run_only: Collection[str] = ()) -> dict[str, Any] | None:
+    def check(self, wanted: Mapping[str, Any] | None = None, resumable: Collection[str] = ()) -> dict[str, Any] | None:
         """Refuse, before anything is written, a folder in which the run cannot be.
 
         Args:
             wanted: the configuration to run (see `claim`); None skips the comparison.
-            run_only: names of config fields that may differ.
+            resumable: names of config fields that may differ.
 
         Returns:
             The stored configuration, None in a new folder.
@@ -136,7 +136,7 @@ class RunFolder:
         ownership.refuse_odd_parts(self.path)
         mark_of(self.path)  # first: what was edited by hand is not what the run is
         if wanted is not None:
-            different = differences(stored, wanted, run_only)
+            different = differences(stored, wanted, resumable)
             if different:
                 lines = [f"{self.path} holds a run of another configuration:", *(f"  {d}" for d in different[:5])]
                 lines += [f"  ... and {len(different) - 5} more"] if len(different) > 5 else []
@@ -145,17 +145,17 @@ class RunFolder:
         refuse_vanished(self.path, stored)
         return stored
 
-    def claim(self, wanted: Mapping[str, Any], run_only: Collection[str] = ()) -> bool:
+    def claim(self, wanted: Mapping[str, Any], resumable: Collection[str] = ()) -> bool:
         """Make the held folder that of `wanted`: write `config.json`, or find the same configuration there.
 
         Args:
             wanted: `{"experiment", "config", "options", "data"}`, of a population `"population"` too; `format` is
                 added. `options` may differ freely.
-            run_only: names of fields of `config` that may differ; the stored file then takes the wanted values.
+            resumable: names of fields of `config` that may differ; the stored file then takes the wanted values.
 
-        A new run gets a random `id`, which stays; `run_only` is kept beside it. Where genjax itself writes another
-        configuration into the folder (a field that may differ), the old one's hash is kept in `was`, so that the
-        checkpoints of before still fit.
+        A new run gets a random `id`, which stays; `resumable` is kept beside it, as `run_only`. Where genjax
+        itself writes another configuration into the folder (a field that may differ), the old one's hash is kept in
+        `was`, so that the checkpoints of before still fit.
 
         Returns:
             True in a new folder, False where a run continues.
@@ -165,9 +165,9 @@ class RunFolder:
         """
         if self._fd is None:
             raise ValueError("enter the run folder before claiming it.")
-        stored = self.check(wanted, run_only)
+        stored = self.check(wanted, resumable)
         self.guard()
-        full = to_json({"format": FORMAT, **wanted, **self._identity(stored, run_only)})
+        full = to_json({"format": FORMAT, **wanted, **self._identity(stored, resumable)})
         if stored is not None and (before := mark(stored)).config != mark(full).config:
             full["was"] = [*before.was, before.config]
         self._claimed = full
@@ -175,11 +175,11 @@ class RunFolder:
             write_json(self.path / CONFIG, full)
         return stored is None
 
-    def _identity(self, stored: Mapping[str, Any] | None, run_only: Collection[str]) -> dict[str, Any]:
+    def _identity(self, stored: Mapping[str, Any] | None, resumable: Collection[str]) -> dict[str, Any]:
         """What `config.json` says of the run itself: a new one's, or kept; one older than ids gets its id now."""
         if stored is not None and stored.get("id"):
             return {k: stored[k] for k in ("id", "run_only", "was", "adopted", "sealed") if k in stored}
-        made: dict[str, Any] = {"id": secrets.token_hex(8), "run_only": sorted(run_only)}
+        made: dict[str, Any] = {"id": secrets.token_hex(8), "run_only": sorted(resumable)}
         if stored is not None:
             where = folders.resolved(self.path / CHECKPOINTS)
             made["adopted"] = {}
@@ -289,10 +289,10 @@ class RunFolder:
             os.pwrite(fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now()}).encode(), 0)
 
 
-def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: Collection[str] = ()) -> list[str]:
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], resumable: Collection[str] = ()) -> list[str]:
     """What makes two configurations different runs: `"beta: stored 4.0, wanted 1.0"` for each such field.
 
-    Compared are the experiment, every field of `config` not in `run_only`, every field of `data`, and the
+    Compared are the experiment, every field of `config` not in `resumable`, every field of `data`, and the
     seeds and the sweep of a population.
 
     Example:
@@ -303,7 +303,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], run_only: 
     found = []
     if stored.get("experiment") != wanted.get("experiment"):
         found.append(f"experiment: stored {stored.get('experiment')}, wanted {wanted.get('experiment')}")
-    for part, prefix, free in (("config", "", run_only), ("data", "data.", ()), ("population", "", ())):
+    for part, prefix, free in (("config", "", resumable), ("data", "data.", ()), ("population", "", ())):
         old, new = stored.get(part) or {}, wanted.get(part) or {}
         # An older genjax stored less of the data.
         later = [] if part == "data" and old else [n for n in new if n not in old]

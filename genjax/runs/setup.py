@@ -12,7 +12,7 @@ from genjax.errors import UsageError
 from genjax.runs import data_files, ownership, recipe_code, run_folder, tensorboard
 from genjax.runs.build_population import populated
 from genjax.runs.command import fresh_folder
-from genjax.runs.config import Options, kinds
+from genjax.runs.config import Options, resumable_fields
 from genjax.runs.dataset import as_stored, dataset_to_train, refuse_other, where
 from genjax.runs.members import Members
 from genjax.runs.notes import likelihood_note, penalty_note
@@ -60,17 +60,12 @@ class Setup:
         """Makes the folder this run's: whether it is new, and what of the recipe's code changed. For who holds it."""
         path, stored = self.folder.path, self.folder.config
         changed = recipe_code.check(path, stored, self.recipe, self.options.changed_code)
-        new = self.folder.claim(self.wanted if stored is None else as_stored(stored, self.wanted), run_only(self.cfg))
+        new = self.folder.claim(self.wanted if stored is None else as_stored(stored, self.wanted), resumable_fields(self.cfg))
         recipe_code.keep(path, self.recipe)
         if new:
             data_files.write(path, self.dataset, self.cfg.data)
         recipe_code.note_trained(self.recipe, self.file)
         return new, changed
-
-
-def run_only(cfg: Any) -> set[str]:
-    """The fields that may differ when a run is continued."""
-    return {f for f, kind in kinds(type(cfg)).items() if kind == "run_only"}
 
 
 def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Options, members: Members | None) -> Setup:
@@ -145,6 +140,6 @@ def _refuse_folder(
     """Refuse a folder that is another run's, or no run's."""
     stored = folder.config
     refuse_other(folder.path, stored, dataset, cfg.data)
-    folder.check(wanted if stored is None else as_stored(stored, wanted), run_only(cfg))
+    folder.check(wanted if stored is None else as_stored(stored, wanted), resumable_fields(cfg))
     recipe_code.check(folder.path, stored, recipe, options.changed_code)
     ownership.refuse_overlap(folder.path, cfg.data)

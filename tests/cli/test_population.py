@@ -164,8 +164,8 @@ def test_a_recipe_that_decides_by_a_value_is_refused(tmp_path, capsys):
 
     text = recipes.find("vae_digits").read_text()
     path = tmp_path / "deciding.py"
-    path.write_text(text.replace("free_bits: float = runs.structure", "free_bits: float = runs.value").replace(
-        "loss = objectives", "assert cfg.free_bits >= 0\n    loss = objectives"))  # fmt: skip
+    text = text.replace("    steps: int = 6000\n", "    free_bits: float = runs.sweepable(0.0, ge=0)\n")
+    path.write_text(text.replace("loss = objectives", "assert cfg.free_bits >= 0\n    loss = objectives"))
     assert run(tmp_path / "R", "--steps", "2", "--sweep", "free_bits=0,1", name=str(path)) == 2
     assert "decides something by the value of free_bits" in capsys.readouterr().err
     assert not (tmp_path / "R").exists()

@@ -19,16 +19,16 @@ Second paragraph."""
 from dataclasses import dataclass
 
 from genjax.errors import RunFailure
-from genjax.runs import check, run_only, structure, value
+from genjax.runs import check, resumable, structural, sweepable
 
 
 @dataclass(frozen=True)
 class Config:
-    seed: int = structure(0, ge=0)
-    steps: int = run_only(10, ge=1)  # how far
-    z_dim: int = structure(2, ge=1)  # latent dimensions
-    beta: float = value(1.0, ge=0)
-    data: str = structure("digits")
+    seed: int = structural(0, ge=0)
+    steps: int = resumable(10, ge=1)  # how far
+    z_dim: int = structural(2, ge=1)  # latent dimensions
+    beta: float = sweepable(1.0, ge=0)
+    data: str = structural("digits")
 
     __post_init__ = check
 
@@ -132,7 +132,7 @@ def test_help_of_a_recipe(recipe, capsys):
 def test_what_is_no_recipe_is_refused(tmp_path):
     path = tmp_path / "not_one.py"
     path.write_text("Config = 1\n")
-    with pytest.raises(UsageError, match="lacks build, main"):
+    with pytest.raises(UsageError, match="lacks build"):
         recipes.load(path)
     assert "genjax_experiments.not_one" not in sys.modules
     path.write_text("def broken(:\n")

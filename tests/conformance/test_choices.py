@@ -143,7 +143,7 @@ def test_every_likelihood_trains_resumes_and_is_measured(likelihood, tmp_path, c
     for folder, all_steps in ((run, (4,)), (apart, (2, 4))):
         for steps in all_steps:
             options = runs.Options(run_dir=str(folder), log_every=2, save_every=2, quiet=True, health=False)
-            assert recipe.main(dataclasses.replace(cfg, steps=steps), options) == 0
+            assert runs.run(recipe.__file__, recipe.build, dataclasses.replace(cfg, steps=steps), options) == 0
     assert json.loads((run / "manifest.json").read_text())["likelihood"] == likelihood
     digests = []
     for folder in (run, apart):

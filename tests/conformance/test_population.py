@@ -28,9 +28,9 @@ VARIANTS = [
 
 
 def swept(name):
-    """A recipe's fields of kind value with two allowed values each: together a small grid."""
+    """A recipe's sweepable fields with two allowed values each: together a small grid."""
     recipe = recipes.load(name)
-    fields = [f for f in dataclasses.fields(recipe.Config) if kinds(recipe.Config)[f.name] == "value"]
+    fields = [f for f in dataclasses.fields(recipe.Config) if kinds(recipe.Config)[f.name] == "sweepable"]
     return ";".join(f"{f.name}={0.5 * f.default!r},{0.25 * f.default!r}" for f in fields)
 
 
@@ -53,7 +53,7 @@ def population_of(name, conditional=False, sweep=None, **changes):
 
 @pytest.mark.parametrize(("name", "conditional"), VARIANTS)
 def test_a_member_s_step_is_the_single_run_s(name, conditional):
-    """Losses and the whole gradient tree to 1e-5 in relative L2, with all value fields swept."""
+    """Losses and the whole gradient tree to 1e-5 in relative L2, with all sweepable fields swept."""
     build, every, members, source = population_of(name, conditional)
     roots = roots_of(members)
     state = first_state(every.step, every.model, roots)
@@ -96,14 +96,14 @@ def test_accelerators_run_all_members_at_once(name):
     assert counts(together, "cpu", state, window, roots) == (loops + in_turn, convolutions)
 
 
-def test_every_value_field_of_every_recipe_can_be_swept():
+def test_every_sweepable_field_of_every_recipe_can_be_swept():
     """Build never decides anything by the value of such a field, whatever else is switched on."""
     for name in NAMES:
         recipe = recipes.load(name)
         more = {f: v for f, v in (("warm_up", 3), ("free_bits", 0.1)) if f in kinds(recipe.Config)}
         cfg = dataclasses.replace(recipe.SMOKE, **more)
         spec = data.load("digits").spec
-        fields = [f for f, kind in kinds(recipe.Config).items() if kind == "value"]
+        fields = [f for f, kind in kinds(recipe.Config).items() if kind == "sweepable"]
         assert fields
 
         def made(values, recipe=recipe, cfg=cfg, spec=spec):

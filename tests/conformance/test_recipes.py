@@ -1,7 +1,11 @@
 """Every recipe: one device equals eight, lowers for every platform, one trace, and trains through the public door."""
 
+import ast
 import dataclasses
+import inspect
 import json
+import re
+import sys
 from functools import partial
 
 import jax
@@ -12,6 +16,7 @@ from quick import few, first_state, quick_jit
 
 from experiments.accelerator.mathematics import keeping_gradients, relative
 from genjax import data, recipes, rng, runs, train
+from genjax.cli.fields import fields_of
 from genjax.train import loop, mesh
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -108,7 +113,7 @@ def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
     cfg = dataclasses.replace(recipe.SMOKE, data="digits", steps=5)
     folder = tmp_path / "run"
     options = runs.Options(run_dir=str(folder), log_every=2, save_every=2, sample_every=2, quiet=True)
-    assert recipe.main(cfg, options) == 0
+    assert runs.run(recipe.__file__, recipe.build, cfg, options) == 0
     assert [f._cache_size() for f in made] == [1]  # one compilation per run
     memory = made[0].lower(*operands[0]).compile().memory_analysis()
     state_bytes = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(operands[0][0]))
@@ -124,7 +129,7 @@ def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
     assert sorted(p.name for p in (folder / "samples").glob("*.png")) == [f"{i:08d}.png" for i in (0, 2, 4, 5)]
     manifest = json.loads((folder / "manifest.json").read_text())
     assert " ".join(manifest["command"]).startswith(f"genjax train {name}")
-    assert recipe.main(cfg, options) == 0  # a finished run says so
+    assert runs.run(recipe.__file__, recipe.build, cfg, options) == 0  # a finished run says so
     assert "finished" in capsys.readouterr().err
     model, state, config = runs.load(folder)
     assert config.seed == 0
@@ -134,19 +139,42 @@ def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_recipe_form(name):
-    """A docstring with command, expectation and source; 60 to 120 lines; the fields the command line promises."""
-    path = recipes.find(name)
-    text = path.read_text()
-    assert 60 <= len(text.splitlines()) <= 120
-    doc = recipes.docstring(path)
-    assert f"genjax train {name}" in doc
-    assert "Source:" in doc
-    assert "Expect:" in doc
-    recipe = recipes.load(name)
+    """A docstring with command, expectation and source; at most 40 lines of code; it reads each of its fields."""
+    path, recipe = recipes.find(name), recipes.load(name)
+    text, doc = path.read_text(), recipes.docstring(path)
+    assert doc.splitlines()[0].endswith((".", "?"))
+    for part in (f"Command:  genjax train {name}", "\nExpect:   ", "\nSource:   "):
+        assert part in doc
+    code = text.splitlines()[ast.parse(text).body[0].end_lineno :]
+    assert len([line for line in code if line.strip()]) <= 40
+    assert not hasattr(recipe, "main")
+    assert "__main__" not in text
     fields = {f.name for f in dataclasses.fields(recipe.Config)}
     assert {"seed", "steps", "batch_size", "z_dim", "data", "image_size", "conditional"} <= fields
-    for field in fields - {"data", "image_size", "validation", "seed", "steps"}:  # the run reads these
-        assert f"cfg.{field}" in text or field == "batch_size"
+    by_build = inspect.getsource(sys.modules[recipe.build.__module__])
+    for field in fields - {"data", "image_size", "validation", "seed", "steps", "batch_size"}:  # the run reads these
+        assert f"cfg.{field}" in by_build
+    assert all(flag.comment for flag in fields_of([recipe.Config]).values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_of_a_docstring_are_the_records(name):
+    """`METRIC VALUE +- HALF` in what is to be expected: mean and half-width over the seeds, as they were rounded."""
+    (expect,) = re.findall(r"^Expect:(.*?)^\w+:", recipes.docstring(recipes.find(name)), re.MULTILINE | re.DOTALL)
+    for metric, mean, half in re.findall(r"(\w+) (-?[\d.]+) \+- ([\d.]+)", expect):
+        (file,) = set(re.findall(r"experiments/results/\w+\.json", expect))
+        measured = json.loads((recipes.folder().parent / file).read_text())["runs"]
+        found = [
+            x
+            for r in measured if r["recipe"].split(" ")[0] == name
+            for x in r["records"] if x["metric"] == metric and x["protocol"]["checkpoint"] == "last"
+        ]  # fmt: skip
+        of_seeds = [(x["value"], (x["over_seeds"][1] - x["over_seeds"][0]) / 2) for x in found if x["over_seeds"]]
+        assert any(_rounds(a, mean) and _rounds(b, half) for a, b in of_seeds), (metric, mean, half)
+
+
+def _rounds(number, text):
+    return f"{number:.{len(text.partition('.')[2])}f}" == text
 
 
 ODD = [
@@ -214,5 +242,5 @@ def test_streamed_and_resident_data_give_the_same_run(tmp_path):
 def test_tensorboard_events_when_asked(tmp_path):
     recipe = recipes.load("vae_digits")
     options = runs.Options(run_dir=str(tmp_path / "run"), log_every=2, quiet=True, tensorboard=True)
-    assert recipe.main(recipe.SMOKE, options) == 0
+    assert runs.run(recipe.__file__, recipe.build, recipe.SMOKE, options) == 0
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))

@@ -162,7 +162,8 @@ def test_a_run_that_collapses_says_so_in_its_last_line(conditional, tmp_path, ca
     """A VAE whose code says nothing draws one image, a conditional one an image a class: seen in the two last grids."""
     recipe, run = recipes.load("vae_digits"), tmp_path / "run"
     cfg = dataclasses.replace(recipe.SMOKE, steps=450, lr=0.02, beta=300.0, z_dim=4, conditional=conditional)
-    assert recipe.main(cfg, runs.Options(run_dir=str(run), log_every=100, sample_every=400)) == 0
+    options = runs.Options(run_dir=str(run), log_every=100, sample_every=400)
+    assert runs.run(recipe.__file__, recipe.build, cfg, options) == 0
     (found,) = [s for s in still_open(read_findings(run / "metrics.jsonl")) if s.finding.code == "mode_collapse"]
     assert found.step == 450
     line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("health: "))
@@ -172,5 +173,6 @@ def test_a_run_that_collapses_says_so_in_its_last_line(conditional, tmp_path, ca
 
 def test_a_run_of_seconds_says_that_it_is_too_short(tmp_path, capsys):
     recipe = recipes.load("vae_digits")
-    assert recipe.main(dataclasses.replace(recipe.SMOKE, steps=2), runs.Options(run_dir=str(tmp_path / "run"))) == 0
+    cfg = dataclasses.replace(recipe.SMOKE, steps=2)
+    assert runs.run(recipe.__file__, recipe.build, cfg, runs.Options(run_dir=str(tmp_path / "run"))) == 0
     assert "health: too short to judge: 2 steps, and" in capsys.readouterr().err

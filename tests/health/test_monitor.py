@@ -111,7 +111,7 @@ def session(name, run, steps, more=(), **options):
     recipe = recipes.load(name)
     cfg = dataclasses.replace(recipe.SMOKE, steps=steps, **dict(more))
     options = {"log_every": 10, "save_every": 20, "sample_every": 1000, **options}
-    return recipe.main(cfg, runs.Options(run_dir=str(run), **options))
+    return runs.run(recipe.__file__, recipe.build, cfg, runs.Options(run_dir=str(run), **options))
 
 
 COLLAPSE = {"beta": 300.0, "lr": 0.02, "z_dim": 4}
@@ -256,7 +256,8 @@ def test_a_healthy_recipe_as_shipped_is_silent(name, steps, tmp_path, monkeypatc
     """With as many probes as there are chunks."""
     monkeypatch.setattr(monitor_, "Budget", lambda: budget.Budget(limit=1e9))
     recipe, run = recipes.load(name), tmp_path / "run"
-    assert recipe.main(dataclasses.replace(recipe.Config(), steps=steps), runs.Options(run_dir=str(run))) == 0
+    cfg = dataclasses.replace(recipe.Config(), steps=steps)
+    assert runs.run(recipe.__file__, recipe.build, cfg, runs.Options(run_dir=str(run))) == 0
     assert said(run) == []
     assert "health, step" not in capsys.readouterr().err
 
@@ -274,7 +275,7 @@ monitor.Budget = lambda: made.append(budget.Budget(limit=1e9)) or made[-1]
 recipe = recipes.load("gan_digits")
 with distributed.session(coordinator, 2, rank):
     options = runs.Options(run_dir=folder, log_every=2, sample_every=4, save_every=10, mesh="fsdp=2", health=health)
-    code = recipe.main(replace(recipe.SMOKE, width=32, steps=10), options)
+    code = runs.run(recipe.__file__, recipe.build, replace(recipe.SMOKE, width=32, steps=10), options)
 print(made[0].probes if made else 0, flush=True)
 raise SystemExit(code)
 """

@@ -240,12 +240,14 @@ import jax.numpy as jnp
 from genjax import recipes, runs, train
 
 vae = recipes.load("vae_digits")
-Config = dataclasses.make_dataclass(
-    "Config", [], bases=(vae.Config,), frozen=True, namespace={"__module__": __name__}
-)
-Config.__init__.__defaults__ = tuple(
-    {"steps": 40, "batch_size": 8, "hidden": 16, "z_dim": 2}.get(f.name, f.default) for f in dataclasses.fields(Config)
-)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(vae.Config):
+    steps: int = 40
+    batch_size: int = 8
+    z_dim: int = 2
+    hidden: int = 16
 
 
 def build(cfg, spec):
@@ -257,8 +259,4 @@ def build(cfg, spec):
         return jnp.where(ctx.step >= 17, jnp.nan, value), aux
 
     return dataclasses.replace(experiment, step=train.make_step(dataclasses.replace(move, loss=loss)))
-
-
-def main(cfg, options=None):
-    return runs.run(__file__, build, cfg, options)
 ''')

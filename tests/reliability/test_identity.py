@@ -28,7 +28,7 @@ def write_data(path, changed=""):
 
 def write_recipe(folder, weight="1.0", factor=""):
     """A recipe of its own, and the neighbour that it imports."""
-    text = recipes.find("vae_digits").read_text().replace("import sys\n", "import sys\nimport my_parts\n", 1)
+    text = recipes.find("vae_digits").read_text().replace("import optax\n", "import my_parts\nimport optax\n", 1)
     text = text.replace("beta_vae(vae, cfg.beta,", f"beta_vae(vae, {factor}cfg.beta * my_parts.W,")
     (folder / "my_vae.py").write_text(text)
     (folder / "my_parts.py").write_text(f"W = {weight}\n")

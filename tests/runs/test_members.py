@@ -11,12 +11,12 @@ from genjax.runs.members import flags_of, members_of, read_members, with_traced
 
 @dataclass(frozen=True)
 class Config:
-    seed: int = runs.structure(3, ge=0)
-    steps: int = runs.run_only(10, ge=1)
-    width: int = runs.structure(8, ge=1)
-    lr: float = runs.value(1e-3, gt=0)
-    beta: float = runs.value(1.0, ge=0, le=10)
-    k: int = runs.value(5, ge=1)
+    seed: int = runs.structural(3, ge=0)
+    steps: int = runs.resumable(10, ge=1)
+    width: int = runs.structural(8, ge=1)
+    lr: float = runs.sweepable(1e-3, gt=0)
+    beta: float = runs.sweepable(1.0, ge=0, le=10)
+    k: int = runs.sweepable(5, ge=1)
 
     __post_init__ = runs.check
 

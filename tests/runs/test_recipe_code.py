@@ -27,9 +27,11 @@ def write_project(folder):
     """A recipe that imports its neighbour, and a folder of 30 small images in two classes beside it."""
     folder.mkdir(parents=True)
     text = recipes.find("vae_digits").read_text()
-    text = text.replace("import sys\n", "import sys\nimport my_parts\n", 1)
+    text = text.replace("import optax\n", "import my_parts\nimport optax\n", 1)
     text = text.replace("objectives.beta_vae(vae, cfg.beta,", "objectives.beta_vae(vae, cfg.beta * my_parts.weight(),")
     assert "my_parts.weight()" in text
+    text += '\n\nif __name__ == "__main__":\n    import sys\n\n    from genjax.cli import main as cli\n\n'
+    text += '    raise SystemExit(cli(["train", __file__, *sys.argv[1:]]))\n'
     (folder / "my_vae.py").write_text(text)
     (folder / "my_parts.py").write_text(PARTS)
     rng = np.random.default_rng(0)

@@ -82,9 +82,9 @@ def test_a_folder_belongs_to_one_configuration(tmp_path):
         assert run.config is None
         assert run.check(WANTED) is None
         assert not (run.path / "config.json").exists()
-        assert run.claim(WANTED, run_only={"steps"})
+        assert run.claim(WANTED, resumable={"steps"})
         longer = WANTED | {"config": WANTED["config"] | {"steps": 900}, "options": {"save_every": 1}}
-        assert not run.claim(longer, run_only={"steps"})
+        assert not run.claim(longer, resumable={"steps"})
     stored = RunFolder(tmp_path / "a" / "run").check(WANTED, {"steps"})
     assert stored["format"] == run_folder.FORMAT
     assert stored["config"] == {"beta": 4.0, "hidden": [400, 200], "steps": 900, "lr": "Infinity"}

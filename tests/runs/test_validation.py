@@ -43,7 +43,8 @@ def config(name, images, **more):
 def run(name, images, folder, steps=9, eval_every=2, **more):
     options = {"run_dir": str(folder), "quiet": True, "log_every": 4, "save_every": 3, "sample_every": 9, **more}
     cfg = dataclasses.replace(config(name, images), steps=steps)
-    return recipes.load(name).main(cfg, runs.Options(eval_every=eval_every, **options))
+    recipe = recipes.load(name)
+    return runs.run(recipe.__file__, recipe.build, cfg, runs.Options(eval_every=eval_every, **options))
 
 
 @pytest.fixture(scope="module", params=ONE_QUICKLY)
@@ -176,5 +177,5 @@ def test_refusals_write_nothing(more, says, images, tmp_path):
     recipe, more = recipes.load("vae_digits"), {"eval_every": 2, **more}
     cfg = dataclasses.replace(recipe.SMOKE, data=images, validation=more.pop("validation", 20))
     with pytest.raises(UsageError, match=says):
-        recipe.main(cfg, runs.Options(run_dir=str(tmp_path / "run"), quiet=True, **more))
+        runs.run(recipe.__file__, recipe.build, cfg, runs.Options(run_dir=str(tmp_path / "run"), quiet=True, **more))
     assert not (tmp_path / "run").exists()

@@ -27,7 +27,7 @@ def test_a_run_trained_and_continued_in_64_bit_mode_is_the_same_to_the_bit(smoke
     options = runs.Options(run_dir=str(tmp_path / "run"), quiet=True, log_every=2, save_every=2, sample_every=100)
     with jax.enable_x64(True):
         for steps in (recipe.SMOKE.steps // 2, recipe.SMOKE.steps):
-            assert recipe.main(dataclasses.replace(recipe.SMOKE, steps=steps), options) == 0
+            assert runs.run(recipe.__file__, recipe.build, dataclasses.replace(recipe.SMOKE, steps=steps), options) == 0
     assert last_digest(tmp_path / "run") == last_digest(narrow)
 
 

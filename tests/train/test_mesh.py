@@ -166,7 +166,7 @@ def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
 
     def session(steps, text):
         options = runs.Options(run_dir=str(tmp_path / "run"), log_every=1, quiet=True, mesh=text)
-        assert recipe.main(recipe.Config(**config, steps=steps), options) == 0
+        assert runs.run(recipe.__file__, recipe.build, recipe.Config(**config, steps=steps), options) == 0
         return checkpoint.read_leaves(tmp_path / "run" / "checkpoints")[1], capsys.readouterr().err
 
     session(2, "data=2,fsdp=4")
