@@ -126,7 +126,7 @@ class Step(Single):
         if twice := sorted(set(params) & set(self.players)):
             raise ValueError(f"players {twice} are both the model's and the step's own. Give one another name.")
         for name, player in self.players.items():
-            mine, state = once(player.init)(rng.named(key, f"init/{name}"))
+            mine, state = once(_strong(player.init))(rng.named(key, f"init/{name}"))
             params, net = {**params, name: mine}, {**net, name: state}
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):
@@ -254,7 +254,9 @@ class Step(Single):
     def _followed(self, new_net, net, observed, n: int):
         """States after the update: numbers that follow what was observed do so once, whatever the parts of a batch."""
         players: Mapping[str, Any] = self.players
-        return {**new_net, **{name: players[name].update(net[name], means, n) for name, means in observed.items()}}
+        numbers = {name: players[name].update(net[name], means, n) for name, means in observed.items()}
+        typed = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), {k: net[k] for k in numbers}, numbers)
+        return {**new_net, **typed}
 
     def _over_parts(self, of, net, batch: Batch, draws, key: Key):
         """`of(net, batch, draws, key) -> (net, means)` of a batch, or of its parts in turn."""
@@ -305,7 +307,12 @@ def jit_once(function, **placed):
 @functools.lru_cache(maxsize=1)
 def _initial(init: Callable) -> Callable:
     """A model's `init` as a program: the same one for `Step.shapes` and then for `Step.init`, so traced once."""
-    return jit_once(init)
+    return jit_once(_strong(init))
+
+
+def _strong(init: Callable) -> Callable:
+    """An `init` whose arrays have types of their own: a weak one changes with the first step, which compiles twice."""
+    return lambda key: jax.tree.map(lambda v: lax.convert_element_type(v, jnp.result_type(v)), init(key))
 
 
 def _rest(shape, params, net, opt_state):
