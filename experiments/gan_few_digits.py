@@ -2,7 +2,7 @@
 
 Command:  genjax train gan_few_digits
 Expect:   @@few
-Model:    the nets of gan_digits; the discriminator sees every image turned, moved, brighter or darker with probability p.
+Model:    the nets of gan_digits; images reach the discriminator turned, moved, brighter with probability p.
 Source:   Karras et al. 2020, Training Generative Adversarial Networks with Limited Data (ADA);
           Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data (LeCam).
 Change:   --adaptive False, --lecam 0, --every 16 (the penalty as a lazy move), --data ./my_photos --image-size 32.
