@@ -60,7 +60,9 @@ class Setup:
         """Makes the folder this run's: whether it is new, and what of the recipe's code changed. For who holds it."""
         path, stored = self.folder.path, self.folder.config
         changed = recipe_code.check(path, stored, self.recipe, self.options.changed_code)
-        new = self.folder.claim(self.wanted if stored is None else as_stored(stored, self.wanted), resumable_fields(self.cfg))
+        new = self.folder.claim(
+            self.wanted if stored is None else as_stored(stored, self.wanted), resumable_fields(self.cfg)
+        )
         recipe_code.keep(path, self.recipe)
         if new:
             data_files.write(path, self.dataset, self.cfg.data)
