@@ -29,6 +29,7 @@ from jax.sharding import PartitionSpec as P
 
 from genjax import nets
 from genjax.errors import UsageError
+from genjax.train.chunk import jit_chunk
 from genjax.train.step import Step, jit_once
 from genjax.types import Batch, Key
 
@@ -52,7 +53,7 @@ class OneDevice:
 
     def chunk(self, step: Any, source: Any, capacity: int, state: Any = None) -> Any:
         """The compiled loop of a step; its state is donated."""
-        return jax.jit(step.chunk(source, capacity), donate_argnums=0)
+        return jit_chunk(step.chunk(source, capacity))
 
     def shared(self, x: Any) -> Any:
         """A tree of which every device has a copy."""
@@ -136,7 +137,7 @@ class Layout:
     def chunk(self, step: Any, source: Any, capacity: int, state: Any = None) -> Any:
         """As `OneDevice.chunk`; each leaf of `state` stays where it lies. It takes its root key `shared`."""
         placed = (self.leaves(state), self.everywhere)
-        return jax.jit(self.spread(step).chunk(source, capacity), donate_argnums=0, out_shardings=placed)
+        return jit_chunk(self.spread(step).chunk(source, capacity), out_shardings=placed)
 
     def shared(self, x: Any) -> Any:
         """A tree of host arrays, the same in every process, as one with a copy on every device."""
