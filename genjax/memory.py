@@ -14,7 +14,7 @@ def keep() -> bool:
     """On a CPU, keeps what a compiled program worked in for its next call; whether that was done.
 
     glibc gives large blocks back to the system as they are freed, and XLA frees its working memory at the end of every
-    call: the next call is charged again for every page of it (the README's section on speed has the cost). Here one
+    call: the next call is charged again for every page of it (experiments/bench/README.md has the cost). Here one
     arena that never shrinks keeps it. Memory of the process is then the largest it has ever needed.
 
     Before jax and NumPy are imported: their threads keep the arenas they began with. Nothing is done where an

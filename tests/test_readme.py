@@ -1,4 +1,4 @@
-"""The README's own words: its Python runs, its commands run, its links lead somewhere, its numbers are the records'."""
+"""The READMEs: their Python and their commands run, links lead somewhere, numbers are those of the records."""
 
 import json
 import re
@@ -10,93 +10,150 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
-NEEDS_A_MACHINE = ("make ", "pip ")
-"""Set-up commands: `make demo` and `make test` are run in fresh clones; installing is what they do."""
+FOLDERS = ("genjax", "experiments", "notebooks", "tests")
+PAGES = [ROOT / "README.md", *sorted(p for folder in FOLDERS for p in (ROOT / folder).rglob("README.md"))]
+NAMES = [p.relative_to(ROOT).as_posix() for p in PAGES]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+NEEDS_A_MACHINE = ("git clone ", "make ", "pip ", "python ", "sh ")
+"""Commands that set up, measure a machine or train for long; `make demo` and `make test` are run in fresh clones."""
 
 
-def commands() -> list[str]:
-    """Every line of the README's shell blocks, without its comment."""
-    lines = [line for kind, body in BLOCKS if kind == "sh" for line in body.splitlines()]
-    return [line.split("   #")[0].split("  #")[0].strip() for line in lines if line.strip()]
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """One folder in which the README is followed from top to bottom."""
-    return tmp_path_factory.mktemp("readme")
+def commands(page: str) -> list[str]:
+    """Every line of a README's shell blocks, without its comment."""
+    return [line for kind, body in FENCE.findall(text_of(page)) if kind == "sh" for line in lines_of(body)]
 
 
-def test_python_blocks_run_in_order(place, child_env):
-    """All of them, one after the other, as a reader would paste them."""
-    script = "\n".join(body for kind, body in BLOCKS if kind == "python")
-    assert script.count("make_step") >= 2
-    script += "\nassert rows[-1]['rate'] > 0 and np.isfinite(rows[-1]['distortion'])\n"
-    (place / "readme.py").write_text(script, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "readme.py"],
-        cwd=place,
-        env=child_env,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (place / "digits.png").stat().st_size > 1000
-    assert (place / "stripes.npz").exists()
+def lines_of(block: str) -> list[str]:
+    bare = [re.split(r"(?:^|  )# ", line)[0].strip() for line in block.splitlines()]
+    return [line for line in bare if line]
+
+
+def steps_of(page: str) -> list[tuple[str, str, object]]:
+    """What a reader does from top to bottom: (what, how it is called in a message, it)."""
+    steps: list[tuple[str, str, object]] = []
+    for kind, body in FENCE.findall(text_of(page)):
+        if kind == "python" and (name := re.match(r"# ([\w.]+\.py)\n", body)):
+            steps.append(("file", name[1], body))
+        elif kind == "python":
+            steps.append(("python", body.strip().splitlines()[0], body))
+        elif kind == "sh":
+            mine = [line for line in lines_of(body) if not line.startswith(NEEDS_A_MACHINE)]
+            words = (shlex.split(line.replace("$EXPERIMENTS", str(ROOT / "experiments"))) for line in mine)
+            steps += [("command", line, w) for line, w in zip(mine, words, strict=True)]
+    return steps
 
 
 FOLLOW = """
-import json, subprocess, sys
+import json, pathlib, subprocess, sys, warnings
+sys.path.insert(0, "")
 from genjax import cli
-for line, words in json.loads(sys.argv[1]):
-    code = cli.main(words[1:]) if words[0] == "genjax" else subprocess.call(words)
-    if code:
-        sys.exit(f"{line}: exit code {code}")
+names = {"__name__": "__main__"}
+for what, called, it in json.loads(pathlib.Path("steps.json").read_text()):
+    if what == "file":
+        pathlib.Path(called).write_text(it)
+    elif what == "python":
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            exec(compile(it, called, "exec"), names)
+    elif code := cli.main(it[1:]) if it[0] == "genjax" else subprocess.call(it):
+        sys.exit(f"{called}: exit code {code}")
 """
+LEFT = {
+    "README.md": ("digits.png", "samples.png", "scores.csv", "both.html"),
+    "experiments/README.md": ("samples.png", "drawn.npz", "scores.csv", "compare.html", "both.html", "member.png"),
+    "genjax/README.md": ("between.png", "metrics.csv", "stripes.png", "capacity.png"),
+}
+"""Files that a README makes."""
 
 
-def test_commands_run_as_written(place, child_env):
-    """Each `genjax` and `cp` line, in order, in the folder where the Python blocks left `stripes.npz`.
-
-    One process runs them all: starting it is most of what a command of a few steps takes.
-    """
-    assert (place / "stripes.npz").exists(), "the Python blocks come first"
-    mine = [c for c in commands() if not c.startswith(NEEDS_A_MACHINE)]
-    assert sum(c.startswith("genjax ") for c in mine) >= 13
-    words = [shlex.split(line.replace("$EXPERIMENTS", str(ROOT / "experiments"))) for line in mine]
-    command = [sys.executable, "-c", FOLLOW, json.dumps(list(zip(mine, words, strict=True)))]
-    done = subprocess.run(command, cwd=place, env=child_env, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-    for name in ("samples.png", "scores.csv", "both.html", "stripes.png"):
-        assert (place / name).exists(), name
+@pytest.mark.parametrize("page", LEFT)
+def test_a_readme_is_followed_from_top_to_bottom(page, tmp_path, child_env):
+    """Python and commands in their order, as a reader would paste them; in one process, for starting takes longest."""
+    (tmp_path / "steps.json").write_text(json.dumps(steps_of(page)))
+    command = [sys.executable, "-c", FOLLOW]
+    done = subprocess.run(command, cwd=tmp_path, env=child_env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in LEFT[page]:
+        assert (tmp_path / name).stat().st_size > 300, name
 
 
-def test_every_command_named_exists():
+def test_the_other_readmes_have_nothing_to_run():
+    assert [page for page in NAMES if page not in LEFT and steps_of(page)] == []
+
+
+def test_pandas_takes_a_runs_metrics(tmp_path, monkeypatch):
+    """The block that needs pandas, where it is installed."""
+    pytest.importorskip("pandas", reason="pandas is not installed, and genjax does without")
+    import numpy as np
+
+    block = next(body for kind, body in FENCE.findall(text_of("genjax/README.md")) if "import pandas" in body)
+    monkeypatch.chdir(tmp_path)
+    exec(block, {"rows": {"step": np.arange(9), "rate": np.ones(9), "distortion": np.ones(9)}})
+    assert (tmp_path / "metrics.png").exists()
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_every_command_named_exists(page):
     from genjax.cli import COMMANDS
 
-    named = set(re.findall(r"genjax (\w+) ", "\n".join(commands())))
+    named = set(re.findall(r"genjax (\w+) ", "\n".join(commands(page))))
     assert named <= set(COMMANDS)
-    for target in re.findall(r"make ([a-z-]+)", "\n".join(commands())):
+    for target in re.findall(r"make ([a-z-]+)", "\n".join(commands(page))):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for script in re.findall(r"python ([\w/]+\.py)", text_of(page)):
+        assert any((at / script).is_file() for at in (ROOT, (ROOT / page).parent)) or "/" not in script, script
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
-        assert target.startswith("http") or (ROOT / target).exists(), target
+def anchors(path: Path) -> set[str]:
+    """The anchors that a code-hosting page makes of a Markdown file's headings."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_links_lead_somewhere(page):
+    """Relative ones, to a file or folder of the checkout; anchors, to a heading of its page."""
+    here = (ROOT / page).parent
+    for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text_of(page))):
+        if link.startswith(("https://", "http://")):
+            continue
+        target, _, anchor = link.partition("#")
+        at = (here / target).resolve() if target else ROOT / page
+        assert at.exists(), link
+        assert at.is_relative_to(ROOT), link
+        if anchor:
+            assert anchor in anchors(at if at.is_file() else at / "README.md"), link
+
+
+def test_the_first_page_is_short():
+    assert len(text_of("README.md").splitlines()) < 150
 
 
 def test_the_accuracies_of_feature_nets_are_the_records():
     """As shipped; also the first look at Fashion-MNIST's test set."""
+    said = " ".join(text_of("experiments/README.md").split())
     for path in (ROOT / "experiments" / "results" / "features").glob("*.json"):
         r = json.loads(path.read_text())
-        assert f"`{path.stem}` ({100 * r['metrics']['shipped_test_accuracy']:.2f} %" in " ".join(TEXT.split())
+        assert f"`{path.stem}` ({100 * r['metrics']['shipped_test_accuracy']:.2f} %" in said
 
 
 def test_the_speed_table_is_the_records():
-    """`pairs.py --table` prints what stands in the README."""
+    """`pairs.py --table` prints what stands in the README of the bench."""
     command = [sys.executable, str(ROOT / "experiments" / "bench" / "pairs.py"), "--table"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("\n") == 12
-    assert done.stdout.strip() in TEXT
+    assert done.stdout.strip() in text_of("experiments/bench/README.md")
+
+
+def test_the_sentence_on_speed_is_the_records():
+    """Of the medians in the table: above 1 on one core, and how many so on two."""
+    said = " ".join(text_of("README.md").split())
+    table = re.findall(r"^\| `\w+` \| ([\d.]+) [^|]*\| ([\d.]+) ", text_of("experiments/bench/README.md"), re.MULTILINE)
+    one, two = zip(*((float(a), float(b)) for a, b in table), strict=True)
+    assert len(table) == 10
+    assert min(one) > 1
+    assert f"{sum(v > 1.02 for v in two)} on two" in said

@@ -1,7 +1,7 @@
 """Runs workers of one workload in turn and records how much faster genjax is than the fastest of the others.
 
 Command:  python experiments/bench/pairs.py WORKLOAD --peer NAME='COMMAND' [--peer ...] [--cores 1] [--out F.json]
-          python experiments/bench/pairs.py --table [F.json ...]     the README's table, of the committed records
+          python experiments/bench/pairs.py --table [F.json ...]     the table of README.md here, from the records
 
 A worker speaks the protocol of README.md beside this file. Each round trains every worker for a slice of a few seconds,
 one after the other; a ratio is taken round by round and its median, smallest and largest are kept. On one core, to

@@ -42,7 +42,7 @@ COMMANDS = {
     "digest": Command("use", "RUN", "SHA-256 of a run's last state: equal digests, equal runs"),
     "extract": Command("use", "RUN --member I --out FOLDER", "make one member of a run of several a run of its own"),
     "plan": Command("plan", "EXPERIMENT [--device D] [--mesh M]", "what a step costs on devices you may not have"),
-    "results": Command("results", "[--write]", "the README's tables of results, checked against the committed records"),
+    "results": Command("results", "[--write]", "the tables of the READMEs, checked against the committed records"),
     "features": Command("features", "[import FILE]", "the feature nets that distances are measured with"),
     "list": Command("show", "", "the recipes that ship with genjax"),
     "doctor": Command("show", "[--data-dir FOLDER]", "devices, versions, data sets, disk, and what is missing"),

@@ -1,4 +1,4 @@
-"""`genjax results`: the README's tables, made of the committed records and held to them."""
+"""`genjax results`: writes the tables of the READMEs from the committed records, and checks them against these."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from genjax import recipes
 from genjax.checked import checked, number, parsed
 from genjax.cli import accelerators
 from genjax.cli.flags import flag, parse
+from genjax.cli.front_page import front_tables
 from genjax.cli.tables import BEGIN, Table, disagreements, written
 from genjax.errors import RunFailure, UsageError
 from genjax.figures import figure, with_half
@@ -19,22 +20,26 @@ from genjax.metrics import direction
 
 @dataclass(frozen=True)
 class Results:
-    """Print the committed results as the README's tables, and fail where the README says otherwise."""
+    """Print the committed results as tables of the READMEs, and fail where a README says otherwise."""
 
-    write: bool = flag(False, help="write the tables into the README, between their marks")
+    write: bool = flag(False, help="write the tables into the READMEs, between their marks")
 
 
 def results(argv: Sequence[str]) -> None:
     """`genjax results [--write]`: exit code 1 where a row of a README is not what the records say."""
     args = parse(Results, argv, "genjax results")
-    made, folder = tables(recipes.folder() / "results"), recipes.folder() / "accelerator"
-    said = accelerators.sentence(devices := accelerators.measured(folder / "results"))
-    if not made and not devices:
-        print(f"There are no records in {recipes.folder() / 'results'}.")
+    experiments = recipes.folder()
+    runs = runs_of(experiments / "results")
+    devices = accelerators.measured(experiments / "accelerator" / "results")
+    if not runs and not devices:
+        print(f"There are no records in {experiments / 'results'}.")
         return
-    pages = [Page(recipes.folder().parent / "README.md", made, said)]
-    if (folder / "README.md").is_file():
-        pages.append(Page(folder / "README.md", accelerators.tables(folder / "results")))
+    front = front_tables(experiments / "results", runs, with_interval, of_real_data)
+    pages = [Page(experiments.parent / "README.md", front, accelerators.sentence(devices))]
+    if runs:
+        pages.append(Page(experiments / "README.md", tables(runs)))
+    if (page := experiments / "accelerator" / "README.md").is_file():
+        pages.append(Page(page, accelerators.tables(experiments / "accelerator" / "results")))
     if args.write:
         for page in pages:
             page.write()
@@ -85,30 +90,37 @@ class Page(NamedTuple):
         """Writes the tables and the sentence between their marks.
 
         Raises:
-            UsageError: it has no marks.
+            UsageError: it has no marks for tables.
         """
-        if not (names := self.shown()):
-            mark = BEGIN.format(self.tables[0].name) if self.tables else accelerators.BEGIN
-            raise UsageError(f"{self.path}: has no line {mark!r} to write a table under.")
+        names = self.shown()
+        if self.tables and not names:
+            raise UsageError(f"{self.path}: has no line {BEGIN.format(self.tables[0].name)!r} to write a table under.")
+        if not self.text:
+            return
         with locked(self.path):
             text = written(self.text, self.tables)
             if self.sentence:
                 text = accelerators.with_sentence(text, self.sentence)
             write_out(self.path, text.encode(), "README")
-        print(f"{self.path}: wrote {', '.join(names)}.")
+        if names:
+            print(f"{self.path}: wrote {', '.join(names)}.")
 
 
-def tables(folder: Path) -> list[Table]:
-    """The tables of a folder of records, each named after its file.
+def tables(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Table]:
+    """A table for each record, with its name."""
+    return [_table(name, of_record) for name, of_record in runs.items()]
+
+
+def runs_of(folder: Path) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """The runs of each record in a folder, by the name of its file.
 
     Raises:
         UsageError: a file is no record.
     """
-    made = []
+    made = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            stored = checked(parsed(path.read_bytes(), path), {"runs": [RUN]}, path)
-            made.append(_table(path.stem, stored["runs"]))
+            made[path.stem] = checked(parsed(path.read_bytes(), path), {"runs": [RUN]}, path)["runs"]
         except OSError as e:
             raise UsageError(f"{path}: cannot be read ({e.strerror or e}).") from None
         except UsageError as e:
@@ -157,7 +169,15 @@ def _minutes(each: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(r: Mapping[str, Any] | None) -> str:
-    if r is None:
-        return "–"
+    return "–" if r is None else with_interval(r)
+
+
+def with_interval(r: Mapping[str, Any]) -> str:
+    """A record's value and half its interval."""
     low, high = [float(v) for v in r["over_seeds"] or r["over_samples"] or ()][:2] or (math.nan, math.nan)
     return with_half(float(r["value"]), (high - low) / 2)
+
+
+def of_real_data(r: Mapping[str, Any]) -> str:
+    """A record's floor."""
+    return "–" if r["floor"] is None else figure(float(r["floor"]))

@@ -100,8 +100,8 @@ def test_genjax_results_holds_both_pages_to_the_records(tmp_path, monkeypatch, c
     monkeypatch.setattr(recipes, "folder", lambda: experiments)
     marks = "".join(f"<!-- results {p} -->\n<!-- end of results -->\n" for p in accelerators.PARTS)
     (experiments / "accelerator" / "README.md").write_text(marks)
-    top = f"<!-- results digits -->\n<!-- end of results -->\n{accelerators.BEGIN}{accelerators.END}\n"
-    (tmp_path / "README.md").write_text(top)
+    (tmp_path / "README.md").write_text(f"{accelerators.BEGIN}{accelerators.END}\n")
+    (experiments / "README.md").write_text("<!-- results digits -->\n<!-- end of results -->\n")
     (experiments / "results").mkdir()
     (experiments / "results" / "digits.json").write_text(json.dumps({"runs": []}))
     assert cli.main(["results"]) == 1

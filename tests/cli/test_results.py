@@ -1,4 +1,4 @@
-"""The README's tables are those of the records, and a row that is not is named."""
+"""The tables of the READMEs are those of the records, and a row that is not is named."""
 
 import json
 import shlex
@@ -9,6 +9,7 @@ import pytest
 from genjax import cli, data, recipes
 from genjax.cli import results, tables
 from genjax.cli.flags import parse_all
+from genjax.cli.front_page import front_tables
 from genjax.measure.references import real_of
 from genjax.metrics import Protocol, Record, Subject
 from genjax.runs import Options
@@ -58,7 +59,7 @@ def shelf(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     monkeypatch.setattr(recipes, "folder", lambda: folder.parent)
     (folder / "digits.json").write_text(json.dumps({"runs": DIGITS}))
-    (tmp_path / "README.md").write_text(README)
+    (folder.parent / "README.md").write_text(README)
     return tmp_path
 
 
@@ -84,7 +85,7 @@ def test_agreement_prints_the_tables(shelf, capsys):
 )
 def test_a_row_that_differs_is_named_and_fails(shelf, old, new, says, capsys):
     assert old in README
-    (shelf / "README.md").write_text(README.replace(old, new))
+    (shelf / "experiments" / "README.md").write_text(README.replace(old, new))
     assert cli.main(["results"]) == 1
     err = capsys.readouterr().err
     assert all(s in err for s in says), err
@@ -93,12 +94,12 @@ def test_a_row_that_differs_is_named_and_fails(shelf, old, new, says, capsys):
 def test_write_makes_them_agree_and_touches_nothing_else(shelf, capsys):
     add_mnist(shelf)
     text = README.replace("-101.23", "-99.99") + "<!-- results mnist -->\n<!-- end of results -->\nlast\n"
-    (shelf / "README.md").write_text(text)
+    (shelf / "experiments" / "README.md").write_text(text)
     assert cli.main(["results"]) == 1
     assert "mnist, row command" in capsys.readouterr().err
     assert cli.main(["results", "--write"]) == 0
     assert cli.main(["results"]) == 0
-    got = (shelf / "README.md").read_text()
+    got = (shelf / "experiments" / "README.md").read_text()
     assert got.startswith(README)
     assert got.endswith("last\n")
     assert "| mnist | `vae_a`, last | `vae_a`, best | real data (floor) | N |" in got
@@ -106,16 +107,16 @@ def test_write_makes_them_agree_and_touches_nothing_else(shelf, capsys):
     assert "| command | `genjax train vae_a` |  |  |  |" in got
     before = got
     assert cli.main(["results", "--write"]) == 0
-    assert (shelf / "README.md").read_text() == before
+    assert (shelf / "experiments" / "README.md").read_text() == before
 
 
 def test_a_table_that_the_readme_does_not_have_is_no_disagreement(shelf, capsys):
     add_mnist(shelf)
     assert cli.main(["results"]) == 0
-    (shelf / "README.md").write_text("nothing here")
+    (shelf / "experiments" / "README.md").write_text("nothing here")
     assert cli.main(["results", "--write"]) == 2
     assert "<!-- results digits -->" in capsys.readouterr().err
-    (shelf / "README.md").unlink()  # a wheel has none
+    (shelf / "experiments" / "README.md").unlink()  # a wheel has none
     assert cli.main(["results"]) == 0
 
 
@@ -131,13 +132,60 @@ def test_no_records(shelf, capsys):
     assert "no records" in capsys.readouterr().out
 
 
-def test_the_readme_of_this_checkout_is_its_records():
+FRONT = """
+[summary]
+head = ["what", "VAE", "GAN"]
+rows = [
+  ["likelihood", "{digits / vae_a / elbo}", "has none"],
+  ["distance", "{digits / vae_a / fd_digits} nats", "{digits / gan_a / fd_digits}"],
+  ["real", "", "{digits / gan_a / fd_digits / floor}"],
+]
+"""
+TOP = "# Top\n<!-- results summary -->\n<!-- end of results -->\n"
+
+
+def test_the_top_readme_has_words_around_the_numbers_of_records(shelf, capsys):
+    (shelf / "experiments" / "results" / "readme.toml").write_text(FRONT)
+    (shelf / "README.md").write_text(TOP)
+    assert cli.main(["results"]) == 1
+    assert "README.md and the records disagree" in capsys.readouterr().err
+    assert cli.main(["results", "--write"]) == 0
+    assert cli.main(["results"]) == 0
+    got = (shelf / "README.md").read_text()
+    assert "| likelihood | -101.23 ± 0.25 | has none |" in got
+    assert "| distance | 12.35 ± 0.35 nats | 0.0123 |" in got
+    assert "| real |  | 1.5 |" in got
+    assert (shelf / "experiments" / "README.md").read_text() == README
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("{digits / vae_a / elbo}", "{digits / vae_b / elbo}", "{digits / vae_b / elbo} is in no record"),
+        ("{digits / vae_a / elbo}", "{digits / vae_a / elbo / best}", "is in no record"),
+        ("{digits / vae_a / elbo}", "{elbo}", "{elbo} is in no record"),
+        ("head = ", "heads = ", "head"),
+        ("[summary]", "[summary", "cannot be read"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_is_named(shelf, old, new, says, capsys):
+    (shelf / "experiments" / "results" / "readme.toml").write_text(FRONT.replace(old, new))
+    assert cli.main(["results"]) == 2
+    err = capsys.readouterr().err
+    assert "readme.toml" in err
+    assert says in err
+
+
+def test_the_readmes_of_this_checkout_are_their_records():
     """As `genjax results` says: every marked table, row by row."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    made = results.tables(RESULTS)
-    assert [w for t in made for w in tables.disagreements(text, t)] == []
-    assert all(tables.BEGIN.format(t.name) in text for t in made)
-    assert text.count("<!-- results ") == len(made) > 0
+    runs = results.runs_of(RESULTS)
+    front = front_tables(RESULTS, runs, results.with_interval, results.of_real_data)
+    for page, made in (("README.md", front), ("experiments/README.md", results.tables(runs))):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert [w for t in made for w in tables.disagreements(text, t)] == []
+        assert all(tables.BEGIN.format(t.name) in text for t in made)
+        assert text.count("<!-- results ") == len(made) > 0
+    assert len(front[0].rows) == 8
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
