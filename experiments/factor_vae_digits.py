@@ -1,7 +1,9 @@
 """FactorVAE on 8x8 handwritten digits: latents made independent of each other by a critic.
 
 Command:  genjax train factor_vae_digits
-Expect:   @@factor
+Expect:   elbo -23.03 +- 0.32 nats on the test set; the critic's total correlation ends near 0.03 nats, its accuracy
+          near 0.55, half a minute on two cores;
+          three seeds, the 95 % interval, in experiments/results/parts.json.
 Model:    the nets of vae_digits, 8 latents; a critic of three layers that tells latents from permuted ones.
 Source:   Kim & Mnih 2018, Disentangling by Factorising.
 Change:   --gamma 0 (the plain bound; the critic then only measures the total correlation), --gamma 20.

@@ -1,7 +1,9 @@
 """GAN from few images: adaptive augmentation (ADA) and LeCam hold back a discriminator that would learn them by heart.
 
 Command:  genjax train gan_few_digits
-Expect:   @@few
+Expect:   fd_digits 4.3 +- 1.3 on the test set (real digits: 2.5), with all of the 1,500 training images: with R1 the
+          discriminator is never too sure of so many, and ada_p stays near 0;
+          three seeds, the 95 % interval, in experiments/results/parts.json.
 Model:    the nets of gan_digits; images reach the discriminator turned, moved, brighter with probability p.
 Source:   Karras et al. 2020, Training Generative Adversarial Networks with Limited Data (ADA);
           Tseng et al. 2021, Regularizing Generative Adversarial Networks under Limited Data (LeCam).

@@ -1,7 +1,9 @@
 """VAE on 8x8 handwritten digits with a prior that is trained with it: a RealNVP flow, or a VampPrior.
 
 Command:  genjax train vae_prior_digits
-Expect:   @@prior
+Expect:   elbo -22.443 +- 0.075 nats and fd_digits 3.85 +- 0.69 on the test set (vae_digits, N(0, I): -23.06, 5.19);
+          with --prior vamp elbo -22.33 +- 0.12 and fd_digits 3.23 +- 0.19, half a minute on two cores;
+          three seeds, the 95 % interval, in experiments/results/parts.json.
 Model:    the nets of vae_digits, 16 latents; p(z) of six coupling layers, or the mean of 100 pseudo-inputs' posteriors.
 Source:   Dinh et al. 2017, Real NVP, as a prior: Huang et al. 2017; Tomczak & Welling 2018, VAE with a VampPrior.
 Change:   --prior vamp, --prior standard_normal (vae_digits), --beta 1 --warm-up 1000, --data fashion_mini.
