@@ -114,10 +114,12 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     A metric is known by its whole name, or by the last part of it: of several players each has charts of its own.
     """
     named = {k for c in (*VAE, *GAN, *NORMS) for k in c.keys}
-    owners = sorted({n.rpartition("/")[0] for n in rows if n not in named and n not in _OWN and "/" in n})
+    owners = {n.rpartition("/")[0] for n in rows if n not in named and n not in _OWN and "/" in n}
+    owners = sorted(owners, key=lambda o: (f"{o}/elbo" not in rows, o))
     known = [c._replace(keys=tuple(k for k in c.keys if k in rows)) for c in (*VAE, *GAN, *NORMS)]
     for owner in owners:
         of_one = [c for c in (*VAE, *NORMS) if len(c.keys) == 1 and "/" not in c.keys[0]]
+        of_one = of_one if f"{owner}/elbo" in rows else [_plain(c) for c in of_one]
         mine = [c._replace(keys=(f"{owner}/{c.keys[0]}",), title=f"{c.title}, {owner}") for c in of_one]
         known += [c for c in mine if c.keys[0] in rows and c.keys[0] not in named]
     known = [c for c in known if c.keys and not _constant_beta(c, rows)]
@@ -125,6 +127,11 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     rest = sorted(set(rows) - used)
     others = [Chart((k,), k, _SHARED.get(last_part(k), "A metric of this recipe.")) for k in rest]
     return known + others + ([SPEED] if "images_per_s" in rows else [])
+
+
+def _plain(chart: Chart) -> Chart:
+    """The chart of a move that is not an autoencoder's."""
+    return chart._replace(text=_SHARED["loss"]) if chart.keys == ("loss",) else chart
 
 
 def _constant_beta(chart: Chart, rows: Mapping[str, np.ndarray]) -> bool:

@@ -120,8 +120,8 @@ def keep(path: Path, code: Sources) -> None:
 
 
 def note_trained(code: Sources, file: str) -> None:
-    """Remember that this user trained the recipe here, so that its runs open."""
-    if recipes.shipped(code) is None and not trust.note_trained(code.sha256, Path(file).resolve()):
+    """Remember that this user trained the recipe here, so that its runs open: a shipped one may change with genjax."""
+    if not trust.note_trained(code.sha256, Path(file).resolve()) and recipes.shipped(code) is None:
         say(f"genjax: {trust.list_of_trained()} cannot be written: opening this run will ask for --trust.")
 
 

@@ -250,6 +250,17 @@ def test_trust_is_about_contents(project, monkeypatch, tmp_path):
         runs.open_run(run, trust=True)
 
 
+def test_a_run_of_a_shipped_recipe_opens_after_genjax_has_changed_it(tmp_path, monkeypatch):
+    """This user trained it here: an update of genjax that words its docstring anew takes nothing from them."""
+    run = tmp_path / "run"
+    assert cli.main(["train", "vae_digits", *FLAGS, "--run-dir", str(run)]) == 0
+    monkeypatch.setattr(recipe_code.recipes, "shipped", lambda code: None)
+    assert runs.open_run(run).name == "vae_digits"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other user"))
+    with pytest.raises(UsageError, match="--trust"):
+        runs.open_run(run)
+
+
 def test_a_list_of_trained_recipes_that_cannot_be_written_is_said(project, monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
