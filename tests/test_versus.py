@@ -136,7 +136,7 @@ def test_the_page_and_the_record(runs, tmp_path, capsys):
     assert stored["runs"][0]["command"].startswith("genjax train vae_digits --")
     assert {"--run-dir", "--seed"}.isdisjoint(stored["runs"][0]["command"].split())
     assert str(runs[0].parent) not in kept.read_text()
-    (table,) = results.tables(tmp_path)
+    (table,) = results.tables(results.runs_of(tmp_path))
     assert table.name == "digits"
     assert table.head == ("digits", "`vae_digits`", "`gan_digits · gan_digits0`", "real data (floor)", "N")
     rows = {row[0]: row[1:] for row in table.rows}

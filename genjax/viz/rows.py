@@ -30,7 +30,7 @@ def rows(
 
     Example:
         >>> rows({"data": np.zeros((4, 8, 8, 1)), "samples": np.zeros((8, 8, 8, 1))}, ncols=4).height
-        183
+        182
     """
     images = {name: to_uint8(x) for name, x in groups.items()}
     shapes = {x.shape[1:] for x in images.values()}
