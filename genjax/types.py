@@ -157,13 +157,25 @@ class Penalty:
         differentiates: whether it takes the critic's gradient in the data, example by example; such a penalty refuses
             a critic that couples the examples of a batch.
         players: numbers of its own that live on, see `Running`.
-        observe: `observe(game) -> {player: tree of values per example}`, what they are updated with.
+        observe: `observe(game) -> {player: tree of values per example}`, what they are updated with; the step takes
+            their means over the batch.
+        name: with one, its own share is reported as `penalty_NAME` beside the sum of all, `penalty`.
+
+    Raises:
+        UsageError: it keeps numbers that nothing updates.
     """
 
     value: Callable[[Game], PerExample]
     differentiates: bool = True
     players: Mapping[str, Running] = field(default_factory=dict)
     observe: Callable[[Game], dict[str, Any]] | None = None
+    name: str = ""
+
+    def __post_init__(self):
+        if self.players and self.observe is None:
+            raise UsageError(
+                f"a penalty keeps {', '.join(self.players)} and has no `observe`: nothing would update it."
+            )
 
     def __call__(self, game: Game) -> PerExample:
         return self.value(game)

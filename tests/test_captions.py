@@ -135,11 +135,13 @@ def test_metrics_are_known_by_their_last_part():
     assert charts["vae/rate",].text == next(c for c in words.VAE if c.keys == ("rate",)).text
     assert charts["d/loss",].title == "Discriminator loss"
     assert sorted(k for c in charts for k in c) == sorted(set(rows) - {"step"})
-    critic = words.charts(
-        {k: np.arange(3.0) for k in ("step", "critic/loss", "critic/accuracy", "vae/elbo", "vae/loss")}
-    )
-    assert [c.keys[0] for c in critic] == ["vae/elbo", "vae/loss", "critic/loss", "critic/accuracy"]
-    assert "distortion" in critic[1].text
-    assert "distortion" not in critic[2].text
+    names = ("step", "critic/loss", "critic/accuracy", "vae/beta", "vae/elbo", "vae/loss")
+    moves = {k: np.arange(3.0) for k in names}
+    texts = {c.keys[0]: c.text for c in words.charts(moves)}
+    assert list(texts) == ["vae/elbo", "vae/loss", "vae/beta", "critic/loss", "critic/accuracy"]
+    assert "distortion" in texts["vae/loss"]
+    assert "distortion" not in texts["critic/loss"]
+    del moves["vae/beta"]  # then the loss is another than D + beta R
+    assert "distortion" not in {c.keys[0]: c.text for c in words.charts(moves)}["vae/loss"]
     assert _family_of(rows) == _family_of({"elbo": 1}) == "VAE"
     assert _family_of({"d/loss": 1}) == "GAN"

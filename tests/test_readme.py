@@ -42,7 +42,7 @@ def steps_of(page: str) -> list[tuple[str, str, object]]:
             steps.append(("python", body.strip().splitlines()[0], body))
         elif kind == "sh":
             mine = [line for line in lines_of(body) if not line.startswith(NEEDS_A_MACHINE)]
-            words = (shlex.split(line.replace("$EXPERIMENTS", str(ROOT / "experiments"))) for line in mine)
+            words = (shlex.split(line.replace("cp experiments", f"cp {ROOT}/experiments")) for line in mine)
             steps += [("command", line, w) for line, w in zip(mine, words, strict=True)]
     return steps
 

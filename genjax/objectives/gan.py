@@ -126,10 +126,13 @@ def gan(
         return [game._replace(score=partial(score, k_s), key=k_p) for k_s, k_p in keys], game, s
 
     def regular(games: list[Game], mask):
-        """The sum of the penalties' means, and what their numbers are updated with."""
+        """The sum of the penalties' means, those that have a name, and what their numbers are updated with."""
         pairs = list(zip(penalties, games, strict=True))
         observed = [_observed(p, game, mask) for p, game in pairs]
-        return jnp.stack([mean(p(game), mask) for p, game in pairs]).sum(), reduce(operator.or_, observed)
+        each = [mean(_per_example(p(game), game), mask) for p, game in pairs]
+        names = [getattr(p, "name", "") for p in penalties]
+        terms = {f"penalty_{name}": value for name, value in zip(names, each, strict=True) if name}
+        return jnp.stack(each).sum(), terms, reduce(operator.or_, observed)
 
     def d(params: Params, batch: Batch, ctx: Context):
         games, game, s = play(params, batch, ctx)
@@ -141,15 +144,16 @@ def gan(
             terms["fake_probability"] = mean(adversarial.probability(fake), batch.mask)
         observed = _observed(augment, real, batch.mask)
         if penalties and every == 1:
-            terms["penalty"], of_penalties = regular(games, batch.mask)
+            terms["penalty"], each, of_penalties = regular(games, batch.mask)
             total, observed = total + terms["penalty"], observed | of_penalties
+            terms |= each
         return total, Aux(terms | _numbers(players, ctx.state), {"d": s}, observed)
 
     def penalty(params: Params, batch: Batch, ctx: Context):
         if not penalties:
             raise UsageError("obj.penalty: this game has no penalties. Give gan(...) some.")
-        value, observed = regular(play(params, batch, ctx)[0], batch.mask)
-        return every * value, Aux({"penalty": value}, {}, observed)
+        value, each, observed = regular(play(params, batch, ctx)[0], batch.mask)
+        return every * value, Aux({"penalty": value, **each}, {}, observed)
 
     def g(params: Params, batch: Batch, ctx: Context):
         k_z, k_g, k_fake, k_real = jax.random.split(ctx.key, 4)
@@ -181,6 +185,21 @@ def _players(*parts: Any) -> dict[str, Any]:
             raise UsageError(f"two parts of the game keep numbers under the name {twice[0]!r}. Give only one of them.")
         found |= brought
     return found
+
+
+def _per_example(values: Any, game: Game) -> Any:
+    """A penalty's values, one an example.
+
+    Raises:
+        UsageError: they are of another shape, whose mean would be another number.
+    """
+    n = game.real_logits.shape[0]
+    if jnp.shape(values) != (n,):
+        raise UsageError(
+            f"a penalty gave values of the shape {jnp.shape(values)}, and the batch has {n} examples: give one value "
+            "an example. One number for the whole batch: jnp.full(n, it)."
+        )
+    return values
 
 
 def _observed(part: Any, seen: Any, mask) -> dict[str, Any]:

@@ -62,9 +62,10 @@ GAN = (
     ),
     Chart(
         ("d/penalty",),
-        "Gradient penalty",
-        "How steep the discriminator is at the images, with its weight. Large and growing values say that the penalty "
-        "is holding the discriminator back; values near zero say that it is hardly needed.",
+        "Penalties",
+        "What the discriminator pays besides telling real from generated, weights included and all penalties together: "
+        "with a gradient penalty, how steep it is at the images. Large and growing values say that they hold the "
+        "discriminator back; values near zero say that they are hardly needed.",
     ),
     Chart(
         ("d/grad_norm", "g/grad_norm"),
@@ -117,9 +118,10 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     owners = {n.rpartition("/")[0] for n in rows if n not in named and n not in _OWN and "/" in n}
     owners = sorted(owners, key=lambda o: (f"{o}/elbo" not in rows, o))
     known = [c._replace(keys=tuple(k for k in c.keys if k in rows)) for c in (*VAE, *GAN, *NORMS)]
+    known = known if "beta" in rows else [_plain(c) for c in known]  # only beta_vae's loss is that of the caption
     for owner in owners:
         of_one = [c for c in (*VAE, *NORMS) if len(c.keys) == 1 and "/" not in c.keys[0]]
-        of_one = of_one if f"{owner}/elbo" in rows else [_plain(c) for c in of_one]
+        of_one = of_one if f"{owner}/beta" in rows else [_plain(c) for c in of_one]
         mine = [c._replace(keys=(f"{owner}/{c.keys[0]}",), title=f"{c.title}, {owner}") for c in of_one]
         known += [c for c in mine if c.keys[0] in rows and c.keys[0] not in named]
     known = [c for c in known if c.keys and not _constant_beta(c, rows)]
@@ -130,7 +132,7 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
 
 
 def _plain(chart: Chart) -> Chart:
-    """The chart of a move that is not an autoencoder's."""
+    """The chart of a move whose loss is not D + beta R."""
     return chart._replace(text=_SHARED["loss"]) if chart.keys == ("loss",) else chart
 
 

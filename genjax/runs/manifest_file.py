@@ -26,8 +26,7 @@ def note_session(setup: Setup, new: bool, at: int, recipe: list[str]) -> None:
     if not there:
         run_folder.write_json(path, here)
         return
-    if at:
-        say_once(f"continuing from step {at}.")
+    say_once(f"continuing from step {at}." if at else "it holds no sealed checkpoint: beginning again at step 0.")
     changed = say_environment(setup, there) if at else []
     if recipe:
         say_once(f"with another recipe than before: {', '.join(recipe)}.")

@@ -19,6 +19,7 @@ from jax import lax
 from genjax import rng
 from genjax.train import optimizer
 from genjax.train.chunk import Single
+from genjax.train.reported import sound
 from genjax.train.state import Average, Ema, Player, TrainState, refuse_used
 from genjax.types import Batch, Context, HasInit, Key, Metrics, Objective, Params, UsageError
 
@@ -232,7 +233,7 @@ class Step(Single):
             ctx = Context(net, key, step, drawn)
 
             def objective(moved: Params):
-                return move.loss({**params, **moved}, batch, ctx)
+                return sound(move.name, *move.loss({**params, **moved}, batch, ctx))
 
             (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(moved)
             kept = {**net, **{p: s for p, s in aux.state.items() if p in move.updates}}
@@ -254,6 +255,8 @@ class Step(Single):
     def _followed(self, new_net, net, observed, n: int):
         """States after the update: numbers that follow what was observed do so once, whatever the parts of a batch."""
         players: Mapping[str, Any] = self.players
+        if unknown := sorted(n for n in observed if not hasattr(players.get(n), "update")):
+            raise UsageError(f"Aux.observed names {unknown}, and the step has no types.Running of that name.")
         numbers = {name: players[name].update(net[name], means, n) for name, means in observed.items()}
         typed = jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), {k: net[k] for k in numbers}, numbers)
         return {**new_net, **typed}
