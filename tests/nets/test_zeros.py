@@ -11,7 +11,7 @@ from train_toys import Linear
 from genjax import losses, nets
 from genjax.nets.spectral import largest_singular_value
 from genjax.train.step import Move, make_step
-from genjax.types import Aux, Batch
+from genjax.types import Aux, Batch, Game
 
 SHAPE = (8, 8, 1)
 NETS = {
@@ -81,7 +81,7 @@ def test_penalties_of_a_critic_that_is_zero(name):
     x = jnp.zeros((3, 2, 2, 1))
 
     def loss(w):
-        return PENALTIES[name](lambda x: (x * w).sum((1, 2, 3)), x, x, jax.random.key(0)).sum()
+        return PENALTIES[name](Game(lambda x: (x * w).sum((1, 2, 3)), x, x, jax.random.key(0))).sum()
 
     assert all_finite(jax.value_and_grad(loss)(jnp.zeros((1, 1, 1, 1))))
 
