@@ -1,10 +1,11 @@
 """`genjax score`: what a trained run says about given images."""
 
 import csv
+import functools
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -104,11 +105,7 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
     params, state = train.evaluation(run.state)
     key = rng.named(jax.random.key(seed), "score")
     n_classes, ours = run.experiment.model.n_classes, run.spec.classes
-
-    @jax.jit
-    def chunk(params, state, batch, key):
-        batch = run.experiment.transform(rng.named(key, "transform"), batch)
-        return run.experiment.score(params, state, batch, rng.named(key, "score"))
+    chunk = _chunk_of(run.experiment)
 
     def scores(batch):
         seen = batch._replace(y=None)
@@ -134,6 +131,21 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
             for name, values in columns.items():
                 row |= _columns(name, values[j])
             yield row
+
+
+@functools.lru_cache(16)
+def _chunk_of(experiment: Any) -> Callable[..., Any]:
+    """The compiled program of a chunk's scores: one for all parts, and for whoever scores again."""
+    import jax
+
+    from genjax import rng
+
+    @jax.jit
+    def chunk(params, state, batch, key):
+        batch = experiment.transform(rng.named(key, "transform"), batch)
+        return experiment.score(params, state, batch, rng.named(key, "score"))
+
+    return chunk
 
 
 def _columns(name: str, value: Any) -> dict[str, float]:

@@ -73,7 +73,7 @@ def ais_log_likelihood(
     y: Int[Array, " batch"] | None = None,
     id: Int[Array, " batch"] | None = None,
 ) -> Annealed:
-    """log p(x) of each example by annealed importance sampling; jit it.
+    """log p(x) of each example by annealed importance sampling; compiled once for its settings.
 
     Step sizes are tuned for each example and temperature by chains of their own first and then held, so the chains
     that count are Markov chains with the right invariant distributions and the bound holds. About
@@ -95,6 +95,11 @@ def ais_log_likelihood(
         Wu, Burda, Salakhutdinov & Grosse 2017, On the Quantitative Analysis of Decoder-Based Generative Models;
         Neal 2001, Annealed importance sampling.
     """
+    return _annealed(model, params, state, x, key, n_temperatures, n_chains, n_leapfrog, y, id)
+
+
+@partial(jax.jit, static_argnames=("model", "n_temperatures", "n_chains", "n_leapfrog"))
+def _annealed(model, params, state, x, key, n_temperatures, n_chains, n_leapfrog, y, id) -> Annealed:
     run = _checked(model, params, state, x, y, n_temperatures, n_leapfrog, n_chains)
     n = jax.tree.leaves(x)[0].shape[0]
     keys = by_id(key, jnp.arange(n) if id is None else id)
@@ -111,7 +116,7 @@ def bidirectional(
     n_chains: int = 16,
     n_leapfrog: int = 10,
 ) -> Bidirectional:
-    """How far `ais_log_likelihood` is from log p(x) at these settings, on n examples that the model makes; jit it.
+    """How far `ais_log_likelihood` is from log p(x) at these settings, on n examples that the model makes.
 
     A gap well below the differences one wants to see says that the settings are enough, for data like the model's.
     Arguments as there; labels of a class-conditional model are 0, 1, 2, ... in turn.
@@ -119,6 +124,11 @@ def bidirectional(
     Source:
         Grosse, Ghahramani & Adams 2015, Sandwiching the marginal likelihood using bidirectional Monte Carlo.
     """
+    return _sandwiched(model, params, state, key, n, n_temperatures, n_chains, n_leapfrog)
+
+
+@partial(jax.jit, static_argnames=("model", "n", "n_temperatures", "n_chains", "n_leapfrog"))
+def _sandwiched(model, params, state, key, n, n_temperatures, n_chains, n_leapfrog) -> Bidirectional:
     k_z, k_x, k_chains = (named(key, name) for name in ("latent", "data", "chains"))
     y = labels_for(n, model.n_classes)
     with nets.full_precision():

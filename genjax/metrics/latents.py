@@ -1,5 +1,6 @@
 """How a VAE uses its latents: active units, rate by dimension, and what the rate is made of."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -84,6 +85,11 @@ def aggregate_posterior(
     """
     if n_samples < 1:
         raise UsageError(f"n_samples={n_samples} must be at least 1.")
+    return _aggregate(q, key, n_samples, rows, rate)
+
+
+@functools.partial(jax.jit, static_argnames=("n_samples", "rows"))
+def _aggregate(q: distributions.Normal, key: Key, n_samples: int, rows: int | None, rate: Any) -> AggregatePosterior:
     n, n_z = q.shape
     mu, scale, logvar = q.mean, q.scale, jnp.broadcast_to(q.logvar, q.shape)
     by_dimension = (mu.T, jnp.exp(-logvar).T)

@@ -3,6 +3,7 @@
 Everything here is computed in float32 with full matrix precision, whatever the nets use in training.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def iw_log_likelihood(
     The example is encoded once; a scan decodes some samples after others and keeps a running log-sum-exp, so memory
     does not grow with `n_samples`. Sample k of an example is drawn with `fold_in(fold_in(key, id), k)`: neither the
     chunk nor the batch it is in changes more than the last digits, and more samples are the same ones and others.
-    With one sample it is a (noisy) evidence lower bound.
+    With one sample it is a (noisy) evidence lower bound. It is compiled once for a model, its settings and shapes.
 
     Args:
         model: an autoencoder with `encode`, `decode` and `prior_of`, its posterior a diagonal normal: `models.VAE`.
@@ -79,6 +80,11 @@ def iw_log_likelihood(
         if value < 1:
             raise UsageError(f"{name}={value} must be at least 1.")
     require(model, "iw_log_likelihood", "encode", "decode", "prior_of")
+    return _estimated(model, params, state, x, key, n_samples, y, id, chunk)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "n_samples", "chunk"))
+def _estimated(model: Any, params: Params, state: State, x: Any, key: Key, n_samples: int, y, id, chunk) -> IwEstimate:
     with nets.full_precision():
         q, _ = model.encode(params["vae"], state["vae"], x, y)
         prior = model.prior_of(params["vae"], state["vae"])

@@ -83,12 +83,7 @@ def generated_points(
     experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
 ) -> Float32[np.ndarray, "n h w c"]:
     """The points of noise z, in the data's own range; a VAE's are draws from p(x | z), with noise of a fixed key."""
-    model, key = experiment.model, rng.named(jax.random.key(0), "points")
-
-    @jax.jit
-    def point(params, state, z, y, key):
-        return model.draw(params, state, z, key, y)
-
+    key, point = rng.named(jax.random.key(0), "points"), _point_of(experiment)
     parts, n = [], length(z)
     for first in range(0, n, CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
@@ -157,6 +152,16 @@ def _image_of(experiment: Experiment) -> Callable[..., Any]:
 
 
 @functools.lru_cache(16)
+def _point_of(experiment: Experiment) -> Callable[..., Any]:
+    """The compiled program from latents to points, likewise."""
+
+    def point(params, state, z, y, key):
+        return experiment.model.draw(params, state, z, key, y)
+
+    return jax.jit(point)
+
+
+@functools.lru_cache(16)
 def _noise(experiment: Experiment, temperature: float) -> Callable[[Key], Any]:
     """The compiled program of a chunk's noise."""
     return jax.jit(lambda key: experiment.model.noise(key, CHUNK, temperature))
@@ -187,10 +192,9 @@ def draw_points(
         temperature: of the noise; 1 is the model as it is.
         label: (n,) of a conditional model; in turn without it.
     """
-    k_z, k_x = jax.random.split(key)
+    return np.asarray(_drawn(model, params, state, n, *jax.random.split(key), temperature, label))
 
-    @jax.jit
-    def made(params, state, k_z, k_x):
-        return model.draw(params, state, model.noise(k_z, n, temperature), k_x, label)
 
-    return np.asarray(made(params, state, k_z, k_x))
+@functools.partial(jax.jit, static_argnames=("model", "n", "temperature"))
+def _drawn(model, params, state, n, k_z, k_x, temperature, label):
+    return model.draw(params, state, model.noise(k_z, n, temperature), k_x, label)
