@@ -3,7 +3,7 @@
 Command:  genjax train vae_digits
 Expect:   elbo -23.06 +- 0.22 nats and fd_digits 5.19 +- 0.88 on the test set, about 10 seconds on two cores;
           three seeds, the 95 % interval, in experiments/results/digits.json.
-Model:    one hidden layer of 256 units on each side, 16 latents; pixels are black or white, drawn anew at every visit.
+Model:    one hidden layer of 256 units on each side, 16 latents; pixels are black or white, drawn again at every visit.
 Source:   Kingma & Welling 2014, Auto-Encoding Variational Bayes; Salakhutdinov & Murray 2008 for the binarisation.
 Change:   --beta 4, --free-bits 0.1, --z-dim 2 (the report then draws the latent plane), --data fashion_mini.
 """

@@ -1,4 +1,4 @@
-"""Convolutional VAE on MNIST, whose pixels are black or white and drawn anew at every visit.
+"""Convolutional VAE on MNIST, whose pixels are black or white and drawn again at every visit.
 
 Command:  genjax train vae_mnist --validation 5000 --eval-every 1000
 Expect:   elbo -97.47 +- 0.60 nats, nll 90.99 +- 0.12 (500 images), fd_mnist 1.86 +- 0.17 on the test set, 18 minutes

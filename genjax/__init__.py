@@ -1,7 +1,7 @@
 """genjax: variational autoencoders and generative adversarial networks as pure functions in JAX and Flax.
 
-`from genjax import data, losses, models, nets, objectives, runs, train`. A room is imported when it is first named, so
-that `import genjax` by itself stays free of jax. `genjax.load(run)` gives a run's model, state and configuration,
+`from genjax import data, losses, models, nets, objectives, runs, train`. A package is imported when it is first named,
+so that `import genjax` by itself stays free of jax. `genjax.load(run)` gives a run's model, state and configuration,
 `genjax.read_metrics(run)` its logged rows.
 """
 
@@ -50,11 +50,11 @@ _refuse_foreign()
 
 
 def __getattr__(name: str) -> Any:
-    """Import a room when it is first asked for (PEP 562)."""
+    """Imports a package when it is first asked for (PEP 562)."""
     if name in FROM_RUNS:
         return getattr(importlib.import_module("genjax.runs"), name)
     if name not in ROOMS:
-        raise AttributeError(f"module 'genjax' has no attribute {name!r}; its rooms are {', '.join(ROOMS)}.")
+        raise AttributeError(f"module 'genjax' has no attribute {name!r}; it has {', '.join(ROOMS)}.")
     try:
         return importlib.import_module(f"genjax.{name}")
     except ModuleNotFoundError as e:

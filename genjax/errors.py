@@ -21,7 +21,7 @@ MOST = 400
 
 
 def shown(name: Any) -> str:
-    """A path, or another text from outside, as one line that any terminal or page takes.
+    """A path or other text from outside as one line that is safe on any terminal or page.
 
     Letters that control a terminal or a page's direction, line ends, and bytes of a file name that are no text are
     written as escapes; a very long text is cut in its middle.

@@ -8,7 +8,7 @@ import math
 DIGITS = 2
 """Significant digits of an interval's half-width. Of a value nothing is known beyond them."""
 ALONE = 4
-"""Significant digits of a value whose interval nobody knows."""
+"""Significant digits of a value whose interval is unknown."""
 PLACES = 6
 """Decimals at most; smaller numbers are written with an exponent."""
 
@@ -52,7 +52,7 @@ def with_half(value: float | str, half: float, between: str = "±", group: str =
 
 
 def _exponent(v: float) -> int:
-    """Of ten, of the first digit after rounding to `DIGITS`: 0.0996 is 0.10, whose first digit is that of tenths."""
+    """The power of ten of the first digit after rounding to `DIGITS`: -1 for 0.0996, which rounds to 0.10."""
     return int(f"{v:.{DIGITS - 1}e}".partition("e")[2])
 
 

@@ -89,7 +89,7 @@ def replace(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_durably(path: Any, content: bytes, beside: str = "", flush: bool = True) -> None:
-    """As `replace` for a path object of any file system, such as `etils.epath.Path`; no residue on failure.
+    """`replace` for a path object of any file system, such as `etils.epath.Path`; no residue on failure.
 
     Args:
         path: the file; an object store is durable when it is written.
@@ -124,7 +124,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_out(path: str | os.PathLike[str], content: bytes, flag: str = "--out") -> None:
-    """`replace` for a file that somebody asked for by `flag`; its folder is made where there is none.
+    """`replace` for a file that was asked for by `flag`; its folder is made where there is none.
 
     Raises:
         UsageError: there can be no such file; or it is a part of a run.

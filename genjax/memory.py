@@ -1,4 +1,4 @@
-"""How a process that trains on a CPU treats its memory: to be said before jax or NumPy is imported."""
+"""Settings of a process's memory for training on a CPU, made before jax or NumPy is imported."""
 
 import ctypes
 import importlib.util
@@ -11,7 +11,7 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 
 
 def keep() -> bool:
-    """On a CPU, keeps what a compiled program worked in for its next call; whether that was done.
+    """Keeps a compiled program's working memory for its next call, on a CPU; returns whether that was done.
 
     glibc gives large blocks back to the system as they are freed, and XLA frees its working memory at the end of every
     call: the next call is charged again for every page of it (experiments/bench/README.md has the cost). Here one

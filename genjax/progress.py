@@ -128,6 +128,6 @@ def look() -> None:
 
 
 def clear() -> None:
-    """Take the line away before something else is said."""
+    """Remove the line before something else is printed."""
     if _now:
         _now[-1].clear()

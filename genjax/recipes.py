@@ -131,7 +131,7 @@ _LOADING: list[sources.Sources] = []
 
 
 def shipped(code: sources.Sources) -> Path | None:
-    """The shipped recipe that has just these files, None where there is none."""
+    """The shipped recipe with exactly these files; None where there is none."""
     path = folder() / code.entry
     if code.entry.removesuffix(".py") not in names():
         return None

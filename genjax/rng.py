@@ -39,7 +39,7 @@ def at_step(key: Key, *position: int | Int[Array, ""]) -> Key:
 
 
 def part(key: Key, i: int | Int[Array, ""], n: int, size: int) -> Key:
-    """A key that draws for part i of n what `key` draws for all `size` examples: for those at i, i + n, i + 2 n, ...
+    """A key that draws for part i of n what `key` draws for the examples at i, i + n, i + 2 n, ... of all `size`.
 
     Whatever is drawn from it, or from keys split off or folded from it, with an axis of size / n (the first such one)
     is that part of the draw which `key` makes with an axis of `size`, to the bit. Draws without such an axis differ

@@ -11,7 +11,7 @@ IMAGE_COPIES = 4
 SMALL = 64 * 2**20
 """Bytes for which `check` does not look."""
 MOST_MEMBERS = 100_000
-"""Of a population."""
+"""Most members of a population."""
 
 
 def available() -> int | None:

@@ -27,7 +27,7 @@ from genjax.errors import UsageError
 SHIPPED = "genjax-experiments/"
 """Under which name in `Sources.files` a recipe keeps the shipped recipes that it loads by name."""
 SILENT_ROOMS = ("cli", "report", "viz", "experiments")
-"""Rooms of genjax that compute nothing of a run or a measurement: they are left out of its hash."""
+"""Packages of genjax that compute nothing of a run or a measurement: they are left out of its hash."""
 
 
 class Sources(NamedTuple):
@@ -287,7 +287,7 @@ class Loader(importlib.abc.InspectLoader):
         return own
 
     def _import_module(self, name: str, package: str | None = None) -> ModuleType:
-        """As `importlib.import_module`, of the recipe's own modules too.
+        """`importlib.import_module`, which finds the recipe's own modules too.
 
         Raises:
             UsageError: a module beside the recipe whose name could not be read there, so that no run would hold it.

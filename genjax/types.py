@@ -1,9 +1,11 @@
 """The vocabulary of genjax: what a net, a batch, an objective is.
 
-Axis names used in shape annotations throughout:
+These names of axes are used in shape annotations throughout.
+
     batch   examples            z     latent dimensions
     h w c   image axes          n     minibatches of one step
     k       mixture components or classes
+
 Everything that passes through `jax.jit` is a NamedTuple; bundles of functions are frozen dataclasses.
 """
 

@@ -82,7 +82,7 @@ def test_eval_makes_an_existing_page_anew_and_only_that(run, monkeypatch, capsys
         (run / "report.html").unlink()
         report.write([run])
         assert cli.main([*measure, "--seed", "3"]) == 0
-    assert f"made anew: {run / 'report.html'}" in capsys.readouterr().out
+    assert f"regenerated: {run / 'report.html'}" in capsys.readouterr().out
     assert "kd_pixels" in read(run / "report.html").said
 
 

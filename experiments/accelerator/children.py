@@ -20,7 +20,7 @@ class Gone(Exception):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Of a child: this checkout's genjax, memory taken as it is needed, and as told."""
+    """The environment of a child: this checkout's genjax, memory taken as needed, and `more`."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **more}
 

@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 GRACE = 0.05
-"""Of the whole time: so much later than it was told to stop a part is ended."""
+"""Share of the whole time after which a part that was told to stop is ended."""
 
 
 class Part(NamedTuple):
     """A part of the measurement."""
 
     name: str
-    """Of its module here, and of its record."""
+    """The name of its module here and of its record."""
     share: float
-    """Of the time, relative to the shares of the others."""
+    """Its share of the time, relative to those of the others."""
 
 
 class Ended(NamedTuple):

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 LARGEST = 60 * 2**20
 """Bytes of the kit and of the checkout's files together."""
 OMITTED = ("tensorflow-datasets",)
-"""Of genjax's dependencies: data come as .npz."""
+"""Dependencies of genjax that the kit leaves out, because its data are .npz files."""
 TARGET = {"python_version": "3.12", "python_full_version": "3.12.3", "sys_platform": "linux", "extra": "",
           "platform_machine": "x86_64", "platform_system": "Linux", "os_name": "posix"}  # fmt: skip
 SETS = ("mnist", "fashion_mnist")

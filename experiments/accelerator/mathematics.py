@@ -16,11 +16,11 @@ import numpy as np
 from experiments.accelerator.context import Context
 
 MOST = 1e-5
-"""Of the relative distance, at `highest`."""
+"""Largest relative distance allowed at `highest` precision."""
 HOST = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """How the host compiles: three times quicker, another program of the same mathematics."""
 SHAPES = {"digits": (8, 8, 1), "ring": (1, 1, 2), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)}
-"""Of the data that recipes name; 32x32x3 for those of images of any kind."""
+"""Shapes of the data that recipes name; 32x32x3 for the recipes that take any images."""
 
 
 def measure(ctx: Context) -> None:

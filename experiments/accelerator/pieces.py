@@ -17,7 +17,7 @@ LARGEST = 15 * 2**20
 SEAL = 32
 """Bytes behind the archive, where tar does not look: its SHA-256."""
 LEFT_BEHIND = ("samples", "lock", "report.html")
-"""Of a run: what training goes on without."""
+"""Files of a run that continuing it does not need."""
 
 
 def split(run: Path, folder: Path, name: str = "", largest: int = LARGEST) -> list[Path]:

@@ -19,15 +19,15 @@ class Sizes(NamedTuple):
     rounds: int
     workloads: tuple[str, ...]
     doublings: int
-    """Of the published batch, at most."""
+    """How often the published batch is doubled, at most."""
     members: tuple[int, ...]
     """Seeds of a population."""
     matrix: int
     """Side of the square products by which a matrix unit is timed."""
     megabytes: int
-    """Of the array by which the memory is timed."""
+    """Size of the array by which the memory is timed."""
     steps: int
-    """Of the runs that are stopped and continued."""
+    """Steps of the runs that are stopped and continued."""
 
 
 FULL = Sizes(True, 0.4, 3, WORKLOADS, 10, (1, 128, 8, 32), 8192, 512, 4000)

@@ -22,7 +22,7 @@ PRECISIONS = ("f32", "bf16")
 DENSE = ("w1_vae", "w1_iwae1", "w1_iwae50", "w4_ptgan")
 """Without convolutions: there is no channel to be last."""
 FILLING = 0.35
-"""Of the time, kept for batches that fill the chip."""
+"""Share of the time kept for batches that fill the chip."""
 OUT_OF_TIME = "no time for another doubling"
 PATIENCE = 10.0
 """Seconds beyond the part's time for answers to questions that were asked within it."""

@@ -38,7 +38,7 @@ class Collective(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        """Of its result on one device."""
+        """Bytes of its result on one device."""
         return sum(math.prod(shape) * BITS[dtype] // 8 for dtype, shape in self.parts)
 
 

@@ -254,7 +254,7 @@ class Checkpoints:
         return body, _read_arrays(path, step, body, wanted, self._quiet)
 
     def _read_together(self, step: int | None, wanted: Mapping[str, Any]) -> _Read | None:
-        """As `_read` of the newest intact step: the first process verifies the files, each reads its own arrays."""
+        """`_read` by several processes: the first verifies the newest intact step's files, each reads its arrays."""
 
         def intact(s: int) -> int:
             seal.verify(self.folder / str(s))

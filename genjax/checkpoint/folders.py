@@ -104,7 +104,7 @@ def spared(metrics: Mapping[int, Metric | None], keep: int, keep_best: str | Non
 
 
 def _directions(name: str, keep_best: str | None) -> tuple[str, ...]:
-    """`min`, `max`, or both of a metric whose direction nobody told."""
+    """`min`, `max`, or both for a metric whose direction is unknown."""
     said = [how for how in ((name or keep_best or "").partition(":")[0],) if how in ("min", "max")]
     return tuple(said) or ("min", "max")
 

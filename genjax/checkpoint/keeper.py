@@ -51,7 +51,7 @@ class Keeper:
         """The folder by the path that is written through; `folder` is what it is called."""
         self.read_only, self.mark = read_only, mark
         self.metrics: dict[int, folders.Metric | None] = {}
-        """Of the sealed steps; the sealing thread writes to it."""
+        """The metric of each sealed step; the sealing thread writes to it."""
         self.news: list[str] = []
         self._keep, self._keep_best, self._on_message, self._alone = keep, keep_best, on_message, alone
         self._held: Held | None = None

@@ -9,7 +9,7 @@ from genjax.cli.tables import Table
 from genjax.errors import UsageError
 
 PARTS = ("environment", "mathematics", "resume", "speed", "populations", "plan", "rows")
-"""Of a measurement; each has a record, and a table."""
+"""The parts of a measurement; each has a record and a table."""
 NONE = "not measured yet"
 BEGIN, END = "<!-- accelerators -->", "<!-- end of accelerators -->"
 """Around the sentence in the README."""
@@ -27,7 +27,7 @@ class Measured(NamedTuple):
 
     @property
     def stamp(self) -> Mapping[str, Any]:
-        """Of its newest record."""
+        """The stamp of its newest record."""
         return max((r["stamp"] for r in self.records.values()), key=lambda s: s["when"])
 
 

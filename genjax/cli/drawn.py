@@ -22,7 +22,7 @@ class Drawn(NamedTuple):
     z: Any
     """the noise: float32 (n, z) latents for most models, else a tree of arrays"""
     n_broken: int = 0
-    """Of how many the model gave NaN or infinity: hatched in pictures."""
+    """How many samples hold NaN or infinity; they are hatched in pictures."""
 
 
 def read_latents(path: str, run: Any) -> tuple[Any, Any]:

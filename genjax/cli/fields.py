@@ -18,9 +18,9 @@ BOUNDS = {
     "gt": (">", "above", lambda v, b: v > b), "ge": (">=", "at least", lambda v, b: v >= b),
     "lt": ("<", "below", lambda v, b: v < b), "le": ("<=", "at most", lambda v, b: v <= b),
 }  # fmt: skip
-"""Of each name of a bound: its sign, its words, and what it asks of a value."""
+"""For each name of a bound: its sign, its words, and the test of a value."""
 LARGEST = 2**31 - 1
-"""Of whole numbers: counts and seeds are 32 bits on the device, where a larger one would be cut."""
+"""The largest whole number: counts and seeds have 32 bits on the device, where a larger one would be cut."""
 
 
 class Flag(NamedTuple):

@@ -46,7 +46,7 @@ class Eval:
 
 
 def evaluate(argv: Sequence[str]) -> None:
-    """`genjax eval RUN [--metrics M,...] [--n N] [--member all] ...`; a report page that the run has is made anew."""
+    """`genjax eval RUN [--metrics M,...] [--n N] [--member all] ...`; regenerates an existing report page."""
     args, access = parse_all([Eval, Access], argv, "genjax eval", Eval.__doc__ or "")
     _check(args)
     from genjax.measure import eval_file
@@ -100,7 +100,7 @@ def evaluate(argv: Sequence[str]) -> None:
 
     for member in dict.fromkeys((None, *(run.member for run in opened))):
         if is_page(place([args.run], member)):
-            print(f"made anew: {write([args.run], member=member, access=access)}")
+            print(f"regenerated: {write([args.run], member=member, access=access)}")
     if (failure := failed(takens, args.run)) is not None:
         raise failure
 

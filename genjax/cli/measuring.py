@@ -81,7 +81,7 @@ def measured(
 
 
 def failed(taken: Sequence[Taken], path: str) -> RunFailure | None:
-    """What to raise when all is said and written: which metrics are not there, and why; None where all are."""
+    """The error to raise at the end: which metrics are missing and why; None where all are there."""
     failures: dict[str, list[str]] = {}
     for t in taken:
         for why, names in t.failures.items():

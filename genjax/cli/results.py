@@ -65,13 +65,13 @@ class Page(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As messages have it."""
+        """The path that messages show."""
         root = recipes.folder().parent
         return self.path.relative_to(root).as_posix() if self.path.is_relative_to(root) else self.path.name
 
     @property
     def text(self) -> str:
-        """As it is; empty where there is none (a wheel has none)."""
+        """The README's text; empty where there is none."""
         return self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
 
     def shown(self) -> list[str]:

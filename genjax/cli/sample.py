@@ -19,7 +19,7 @@ from genjax.trust import Access
 DEFAULT_N = 64
 PICTURES = (".png", ".pdf")
 MOST_PIXELS = 80_000_000
-"""Of a grid: above it Pillow, and many a viewer, takes a picture for an attack."""
+"""Pixels of the largest grid: Pillow and many viewers refuse larger pictures as an attack."""
 MOST_FILES = 100_000
 ONE = ("n", "seed", "temperature")
 """Flags that say which latents to draw; given latents leave no room for them."""

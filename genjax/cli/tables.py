@@ -17,7 +17,7 @@ class Table(NamedTuple):
     """The first cell names the row."""
 
     def lines(self) -> list[str]:
-        """As Markdown."""
+        """The table as lines of Markdown."""
         return [_line(self.head), "|" + "---|" * len(self.head), *(_line(r) for r in self.rows)]
 
 

@@ -145,7 +145,7 @@ def set_aside_another(run: Path, recipe: ModuleType, cfg: Any) -> None:
     if why:
         aside = next(p for i in range(1, 10_000) if not (p := run.with_name(f"{run.name}-{i}")).exists())
         run.rename(aside)
-        print(f"{run} was made otherwise ({', '.join(why)}): set aside as {aside.name}, trained anew.")
+        print(f"{run} was made otherwise ({', '.join(why)}): set aside as {aside.name}, and trained again.")
 
 
 def _help() -> str:

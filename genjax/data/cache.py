@@ -46,13 +46,13 @@ def identity(*parts: object, files: list[Path]) -> str:
 
 
 def cached(name: str, make: Callable[[], Images], say: Callable[[str], None] = lambda line: None) -> Images:
-    """`make()`, or what an earlier call of the same name made; `say` is told of a file that cannot be read."""
+    """`make()`, or what an earlier call of the same name made; `say` is called for a file that cannot be read."""
     file = cache_dir() / f"{name}.npz"
     try:
         if kind_of(file) is not None:
             return _read(file)
     except UsageError as e:
-        say(f"decoded images kept from an earlier run are made anew: {e}")
+        say(f"decoded images kept from an earlier run are made again: {e}")
     images = make()
     with contextlib.suppress(OSError):
         _write(file, images)

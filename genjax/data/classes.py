@@ -88,7 +88,7 @@ def numbered(
 
 
 def class_number(text: str, classes: Sequence[str], n_classes: int, name: str) -> int:
-    """The class that a person means by a name, or, where no class has it for a name, by a number.
+    """The class that a name stands for; a number where no class has that name.
 
     Args:
         text: what was given.
@@ -122,7 +122,7 @@ def class_number(text: str, classes: Sequence[str], n_classes: int, name: str) -
 
 
 def matched(label: np.ndarray, theirs: Sequence[str], ours: Sequence[str], name: str) -> Int32[np.ndarray, " n"]:
-    """Labels of other data as a run counts its classes: by name, where both have names, else as they are.
+    """Labels of other data in a run's numbering of classes: by name where both have names, else unchanged.
 
     Raises:
         UsageError: a class of theirs is none of the run's.
@@ -140,7 +140,7 @@ def matched(label: np.ndarray, theirs: Sequence[str], ours: Sequence[str], name:
 
 
 def folder_names(classes: Sequence[str]) -> list[str]:
-    """The names of classes as names of folders; [] where one cannot be, or two would be one folder somewhere.
+    """Class names as names of folders; [] where one cannot be a folder, or two would be the same folder on some system.
 
     Example:
         >>> folder_names(["cat", "dog"]), folder_names(["T-shirt/top", "Bag"]), folder_names(["train", "test"])

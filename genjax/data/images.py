@@ -84,7 +84,7 @@ class Spec:
 
     @property
     def points(self) -> bool:
-        """Whether the examples are points in the plane in the place of images; those of one pixel are images."""
+        """Whether the examples are points in the plane instead of images; images of one pixel are images."""
         return tuple(self.shape) == (1, 1, 2)
 
 
@@ -180,7 +180,7 @@ def _spread(n: int) -> np.ndarray:
 
 
 def spec_of(stored: Mapping[str, Any]) -> Spec:
-    """The `Spec` that `dataclasses.asdict` and JSON have made plain; of an older version, without the newer fields.
+    """The `Spec` from its JSON form, also from an older version without the newer fields.
 
     Raises:
         UsageError: a field is missing or is not what it should be.
@@ -260,7 +260,7 @@ def _contrast(counts: np.ndarray) -> float:
 
 
 def guarded(part: Part) -> Part:
-    """A part for a run that has begun: what can no longer be read is a failure of the run, no bad usage."""
+    """A part for a run that has begun: an example that can no longer be read raises `DataFailure`, not `UsageError`."""
     if isinstance(part, Dataset):
         parts = (guarded(p) for p in (part.train, part.test, part.validation))
         return dataclasses.replace(part, **dict(zip(("train", "test", "validation"), parts, strict=True)))

@@ -144,7 +144,7 @@ _CONVERT = {
 
 
 def _unknown(name: str, data_dir: str | os.PathLike | None) -> UsageError:
-    """The error for a name that is neither embedded nor prepared: TFDS knows it, or nobody does."""
+    """The error for a name that is neither embedded nor prepared: a TFDS name to prepare, or an unknown one."""
     from genjax.data import tfds
 
     root = data_dir_of(data_dir)

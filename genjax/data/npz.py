@@ -53,7 +53,7 @@ def read(
             raise
         except Exception as e:  # whatever zipfile, zlib and NumPy make of bytes at random
             what = str(e).splitlines()[0] if str(e) else type(e).__name__
-            raise UsageError(f"{shown(path)}: cannot be read as .npz ({shown(what)}). Make it anew.") from e
+            raise UsageError(f"{shown(path)}: cannot be read as .npz ({shown(what)}). Write it again.") from e
 
 
 def _arrays(path: str, archive: zipfile.ZipFile, wanted: Sequence[str], accept) -> tuple[dict, list[str]]:
@@ -61,7 +61,7 @@ def _arrays(path: str, archive: zipfile.ZipFile, wanted: Sequence[str], accept) 
     for info in archive.infolist():
         name = info.filename.removesuffix(".npy")
         if name in members:
-            raise UsageError(f"{shown(path)}: holds two arrays named {shown(name)!r}. Make it anew with np.savez.")
+            raise UsageError(f"{shown(path)}: holds two arrays named {shown(name)!r}. Write it again with np.savez.")
         members[name] = info
     there = [name for name in wanted if name in members]
     headers = {name: _header(path, archive, name, members[name]) for name in there}
@@ -76,9 +76,9 @@ def _arrays(path: str, archive: zipfile.ZipFile, wanted: Sequence[str], accept) 
         with archive.open(members[name]) as f:
             arrays[name] = np.lib.format.read_array(f, allow_pickle=False)
             if arrays[name].dtype.kind == "U" and _beyond_unicode(arrays[name]):
-                raise UsageError(f"{shown(path)}: {name} is damaged, it holds what is no letter. Make it anew.")
+                raise UsageError(f"{shown(path)}: {name} is damaged, it holds what is no letter. Write it again.")
             if f.read(1):
-                raise UsageError(f"{shown(path)}: {name} holds more than its header says. Make it anew.")
+                raise UsageError(f"{shown(path)}: {name} holds more than its header says. Write it again.")
     return arrays, list(members)
 
 
@@ -90,7 +90,7 @@ def _beyond_unicode(a: np.ndarray) -> bool:
 def _header(path: str, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> Header:
     """What the header of an array says, held against the bytes that the archive has of it."""
     if info.compress_type not in STORED or info.flag_bits & 1:
-        raise UsageError(f"{shown(path)}: {name} is packed as np.savez does not, or encrypted. Make it anew.")
+        raise UsageError(f"{shown(path)}: {name} is packed as np.savez does not, or encrypted. Write it again.")
     with archive.open(info) as f:
         version = np.lib.format.read_magic(f)
         read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}.get(version[0])
@@ -102,11 +102,11 @@ def _header(path: str, archive: zipfile.ZipFile, name: str, info: zipfile.ZipInf
     if dtype.hasobject:
         raise UsageError(f"{shown(path)}: {name} holds pickled objects, which are not read. Save numbers of one shape.")
     if any(n < 0 for n in header.shape) or len(header.shape) > 32:
-        raise UsageError(f"{shown(path)}: {name} is damaged, its header says {shown(header.shape)}. Make it anew.")
+        raise UsageError(f"{shown(path)}: {name} is damaged, its header says {shown(header.shape)}. Write it again.")
     n_bytes = math.prod(header.shape) * header.dtype.itemsize
     if begin + n_bytes != info.file_size:
         raise UsageError(
             f"{shown(path)}: {name} is damaged, its header says {by(header.shape)} {header.dtype}, {n_bytes} bytes, "
-            f"and it holds {max(0, info.file_size - begin)}. Make it anew."
+            f"and it holds {max(0, info.file_size - begin)}. Write it again."
         )
     return header

@@ -111,7 +111,7 @@ def stored_pixels(f: Any, name: str, channels: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def _opened(name: str | Path, f: Any) -> Iterator[Image.Image]:
-    """A picture opened and looked at; what goes wrong with it inside is told by its file's name."""
+    """Opens a picture; an error while it is used names its file."""
     try:
         with Image.open(f, formats=FORMATS) as image:
             _check(image, name)

@@ -50,7 +50,7 @@ class Source:
     transform: Transform | None = None
 
     def batch(self, key: Key, step: int) -> Batch:
-        """The transformed minibatch of a step that takes one, for a look in a notebook."""
+        """The transformed minibatch of one step, to look at in a notebook."""
         # Compiled, as in a run: the same bits.
         stacked = jax.jit(self.batches, static_argnums=4)(self.window(key, step, 1, 1), key, step, 0, 1)
         return jax.tree.map(lambda a: a[0], stacked)

@@ -45,7 +45,7 @@ def hold_out(whole: Dataset, n: int) -> Dataset:
 
 
 def part(images: Images | Records, indices: np.ndarray) -> Images | Records:
-    """The examples at `indices`, in that order; of a set read on demand, read on demand."""
+    """The examples at `indices`, in that order; they stay on demand where the set is read on demand."""
     if isinstance(images, Images):
         return take(images, indices)
     label = None if images.label is None else images.label[indices]

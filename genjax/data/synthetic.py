@@ -19,7 +19,7 @@ class Mixture(NamedTuple):
     sd: float
 
     def draw(self, n: int, seed: int) -> Images:
-        """n points as `Images` of one pixel, (n, 1, 1, 2) float32, labelled by mode; the same for a seed for ever."""
+        """n points as `Images` of one pixel, (n, 1, 1, 2) float32, labelled by mode, the same for a seed."""
         # The legacy generator's streams are frozen by NumPy's own policy; those of `default_rng` may change.
         random = np.random.RandomState(seed)
         label = random.randint(len(self.centers), size=n)

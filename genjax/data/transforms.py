@@ -21,7 +21,7 @@ U = 65536.0
 
 @dataclass(frozen=True)
 class Transform:
-    """A step from pixels towards a model's range, with its way back.
+    """A map from pixels towards a model's range, with its inverse.
 
     Attributes:
         apply: `apply(key, batch) -> batch`; also by calling the transform. Deterministic ones leave the key alone.
@@ -76,7 +76,7 @@ def compose(*transforms: Transform) -> Transform:
 
 
 def for_range(range: Range) -> Transform:
-    """The transform that gives a range, of 8-bit pixels, with noise where a density needs it.
+    """The transform from 8-bit pixels to a range, with noise where a density needs it.
 
     Example:
         >>> [for_range(range).name for range in ("bits", "unit", "signed", "levels")]
@@ -86,7 +86,7 @@ def for_range(range: Range) -> Transform:
 
 
 def check_range(transform: Transform, wanted: Sequence[Range], whose: str) -> None:
-    """Raises `UsageError` for a transform that gives none of the ranges wanted; what is not known is not checked.
+    """Raises `UsageError` for a transform that gives none of the wanted ranges; an unknown range is not checked.
 
     Args:
         transform: what makes the model's data.
@@ -144,7 +144,7 @@ def to_levels() -> Transform:
 
 
 def dequantize() -> Transform:
-    """Pixels to (0, 1) by uniform noise: (x + u) / 256, u ~ U(0, 1) drawn anew at every visit.
+    """Pixels to (0, 1) by uniform noise: (x + u) / 256, u ~ U(0, 1) drawn again at every visit.
 
     A density model of the result bounds a discrete model of the pixels: bits per dimension on the scale 0..255 are
     those of the density plus 8. u takes the 32,768 midpoints (2k + 1) / 65536, so that x + u is exact in float32,
@@ -163,7 +163,7 @@ def dequantize() -> Transform:
 
 
 def binarize() -> Transform:
-    """Pixels to {0, 1}: a Bernoulli draw with probability x / 255, anew at every visit (dynamic binarisation).
+    """Pixels to {0, 1}: a Bernoulli draw with probability x / 255, repeated at every visit (dynamic binarisation).
 
     The inverse, 255 y, takes bits, and equally a model's probabilities, to pixels.
 

@@ -25,9 +25,9 @@ from genjax.types import Params, Range, UsageError
 Distribution: TypeAlias = Normal | Bernoulli | Categorical | DiscretizedLogistic | DiscretizedLogisticMixture
 
 LOG_SIGMA_RANGE = (-6.0, 6.0)
-"""Of Gaussian pixels in [0, 1]: exp(-6) is below the distance of two grey levels."""
+"""Range of log sigma for Gaussian pixels in [0, 1]: exp(-6) is below the distance of two grey levels."""
 LOG_SCALE_RANGE = (-7.0, 7.0)
-"""Of logistic pixels in [-1, 1]: at exp(-7) all but 3 % of the mass can lie in one level."""
+"""Range of log scales for logistic pixels in [-1, 1]: at exp(-7) one level can hold all but 3 % of the mass."""
 
 
 DENSITY: tuple[Range, ...] = ("unit", "signed")

@@ -1,6 +1,6 @@
 """The health monitor: it runs beside training, takes at most 2 % of its time, and says in words what is wrong.
 
-Its modules:
+These are its modules.
 
     monitor          runs all of it beside a run          judge      what numbers say is wrong; thresholds, reasons
     probes           model and images -> numbers          budget     when there is time for a probe

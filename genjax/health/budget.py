@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 SHARE = 0.02
-"""Of a session's wall time, at most."""
+"""Largest share of a session's wall time that the monitor may take."""
 FIRST, LEAST = 0.5, 0.8
 """What a first probe is taken to cost: this share of the time until the first chunk of training was sent, and this many
 seconds at least. Both are compilation; measured, a probe takes 8 to 17 % of what a step and its grid take when neither
@@ -43,7 +43,7 @@ class Budget:
 
     @property
     def share(self) -> float:
-        """Of the time since the beginning, what was spent."""
+        """The share of the time since the beginning that was spent."""
         return self.spent / max(self.clock() - self.began, 1e-9)
 
     def due(self) -> bool:

@@ -30,9 +30,9 @@ LEFT = 0.01
 ALONE = 2**18
 """Multiplications that OpenBLAS makes on one thread."""
 FEWEST, FEWER = 8, 4
-"""Training images, and samples of a grid, without which nobody can tell."""
+"""Least number of training images, and of samples in a grid, for a judgement."""
 KNOWN = 64
-"""Training images without which nobody knows the shares of their kinds."""
+"""Least number of training images for the shares of their kinds to be known."""
 ENOUGH = 3
 """Times as many real images as there are places for them: of fewer a model may show one twice that it has by heart, and
 so real grids may."""
@@ -65,7 +65,7 @@ class Reference(NamedTuple):
     picks: Int[np.ndarray, " n"]
     """Which places of a grid are looked at: those of which there are real images."""
     means: Float[np.ndarray, "k d"]
-    """Of the kinds."""
+    """The mean of each kind."""
     labels: Int[np.ndarray, " m"] | None
     """Class of each real image, where there are classes, and not too many."""
     same: Bool[np.ndarray, "n n"] | None
@@ -232,7 +232,7 @@ def _chosen(rng: np.random.Generator, of: np.ndarray, n: int) -> np.ndarray:
 
 
 def _median(v: np.ndarray) -> float:
-    """Of the finite ones; 0 where there are none."""
+    """The median of the finite values; 0 where there are none."""
     finite = v[np.isfinite(v)]
     return float(np.median(finite)) if finite.size else 0.0
 

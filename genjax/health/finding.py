@@ -48,7 +48,7 @@ class Finding(NamedTuple):
     try_: str = ""
     """What may help, as half a sentence after "Try"."""
     members: tuple[int, ...] = ()
-    """Of a population, whom it concerns; empty for a single run."""
+    """The members of a population that it concerns; empty for a single run."""
     sure: bool = False
     """Whether one measurement is enough to tell it."""
     apart: bool = False
@@ -60,7 +60,7 @@ class Finding(NamedTuple):
         return f"health, step {step}: {who}{self.says}" + (f" Try {self.try_}." if self.try_ else "")
 
     def stored(self) -> dict[str, Any]:
-        """As `metrics.jsonl` holds it."""
+        """The finding as `metrics.jsonl` holds it."""
         value = {} if self.value is None else {"value": float(self.value)}
         advice = {"try": self.try_} if self.try_ else {}
         who: dict[str, Any] = {"members": list(self.members)} if self.members else {}
@@ -70,7 +70,7 @@ class Finding(NamedTuple):
 
 
 def found(stored: Mapping[str, Any]) -> Finding:
-    """The finding that `Finding.stored` wrote.
+    """The finding from what `Finding.stored` wrote.
 
     Raises:
         UsageError: it is none.
@@ -106,6 +106,6 @@ def folded(each: Sequence[tuple[int | None, Finding]]) -> list[Finding]:
 
 
 def share_of(stored: Sequence[Mapping[str, Any]], member: int) -> list[dict[str, Any]]:
-    """Of a population's stored findings, those of one member, as a run of its own has them."""
+    """One member's share of a population's stored findings, as a run of its own would have them."""
     mine = [f for f in stored if member in f.get("members", ())]
     return [{k: v for k, v in f.items() if k != "members"} for f in mine]

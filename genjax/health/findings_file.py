@@ -18,7 +18,7 @@ class Said(NamedTuple):
 
 
 def read_findings(metrics: Path, member: int | None = None) -> tuple[Said, ...]:
-    """What was found in a run, from its `metrics.jsonl`, in the order of its rows; of a population all, or one's."""
+    """The findings in a run's `metrics.jsonl`, in the order of its rows; for a population all, or one member's."""
     rows = [(row["step"], row.get("health", [])) for row in read_rows(metrics)]
     try:
         for _, said in rows:
@@ -30,7 +30,7 @@ def read_findings(metrics: Path, member: int | None = None) -> tuple[Said, ...]:
 
 
 def still_open(findings: Sequence[Said]) -> list[Said]:
-    """Those that were not over when the log ends, each as it was last told."""
+    """The findings that were still open when the log ends, each as it was last reported."""
     last: dict[tuple[Any, ...], Said] = {}
     for s in findings:
         for member in s.finding.members or (None,):

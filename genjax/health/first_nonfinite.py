@@ -60,7 +60,7 @@ def first_bad(first: int, values: Mapping[str, np.ndarray], due: Callable[[str, 
 
 
 def culprits(names: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """Of the metrics that are not finite in one step, those that did not get it from another one.
+    """The metrics that are not finite in a step and did not inherit that from another metric.
 
     The first move comes before those that see its result; terms before their sum; a loss before its gradient.
 

@@ -1,4 +1,4 @@
-"""Where findings go: into the rows of `metrics.jsonl`, and before the eyes of whoever watches."""
+"""Writes findings into the rows of `metrics.jsonl` and shows them while a run trains."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ class Journal:
             log.amend({**rest, "health": kept} if kept else rest)
 
     def row(self, row: Mapping[str, Any]) -> None:
-        """Log a row, with what is found in it and what was found since the one before."""
+        """Logs a row, with the findings in it and those since the row before."""
         if self.log is None:
             return
         told = [] if self.monitor is None else self.monitor.row(row)
@@ -50,7 +50,7 @@ class Journal:
             self.monitor.pending = told  # a run that goes on has another row in its place, and tells it there
 
     def images(self, step: int, images: np.ndarray) -> None:
-        """A grid of samples: what it shows goes to the row of that step where there is one, else to the next."""
+        """Takes a grid of samples; its findings go to the row of that step where there is one, else to the next."""
         if self.monitor is None:
             return
         here = self.log is not None and self.last.get("step") == step
@@ -72,13 +72,13 @@ class Journal:
         return self.monitor is not None and bool(self.last["step"] % self.monitor.log_every)
 
     def end(self, step: int) -> None:
-        """Say what the run's health is, where it is watched and this process tells."""
+        """Prints the verdict on the run's health, where it is watched and this process prints."""
         if self.monitor is not None and self.log is not None:
             now = [s.finding for s in still_open(read_findings(self.log.path))]
             self.say(f"health: {verdict(self.monitor.looked.stored(), now, step)}.")
 
     def failure(self, why: str, replay: Callable[[], Callable[[int], TrainState]] | None, since: int) -> None:
-        """The run has failed: log the step that is to blame as the last row, with the term or parameter named.
+        """Logs the step that made the run fail as the last row, naming the term or parameter.
 
         Args:
             why: what ended it; noted at the last row where no step can be blamed.
@@ -102,7 +102,7 @@ class Journal:
             self.log.amend(self.last)
 
     def stored(self) -> dict[str, Any] | None:
-        """What the monitor remembers, for `Resume.health`; None where nobody watches."""
+        """What the monitor remembers, for `Resume.health`; None where no monitor watches."""
         return None if self.monitor is None else to_json(self.monitor.stored())
 
     def _with(self, row: Mapping[str, Any], findings: list[Finding]) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _ratio(prefix: str, ratio: float) -> list[Finding]:
 
 
 def _logits(row: Values, prefix: str) -> list[Finding]:
-    """Of a discriminator's move: logits that explode or vanish, and a game that is won."""
+    """Findings about a discriminator's move: logits that explode or vanish, and a game that is won."""
     real, fake = row[f"{prefix}real_logit"], row.get(f"{prefix}fake_logit", math.nan)
     log_odds, found = f"{prefix}real_probability" in row, []
     most = max(abs(real), abs(fake))
@@ -189,7 +189,7 @@ def of_probe(values: Values, leaves: Sequence[str] = ()) -> list[Finding]:
 
 
 def _latents(variance: np.ndarray, rate: np.ndarray) -> list[Finding]:
-    """Of a VAE's latent dimensions: variances of their means, nats of each."""
+    """Findings about a VAE's latent dimensions, from the variances of their means and the nats of each."""
     active, z = int((variance > ACTIVE).sum()), len(variance)
     if active >= FEW_ACTIVE * z:
         return []
@@ -205,7 +205,7 @@ def _latents(variance: np.ndarray, rate: np.ndarray) -> list[Finding]:
 
 
 def _discriminator(v: Values) -> list[Finding]:
-    """Of a discriminator: mean logits of training, held-out and generated images, and their standard errors."""
+    """Findings about a discriminator, from its mean logits of training, held-out and generated images."""
     train, fake, sd = (float(v[k]) for k in ("train_logit", "fake_logit", "logit_sd"))
     found, lead = [], train - fake
     if sd < FLAT and abs(lead) < FLAT:
@@ -309,4 +309,4 @@ SAYS: Mapping[str, Callable[[Compared], str]] = {
         f"real one (of as many real ones {c.usual:.0%})"
     ),
 }
-"""Of each statistic that is low, what it means."""
+"""What each statistic means when it is low."""

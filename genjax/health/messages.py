@@ -1,4 +1,4 @@
-"""What was said already: each finding is told when it begins and when it is over, and not again and again."""
+"""Which findings were reported already: each is reported when it begins and when it is over, not at every row."""
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from genjax.health.finding import TITLES, Finding
 from genjax.health.judge import HOLD, judge
 
 MOST = 3
-"""Times that one finding is told in a run: one that comes and goes more often has been said."""
+"""How often one finding is reported in a run, at most, where it comes and goes."""
 ALONE = -1
 """The member of a single run."""
 
@@ -19,7 +19,7 @@ _Key = tuple[str, int, str, str]
 
 
 class Telling:
-    """Turns measurements' findings into those worth telling. It is small, and a checkpoint holds it (`stored`).
+    """Turns the findings of measurements into those worth reporting. It is small, and a checkpoint holds it (`stored`).
 
     Args:
         stored: of the session before; None for a new run.
@@ -57,7 +57,7 @@ class Telling:
         return new
 
     def once(self, finding: Finding, member: int = ALONE) -> list[Finding]:
-        """A finding that is told one time in a run and has no end."""
+        """Reports a finding once in a run; it has no end."""
         key = ("steps", member, finding.code, finding.where)
         if self.told[key]:
             return []

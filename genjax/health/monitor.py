@@ -33,7 +33,7 @@ REPLAY_SECONDS = 60.0
 
 
 class Monitor:
-    """What `fit` and a run's writers show their numbers to.
+    """Watches a run: `fit` and a run's writers show it their numbers, and it returns findings.
 
     Args:
         experiment: the run's.
@@ -82,7 +82,7 @@ class Monitor:
     # What `fit` calls.
 
     def state(self, step: int, state: TrainState) -> None:
-        """The state after `step` steps, perhaps still being computed: sends a probe when there is time for one."""
+        """Takes the state after `step` steps, perhaps still being computed; starts a probe when there is time."""
         self.budget.started()
         possible = step >= judge.SETTLED and self._sent is None
         if not possible or not self.group.share(self.budget.due):
@@ -97,7 +97,7 @@ class Monitor:
         self._sent = (out, time.perf_counter() - start)
 
     def steps(self, first: int, values: Mapping[str, np.ndarray]) -> None:
-        """The metrics of every step of a chunk that is done: [steps], or [steps, members]."""
+        """Takes the metrics of every step of a finished chunk: [steps], or [steps, members]."""
         with self.budget.paid():
             if self._sent is not None:
                 self._fetch()
@@ -107,7 +107,7 @@ class Monitor:
     # What the leader calls.
 
     def row(self, row: Mapping[str, Any]) -> list[Finding]:
-        """A logged row; what is to be told with it."""
+        """Takes a logged row and returns the findings to report with it."""
         with self.budget.paid():
             if row["step"] % self.log_every == 0:
                 failed = row.get("failed", [])
@@ -121,7 +121,7 @@ class Monitor:
             return self.take()
 
     def images(self, step: int, images: np.ndarray) -> list[Finding]:
-        """A grid of samples as pixels, [n, h, w, c], or one of each member.
+        """Takes a grid of samples as pixels, [n, h, w, c], or one for each member.
 
         What it shows is to be told with the next row. Of a grid that the uninterrupted run does not have it comes back
         instead, to be told at once, and a run that goes on from there knows nothing of it.
@@ -150,14 +150,14 @@ class Monitor:
             return []
 
     def take(self) -> list[Finding]:
-        """What is to be told and was not yet."""
+        """The findings that were not reported yet."""
         pending, self.pending = self.pending, []
         return pending
 
     def failure(
         self, replay: Callable[[int], TrainState] | None, seconds_per_step: float, since: int
     ) -> dict[str, Any]:
-        """After a single run has failed: the metrics of its first step that is not finite, as a row; empty if unknown.
+        """The metrics of the first step that was not finite, as a row, after a single run has failed; empty if unknown.
 
         The finding, which names the loss term or the parameter, is among those to be told.
 
@@ -181,7 +181,7 @@ class Monitor:
         return {"step": bad.step + 1, **bad.row}
 
     def stored(self) -> dict[str, Any]:
-        """What a checkpoint keeps: with it a continued run tells what the uninterrupted one tells."""
+        """What a checkpoint keeps, so that a continued run reports what the uninterrupted one reports."""
         probes, seconds = self.earlier
         return {
             "telling": self.telling.stored(),
@@ -272,7 +272,7 @@ def _within(model: Any, dataset: data.Dataset) -> dict[str, str]:
 
 
 def _thinned(grids: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Of earlier grids those that a later one may be compared with: the last, and the two before it that are apart."""
+    """The earlier grids that a later one may be compared with: the last, and two before it that are apart."""
     kept = grids[-1:]
     for step, value in reversed(grids[:-1]):
         if len(kept) < 3 and step * judge.APART <= kept[0][0]:

@@ -12,7 +12,7 @@ from genjax.health.diversity import POOL, distances
 N_REAL = 64
 """Real images to compare with, as many as a grid has; as many again say how far real images are from these."""
 FEWEST = 8
-"""Real images of each kind without which nobody knows what is far."""
+"""Least number of real images of each kind for distances to be judged."""
 THUMBNAIL = 32
 """Larger images are compared as thumbnails of 32 to 63 pixels."""
 
@@ -84,7 +84,7 @@ def _away(x: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"], othe
 
 
 def _middles(samples: Num[np.ndarray, "n h w c"], real: Num[np.ndarray, "m h w c"]) -> list[np.ndarray]:
-    """Of samples and of the two halves of the real images what is in the middle, as rows."""
+    """The middles of the samples and of the two halves of the real images, as rows."""
     h, w = (max(0, size - THUMBNAIL) // 2 for size in samples.shape[1:3])
     x, y = (v[:, h : h + THUMBNAIL, w : w + THUMBNAIL].astype(np.float64).reshape(len(v), -1) for v in (samples, real))
     return [x, y[: len(y) // 2], y[len(y) // 2 :]]

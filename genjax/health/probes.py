@@ -35,7 +35,7 @@ class Reference(NamedTuple):
     y: Any
     """Their labels, int32; None for an unconditional model."""
     held: Any
-    """As many images that training never sees, of the validation part or else the test part; None without either."""
+    """The same number of images that training never sees, from the validation part, else the test part, else None."""
     held_y: Any
     z: Any
     """Draws, one an image: a VAE's posteriors are sampled with them, a GAN's images are made of them."""

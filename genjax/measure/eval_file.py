@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 def read_eval(run: str | os.PathLike[str]) -> list[Record]:
-    """The records of a run's `eval.json`; none where there is no such file.
+    """The records of a run's `eval.json`; empty where there is no such file.
 
     Raises:
         UsageError: it is damaged, or of another genjax.

@@ -32,7 +32,7 @@ from genjax.train.state import TrainState, evaluation
 from genjax.types import Key, Params, State
 
 MOST_OPERATIONS = 5e12
-"""Of a metric that nobody named: minutes on a core or two."""
+"""Most operations of a metric that was not named: minutes on a core or two."""
 SEEN = "the recipe's transform, drawn once per example (key: test of seed 0)"
 """What was done to the values that a model's likelihood is of."""
 
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
     """A metric measured, or why it was not."""
 
     name: str
-    """As `--metrics` has it."""
+    """Its name, as `--metrics` takes it."""
     records: list[Record]
     seconds: float
     notes: tuple[str, ...] = ()
@@ -141,7 +141,7 @@ def _too_few(metric: Metric, real: Real) -> str:
 
 
 def _too_costly(name: str, metric: Metric, real: Real, space: Space) -> str:
-    """Why nobody should wait for a metric who did not ask for it; empty where it takes a few minutes at most."""
+    """Why a metric takes too long to be measured unasked; empty where it takes a few minutes at most."""
     if metric.operations is None or space.name != PIXELS:
         return ""  # the features of nets are few
     size, d = data.size(real.reference), int(np.prod(real.reference.image.shape[1:]))
@@ -253,7 +253,7 @@ def subject_of(run: Run, request: Request, chosen_by: str = "") -> Subject:
 
 
 def config_sha256(run: Run) -> str:
-    """Of a recipe's configuration without its seed and its resumable fields: equal for the seeds of one experiment.
+    """SHA-256 of a configuration without its seed and its resumable fields: equal for the seeds of one experiment.
 
     The data count by their fingerprint, wherever they lie.
     """

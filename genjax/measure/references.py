@@ -13,7 +13,7 @@ from genjax.errors import UsageError
 from genjax.runs.drawing import by_shares
 
 MOST_REFERENCE, DEFAULT_N = 50_000, 10_000
-"""Images of a reference at most; images drawn where nobody chose, at most."""
+"""Most images of a reference; most images drawn where no number was given."""
 SPLITS = ("test", "validation", "train")
 
 
@@ -109,7 +109,7 @@ class Real:
         return self._kept[what]
 
     def sha256(self) -> str:
-        """Of the reference's pixels, sizes included."""
+        """SHA-256 of the reference's pixels, sizes included."""
 
         def make() -> str:
             image = np.ascontiguousarray(self.reference.image)

@@ -27,7 +27,7 @@ from genjax.types import Key, Params, PerExample, State, UsageError
 ACCEPT = 0.65
 """Share of accepted proposals at which a Hamiltonian step is about as long as pays."""
 RATE = 0.1
-"""Of the step size's adaptation: the change of its logarithm for a share of accepted proposals off by 1."""
+"""How fast the step size adapts: the change of its logarithm when the share of accepted proposals is off by 1."""
 TUNING_CHAINS = 8
 
 
@@ -52,7 +52,7 @@ class Bidirectional(NamedTuple):
     upper: PerExample
     """From the posterior, of which the latent that made x is an exact sample, to the prior, nats."""
     acceptance: PerExample
-    """As in `Annealed`, of the lower bound's chains."""
+    """Share of accepted proposals in the lower bound's chains, as in `Annealed`."""
 
     @property
     def gap(self) -> PerExample:
@@ -116,7 +116,7 @@ def bidirectional(
     n_chains: int = 16,
     n_leapfrog: int = 10,
 ) -> Bidirectional:
-    """How far `ais_log_likelihood` is from log p(x) at these settings, on n examples that the model makes.
+    """Bounds the distance of `ais_log_likelihood` from log p(x) at these settings, on n draws of the model.
 
     A gap well below the differences one wants to see says that the settings are enough, for data like the model's.
     Arguments as there; labels of a class-conditional model are 0, 1, 2, ... in turn.

@@ -17,7 +17,7 @@ Columns: TypeAlias = Callable[[Batch], Mapping[str, Array]]
 def in_batches(
     function: Columns, part: data.Images | data.Records, batch_size: int
 ) -> Iterator[tuple[Batch, dict[str, np.ndarray]]]:
-    """Each batch of `part` in stored order with what `function` says of its examples, those that fill it up left out.
+    """Yields each batch of `part` in stored order with `function` of its examples, padding left out.
 
     Args:
         function: compiled, of raw batches. Draws take their key from `batch.id`: from that of each example (as `fixed`
@@ -34,7 +34,7 @@ def in_batches(
 
 
 def over(function: Columns, part: data.Images | data.Records, batch_size: int) -> dict[str, np.ndarray]:
-    """What `function` says of every example of `part`, (n, ...) a name, in stored order; see `in_batches`.
+    """`function` of every example of `part` in stored order, an (n, ...) array for each name; see `in_batches`.
 
     Example:
         >>> part = data.Images(np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1))

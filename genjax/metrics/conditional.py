@@ -18,7 +18,7 @@ class ClassAccuracy(NamedTuple):
     accuracy: float
     """Share of samples classified as asked, 0 ... 1."""
     per_class: Float[np.ndarray, " c"]
-    """The same of each asked class; NaN for classes nobody asked for."""
+    """The same for each class that was asked for; NaN for the others."""
     confusion: Int[np.ndarray, "c c"]
     """Samples by asked class (row) and classified one (column)."""
 
@@ -33,7 +33,7 @@ class ClassDistances(NamedTuple):
 
 
 def class_accuracy(images: Pictures, asked: Any, logits: Callable[[np.ndarray], Any]) -> ClassAccuracy:
-    """How often samples of a class-conditional model are classified as what was asked for.
+    """How often a classifier finds the class in a sample that the model was asked for.
 
     The classifier's own error on real images bounds it: give that beside it. It does not see whether samples of a class
     are all alike.

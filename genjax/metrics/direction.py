@@ -15,7 +15,7 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "nearest": " ≈"}
 IDEAL = {"density": 1.0, "high_frequency_ratio": 1.0, "laplacian_ratio": 1.0, "gap": 0.0, "gap_auc": 0.5}
 """What real data have, where a record has no floor."""
 OF_EACH = ("precision", "density", "class_accuracy", "is", "good_share", "high_frequency_ratio", "laplacian_ratio")
-"""Of each sample by itself: one image again and again may have the best of them."""
+"""Metrics that judge each sample by itself: a model that repeats one image may have the best values."""
 FEW = {"recall": 0.05, "coverage": 0.05, "modes": 0.5}
 """Share of what real data have below which a measure of variety means collapse."""
 SOME = 0.25

@@ -23,7 +23,7 @@ class Shipped(NamedTuple):
     """A classifier inside the package."""
 
     sha256: str
-    """Of its file, which is checked when it is loaded."""
+    """SHA-256 of its file, checked when it is loaded."""
     shape: tuple[int, int, int]
     width: int
     n_classes: int = 10

@@ -28,7 +28,7 @@ class Moments(NamedTuple):
     cov: np.ndarray
     """(d, d), divided by n - 1"""
     n: int | None = None
-    """Samples they were computed from; None where nobody knows."""
+    """Samples they were computed from; None where unknown."""
 
 
 class Fitted:
@@ -61,7 +61,7 @@ class Fitted:
         return Moments(self.mean, cov / (len(x) - 1), len(x))
 
     def trace(self, by_samples: bool) -> float:
-        """Of the covariance; of the samples without it."""
+        """The trace of the covariance, from the samples where that matrix is not made."""
         if not by_samples:
             return float(np.trace(self.moments.cov))
         return self.squares(np.arange(self.n or 0), self.mean)
@@ -83,7 +83,7 @@ class Fitted:
         return (x - self.mean).T / np.sqrt(len(x) - 1)
 
     def taken(self, rows: np.ndarray) -> "Fitted":
-        """Of those samples alone."""
+        """The same, fitted to these rows of the samples alone."""
         return Fitted(self.name, self._rows()[rows])
 
     @property
@@ -184,7 +184,7 @@ def frechet_of_subsets(real: Gaussian, fake: Gaussian) -> Callable[[np.ndarray],
 
 
 def frechet_infinity(real: Gaussian, fake: Samples, key: Key, n_sizes: int = 15, smallest: int | None = None) -> float:
-    """The Fréchet distance that infinitely many fake samples would have, as a line in 1/n says; may be below 0.
+    """The Fréchet distance of infinitely many fake samples, extrapolated by a line in 1/n; may be below 0.
 
     Distances of random subsets of `n_sizes` sizes, evenly spaced from `smallest` to all, are fitted by least squares
     to a + b/n; the result is a. What remains is the bias of the real samples, the same for every model.

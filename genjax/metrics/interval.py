@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 
 class Interval(NamedTuple):
-    """A mean and half the width of its 95 % confidence interval, NaN where fewer than two numbers are finite."""
+    """A mean and the half-width of its 95 % confidence interval; NaN where fewer than two numbers are finite."""
 
     mean: np.ndarray
     half: np.ndarray

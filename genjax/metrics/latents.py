@@ -66,7 +66,7 @@ class AggregatePosterior(NamedTuple):
 def aggregate_posterior(
     q: distributions.Normal, key: Key, n_samples: int = 1, rows: int | None = None, rate: Any = None
 ) -> AggregatePosterior:
-    """What the rate of these examples is made of: what z tells about x, and how far q(z) is from the prior.
+    """Splits the rate into what z tells about x and how far q(z) is from the prior.
 
     q(z) = 1/n sum_i q(z | x_i) is the mixture over the given set, all of it, at every sample of z: nothing is biased
     by minibatches. But I_q(x; z) is that of the set, at most log n (9.2 nats for 10,000 examples): where the rate is

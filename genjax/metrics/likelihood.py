@@ -140,7 +140,7 @@ def log_likelihood_of(model: Any, params: Params, state: State, x: Any, y: Any) 
 
 
 class _Running(NamedTuple):
-    """Of the log weights so far: the largest, and sums of the weights and their squares over its exponential."""
+    """The largest log weight so far, and the sums of the weights and of their squares divided by its exponential."""
 
     top: PerExample
     weights: PerExample

@@ -33,7 +33,7 @@ class Estimate(NamedTuple):
     half: float
     """Half its 95 % interval."""
     method: str
-    """Of the interval, in words."""
+    """How the interval was made, in words."""
 
 
 class Measured(NamedTuple):
@@ -48,7 +48,7 @@ class Measured(NamedTuple):
     conditional: bool = False
     """Whether the model gets the labels."""
     trained: data.Images | data.Records | None = None
-    """As many examples of those that the model was trained on; None where `part` itself is of them."""
+    """The same number of examples that the model was trained on; None where `part` itself holds such."""
 
     def view(self, batch: Batch) -> Batch:
         """A raw batch as the model sees it: each example drawn once, with the key "test" of seed 0 and its place."""
@@ -69,7 +69,7 @@ class Measured(NamedTuple):
         return over(lambda batch: score(self.params, self.state, batch, key), self.part, BATCH)
 
     def finite(self, names: Sequence[str], key: Key) -> dict[str, np.ndarray]:
-        """As `scores`.
+        """`scores`, checked to be finite.
 
         Raises:
             RunFailure: some are not finite, and what is made of them would not show it.
@@ -93,7 +93,7 @@ class Measured(NamedTuple):
         return bits_per_dim(log_likelihood, n_dims, levels) if levels else None
 
     def sha256(self) -> str:
-        """Of the examples as the model sees them: equal hashes, equal binarisation."""
+        """SHA-256 of the examples as the model sees them: equal hashes mean equal binarisation."""
         digest = hashlib.sha256()
         for batch in data.once(self.part, BATCH):
             keep = np.asarray(batch.mask)

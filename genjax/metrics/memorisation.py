@@ -14,10 +14,10 @@ BATCH = 256
 
 
 class Authenticity(NamedTuple):
-    """Which samples are their own."""
+    """Which samples are not copies of training examples."""
 
     share: float
-    """Of samples that are authentic, 0 ... 1."""
+    """Share of the samples that are authentic, 0 ... 1."""
     authentic: Bool[np.ndarray, " n"]
     distance: Float[np.ndarray, " n"]
     """To the nearest training example."""

@@ -14,7 +14,7 @@ BLOCK = 4096
 
 
 class ModeCoverage(NamedTuple):
-    """What samples make of a mixture of known modes."""
+    """How samples cover a mixture of known modes."""
 
     hit: int
     """Modes with at least one good sample: grows with the number of samples, so say that number with it."""
@@ -30,7 +30,7 @@ class ModeCoverage(NamedTuple):
 
 
 class StackedCoverage(NamedTuple):
-    """What stacks of digits make of the modes they could have."""
+    """How stacks of digits cover their possible modes."""
 
     hit: int
     """Modes that at least one sample is classified as."""
@@ -42,7 +42,7 @@ class StackedCoverage(NamedTuple):
 
 
 def mode_coverage(samples: Any, centers: Any, sd: float, *, n_sd: float = 3.0, weights: Any = None) -> ModeCoverage:
-    """How many of a mixture's modes the samples hit, and how many of the samples are any good.
+    """How many of a mixture's modes the samples hit, and what share of the samples lies close to a mode.
 
     A sample belongs to the mode whose centre is nearest; it is good within `n_sd` standard deviations of it
     (Euclidean). A mode is hit where a good sample belongs to it. The KL is of all samples, good or not. In two

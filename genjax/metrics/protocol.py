@@ -104,13 +104,13 @@ class Subject:
 
     @property
     def code(self) -> tuple[str, str, str]:
-        """The code that the number depends on; of an older record the commit is all that is known."""
+        """The code that the number depends on; only the commit for an older record."""
         return self.recipe_sha256, self.trained_by, self.measured_by or self.commit
 
 
 @dataclass(frozen=True)
 class Record:
-    """A number that says what it is.
+    """A measured number with its protocol, its subject and its interval.
 
     Attributes:
         value: the number; a mean over seeds where `seeds` is not empty.
@@ -154,7 +154,7 @@ class Record:
 
 
 def from_json(value: Mapping[str, Any]) -> Record:
-    """The record that `Record.to_json` wrote, numbers that JSON has no word for included.
+    """The record that `Record.to_json` wrote, NaN and infinities included.
 
     Raises:
         UsageError: it is not a record, or one of another genjax.
@@ -244,14 +244,14 @@ def check_alike(records: Iterable[Record]) -> None:
 
 
 class Difference(NamedTuple):
-    """How far a number is above another one, and half the 95 % interval of that; NaN where nobody knows."""
+    """How far a number is above another one, and the half-width of the 95 % interval of that; NaN where unknown."""
 
     value: float
     half: float
 
 
 def compare(a: Record, b: Record) -> Difference:
-    """b - a, where both were measured alike. The half-widths add in squares: the two are taken for independent.
+    """b - a for two records measured alike. The squares of the half-widths add: the two are taken as independent.
 
     Raises:
         UsageError: the protocols differ; it names the fields and both values.

@@ -16,7 +16,7 @@ HALVES = "half-samples"
 def half_samples(
     statistic: Callable[[np.ndarray], Mapping[str, float]], n: int, key: Key, n_resamples: int = 40
 ) -> dict[str, float]:
-    """Half the width of the 95 % interval over samples, of each number that `statistic` gives.
+    """The half-width of the 95 % interval over samples for each number that `statistic` gives.
 
     The statistic is computed on random halves of the samples, drawn without replacement. Its standard deviation over
     them is the standard error at n where it is smooth in the samples' distribution (for a mean this is exact). The

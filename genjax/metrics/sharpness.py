@@ -49,7 +49,7 @@ class Sharpness(NamedTuple):
 
 
 def sharpness(fake: Pictures, real: Pictures, cutoff: float = CUTOFF, window: bool = True) -> Sharpness:
-    """Both measures of generated and real images of one size, see `high_frequency_share` and `laplacian_variance`.
+    """`high_frequency_share` and `laplacian_variance` of generated and of real images of one size.
 
     Blur lowers both, noise and checkerboards raise both: beyond 1 is not better than 1.
 
@@ -120,7 +120,7 @@ def laplacian_variance(images: Pictures) -> Float[np.ndarray, " n"]:
 
 
 def radial_spectrum(images: Pictures, window: bool = True) -> Spectrum:
-    """Radially averaged power spectrum of images, for a picture: rings one frequency step of the longer side wide.
+    """Radially averaged power spectrum of images, to be drawn; rings are one frequency step of the longer side wide.
 
     Frequencies reach sqrt(1/2) in the corners of the plane. Without window the rings' power, weighted by how many
     frequencies lie in each and divided by the number of pixels, adds up to the images' mean variance.

@@ -58,7 +58,7 @@ class Space(NamedTuple):
     logits: Callable[[np.ndarray], np.ndarray] | None = None
     """uint8 (n, h, w, c) -> (n, classes); None where the space has no classifier."""
     modes: Modes | None = None
-    """Of the data set; None where nobody knows them."""
+    """The modes of the data set; None where they are not known."""
 
     def rows(self, kind: Kind, part: data.Images | data.Records) -> Any:
         """What metrics of a kind see of images: arrays, or a `Labelled` of them, with a row for each image."""

@@ -192,7 +192,7 @@ def chosen(names: str, measured: Measured, space: Space) -> dict[str, Metric]:
         if m.needs and m.needs not in columns:
             return f"the model's score has no {m.needs}"
         if m.kind == "modes" and space.modes is None:
-            return "nobody knows the modes of these data"
+            return "the modes of these data are not known"
         if points and m.kind not in ("modes", "model"):
             return "the data are points, and this is a metric of images"
         if m.kind in ("logits", "classes") and space.logits is None:

@@ -85,7 +85,7 @@ def read(path: str | os.PathLike, sha256: str | None = None) -> Weights:
 
 
 def arrays_sha256(params: Params, state: State) -> str:
-    """Of every array of a net as float32, with its path and shape: of what its features come from."""
+    """SHA-256 over every array of a net as float32, with its path and shape: what its features depend on."""
     digest = hashlib.sha256()
     for name, array in sorted({**_flat("params", params), **_flat("state", state)}.items()):
         digest.update(f"{name} {array.shape}\n".encode())

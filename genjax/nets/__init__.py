@@ -1,4 +1,4 @@
-"""Networks: NNX modules turned into pure functions. The only room that imports flax."""
+"""Networks: NNX modules turned into pure functions. The only package that imports flax."""
 
 from genjax.nets.by_example import by_example as by_example
 from genjax.nets.classifier import classifier as classifier

@@ -19,7 +19,7 @@ _FULL: ContextVar[bool] = ContextVar("full_precision", default=False)
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """Nets traced inside compute in float32 whatever `compute` says, with matrix products of full precision.
+    """Makes nets traced inside compute in float32 with full matrix precision, whatever `compute` says.
 
     For measurements: a likelihood of bfloat16 logits, or of a TPU's single-pass products, is off in its third digit.
     """
@@ -32,10 +32,10 @@ def full_precision() -> Iterator[None]:
 
 
 def compute(net: Net, precision: str = "f32", remat: bool = False) -> Net:
-    """The same function of the same parameters, computed otherwise.
+    """The same net computed in another precision or with less memory.
 
     Args:
-        net: any net of this room, or one whose layers compute in the dtype of their input.
+        net: any net of `genjax.nets`, or one whose layers compute in the dtype of their input.
         precision: "bf16": inputs enter as bfloat16 and outputs leave as float32. Parameters, their gradients and
             net state stay float32, and so do normalisations and a discriminator's last layer.
         remat: keep for the backward pass only what enters each of the net's segments (residual blocks) and compute

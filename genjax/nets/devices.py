@@ -23,7 +23,7 @@ _MESH: ContextVar[Mesh | None] = ContextVar("mesh", default=None)
 
 @contextlib.contextmanager
 def batches_over(mesh: Mesh | None) -> Iterator[None]:
-    """Of a program traced inside, batches lie over all axes of `mesh`, as far as their sizes divide."""
+    """Programs traced inside split their batches over all axes of `mesh`, as far as their sizes divide."""
     token = _MESH.set(mesh)
     try:
         yield
@@ -56,7 +56,7 @@ def each_device(f: Callable[..., tuple], n: Any, takes: Sequence[Lies], gives: S
 
 
 def n_chunks(n: Any, size: int, limit: int) -> int:
-    """In how few equal parts n examples are worked off, so that a part's take up to `limit`, at `size` each.
+    """The smallest number of equal parts of n examples of `size` each, such that a part has at most `limit`.
 
     One example a part where even one is too large; one part where n is a symbol, in a program exported for any batch
     size.

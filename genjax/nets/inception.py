@@ -239,7 +239,7 @@ def resize(x: Float[Array, "batch h w c"], size: tuple[int, int]) -> Float[Array
 
 
 def _taps(n: int, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of m outputs over n inputs: the two inputs each reads and the weight of the second, in float32 as the graph."""
+    """For each of m outputs over n inputs, the two inputs it reads and the second's weight; float32, as the graph."""
     at = np.arange(m, dtype=np.float32) * (np.float32(n) / np.float32(m))
     low = np.floor(at).astype(np.int32)
     return low, np.minimum(low + 1, n - 1), at - low.astype(np.float32)

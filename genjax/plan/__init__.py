@@ -1,4 +1,4 @@
-"""Scale on paper: what a step costs on a device one may not have, from the program itself. See `plan`."""
+"""Estimates what a step costs on a device that is not here, from the program itself. See `plan`."""
 
 from genjax.plan.collectives import parse
 from genjax.plan.planning import Memory, Paper, Plan, plan

@@ -20,7 +20,7 @@ from genjax.plan.devices import Device
 
 TRIALS = 5
 SECONDS = 0.02
-"""Of one trial, at least."""
+"""Least duration of one trial."""
 
 
 def cpu(

@@ -48,7 +48,7 @@ class Traffic(NamedTuple):
     axis: str
     """"data", "fsdp", or "all" devices."""
     bytes: float
-    """Of the whole array, all of its calls together."""
+    """Bytes of the whole array, all calls together."""
     calls: float
 
 

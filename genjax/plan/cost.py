@@ -42,7 +42,7 @@ class Work(NamedTuple):
     """Operations, by the unit that does them."""
 
     matrix: float = 0.0
-    """Of dots and convolutions."""
+    """Operations of dots and convolutions."""
     vector: float = 0.0
     """Elementwise operations and reductions."""
     transcendental: float = 0.0

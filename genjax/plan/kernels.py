@@ -22,7 +22,7 @@ class Kernel(NamedTuple):
     """The matrix operation in it, "loop", "random_bits", or "fused"."""
     ops: tuple[int, ...]
     work: Work
-    """Of one run."""
+    """The work of one run of it."""
     ins: tuple[int, ...]
     """Values read."""
     reads: tuple[int, ...]
@@ -97,7 +97,7 @@ class _Groups:
         self.root[self.find(i)] = self.find(j)
 
     def absorb(self) -> None:
-        """Elementwise work on the result of a dot or convolution that nobody else reads joins its kernel."""
+        """Elementwise work on the result of a dot or convolution joins its kernel if nothing else reads it."""
         ops, taken = self.program.ops, set()
         for i, op in enumerate(ops):
             if op.name not in MATRIX:

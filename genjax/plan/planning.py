@@ -1,4 +1,4 @@
-"""A step on many devices, on paper: from the traced program of one device's share of it.
+"""Estimates a step on many devices without them, from the traced program of one device's share of it.
 
 With a batch split over n devices each runs the same program on the n-th part of the batch: that program is traced, its
 kernels are timed on the device's figures, and collectives are added. Nothing is allocated, and nothing is compiled but
@@ -59,14 +59,14 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What one step costs; of one device where nothing else is said."""
+    """What one step costs; figures are for one device unless they say otherwise."""
 
     device: Device
     mesh: Mapping[str, int]
     images: int
-    """Of a step, all devices together."""
+    """Images of one step on all devices together."""
     batch: int
-    """Of one device."""
+    """Images of one step on one device."""
     parameters: int
     """All players', each counted once."""
     work: Work
@@ -194,7 +194,7 @@ def sent(paper: "Paper", mesh: Mapping[str, int], device: Device) -> list[Sent]:
 
 
 class Paper:
-    """The programs of an experiment's step, by the batch of a device and its platform, traced once each."""
+    """The programs of an experiment's step for each batch and platform of a device, traced once each."""
 
     def __init__(self, experiment: Experiment, spec: data.Spec):
         self.experiment, self.spec = experiment, spec
@@ -206,7 +206,7 @@ class Paper:
         self.talks: dict[tuple[int, bool], list[Traffic]] = {}
 
     def traffic(self, mesh: Mapping[str, int]) -> list[Traffic]:
-        """The collectives of a step; how many devices share the data changes only how long they take."""
+        """The collectives of a step. How many devices share the data only changes how long they take."""
         of = mesh["fsdp"], mesh["data"] > 1
         if of not in self.talks:
             self.talks[of] = collectives.traffic(self.step, self.state, mesh)

@@ -56,7 +56,7 @@ class Op(NamedTuple):
     weight: float
     """How often it runs in one run of the program: below 1 in a branch."""
     shapes: tuple[Value, ...]
-    """Of all operands in their order, literals included, before aliases renamed them."""
+    """Shapes of all operands in their order, literals included, before aliases renamed them."""
     body: "Program | None" = None
     """What a loop repeats."""
     times: int = 1

@@ -15,8 +15,8 @@ N_ALONE, N_BESIDE = 64, 25
 
 
 def place(runs: Sequence[str | os.PathLike], member: int | None = None) -> Path:
-    """Where the page is written by default: in the one run (`report.html`, a member's `report-member0.html`); of
-    several in the folder that holds them all, else in the current one.
+    """The page's default place: in a single run (`report.html`, a member's `report-member0.html`); for several runs,
+    the folder that holds them all, else the current one.
 
     Example:
         >>> str(place(["runs/a"])), str(place(["runs/a"], 3)), str(place(["runs/a", "runs/b"]))
@@ -29,7 +29,7 @@ def place(runs: Sequence[str | os.PathLike], member: int | None = None) -> Path:
 
 
 def refuse_no_page(out: str | os.PathLike) -> None:
-    """Raises `UsageError` for a name that says something else than HTML, as `page.pdf` does."""
+    """Raises `UsageError` for a file name that is not HTML's, such as `page.pdf`."""
     if Path(out).suffix.lower() not in ("", ".html", ".htm"):
         raise UsageError(f"--out={os.fspath(out)}: a page is HTML, so its name must end in .html.")
 

@@ -11,7 +11,7 @@ from genjax import viz
 from genjax.figures import figure
 
 WIDTH, LEFT, RIGHT = 440, 96, 44
-"""Of a chart, in its own units; numbers of bars stand in the right margin, where no bar and no tick reaches."""
+"""A chart's width and margins in its own units; the numbers of bars stand in the right margin, clear of bars."""
 BAR, GAP, PLOT = 13, 10, 190
 COLOURS = ("var(--chart-1)", "var(--chart-2)", "var(--chart-3)")
 INK, RULE = "var(--chart-ink)", "var(--chart-rule)"

@@ -57,13 +57,13 @@ class Facts(NamedTuple):
     n_frames: int
     """How many sample grids the folder holds."""
     step: int | None
-    """Of the last checkpoint; None where there is none."""
+    """The step of the last checkpoint; None where there is none."""
     digest: str
     pictures: Pictures | None
     problems: tuple[str, ...]
     """What the page lacks, and why, in sentences."""
     members: tuple[Member, ...] = ()
-    """Of a run of several; empty for a single run, or one of them alone."""
+    """The members of a population; empty for a single run, or where the page is of one member."""
     population: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """What `config.json` says of them."""
     member: int | None = None
@@ -181,7 +181,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
 
 
 def commands(facts: Facts) -> dict[str, str]:
-    """Shell commands by what they do: the run anew, its continuation, and looking at it."""
+    """Shell commands by what they do: repeat the run, continue it, look at it."""
     defaults: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(runs.Options)}
     word = recipe_code.word_of(Path(facts.path), {"experiment": facts.recipe, "code": facts.code})
     with contextlib.suppress(UsageError):  # a recipe that is not to be executed: all fields are said
@@ -207,7 +207,7 @@ def commands(facts: Facts) -> dict[str, str]:
     if facts.step is not None:
         one = [f"--member={facts.member or 0}"] if facts.population else []
         measured = ["--member", "all"] if facts.members else one
-        said["Measure it, and make this page anew with the numbers"] = ["genjax", "eval", run, *measured]
+        said["Measure it, and regenerate this page with the numbers"] = ["genjax", "eval", run, *measured]
         if facts.members:
             said["Its members side by side, once they are measured"] = ["genjax", "compare", run]
         said["Draw samples"] = ["genjax", "sample", run, *one, "--n", "64", "--out", "samples.png"]

@@ -19,7 +19,7 @@ class Member(NamedTuple):
     index: int
     seed: int
     values: dict[str, float]
-    """Of the swept fields."""
+    """The values of the swept fields."""
 
     @property
     def point(self) -> str:

@@ -265,7 +265,7 @@ def _labels(images: Images) -> np.ndarray:
 
 
 def _some(images: np.ndarray) -> np.ndarray:
-    """As many as there are samples, evenly spaced."""
+    """As many of the images as there are samples, evenly spaced."""
     return images[:: max(1, len(images) // N_SAMPLES)][:N_SAMPLES]
 
 

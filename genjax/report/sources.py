@@ -33,7 +33,7 @@ class Source(NamedTuple):
     origin: Mapping[str, Any]
     """How it came to be, as a record has it: command, device, versions, and its own seed, time, code and state."""
     member: int | None = None
-    """Of a run of several."""
+    """The member, where the run is a population."""
     point: str = ""
     """Its values of the swept fields: `beta 4`."""
 

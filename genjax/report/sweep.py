@@ -16,7 +16,7 @@ from genjax.runs.display import FAVOURITES
 from genjax.runs.validation import PREFIX
 
 MOST_LABELS = 12
-"""Points of a sweep with their values beside them; more are told apart by colours alone."""
+"""Most points of a sweep that have their values beside them; more are distinguished by colour alone."""
 COMPARABLE = tuple(k for k in FAVOURITES if not k.endswith("loss"))
 """Logged numbers that mean the same for every member; a loss has the swept field in it."""
 RATE_DISTORTION = (

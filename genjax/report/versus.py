@@ -41,7 +41,7 @@ class Row(NamedTuple):
     best: int | None
     """The side whose number is best, where metric and intervals say so of one."""
     difference: Difference | None
-    """Of two sides: the second's less the first's."""
+    """The second side's number less the first's, where there are two sides."""
 
 
 def sides(runs: Sequence[str | os.PathLike[str]], checkpoint: str = "last") -> list[Side]:
@@ -162,7 +162,7 @@ def _told_by_flags(groups: Sequence[Sequence[Source]]) -> list[str]:
 
 
 def notes(of: Sequence[Side]) -> list[str]:
-    """What must be said of the code and the weights that the numbers are from, in sentences."""
+    """Sentences about the code and the weights that the numbers come from."""
     said, codes = [], {}
     for side in of:
         about = next(iter(side.records.values())).subject

@@ -13,7 +13,7 @@ OnRow: TypeAlias = Callable[[dict[str, Any]], Any]
 """Called with a row of numbers: `step`, `seconds`, `images_per_s`, metrics; member i's loss is `loss/i`."""
 LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 STOP = 1
-"""What the loop is told when a callback has failed, in the place of a signal's number."""
+"""What stops the loop when a callback has failed, in the place of a signal's number."""
 
 
 class Callback:
@@ -44,7 +44,7 @@ class Callback:
 
     @property
     def stop(self) -> int:
-        """Not 0 when it has failed."""
+        """The exit code to stop with; 0 unless the callback has failed."""
         return 0 if self._error is None else STOP
 
     def settle(self, saved: int, steps: int) -> None:

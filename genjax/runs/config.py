@@ -16,10 +16,10 @@ BOUNDS = {"gt": ("greater than", lambda v, b: v > b), "ge": ("at least", lambda 
           "lt": ("less than", lambda v, b: v < b), "le": ("at most", lambda v, b: v <= b)}  # fmt: skip
 
 LARGEST = 2**31 - 1
-"""Of whole numbers: steps and seeds are 32 bits on the device, where a larger one is cut (2**32 + 1 was seed 1)."""
+"""The largest whole number: steps and seeds have 32 bits on the device, and more would be cut (2**32 + 1 to 1)."""
 
 SMALLEST, LARGEST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127
-"""Of sweepable fields: they are float32 on the device, where a larger one is infinite and a smaller one 0."""
+"""The range of sweepable fields: they are float32 on the device, where a larger one is infinite and a smaller one 0."""
 
 
 def _field(kind: str, default: Any, bounds: dict[str, Any], choices: tuple = ()) -> Any:

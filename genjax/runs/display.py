@@ -9,7 +9,7 @@ from typing import Any
 from genjax import channels
 
 FAVOURITES = ("elbo", "rate", "distortion", "d/loss", "g/loss", "d/real_probability", "d/fake_probability", "loss")
-"""Metrics worth a place in one line, most telling first; a player's or a method's own (`vae/elbo`) count as well."""
+"""Metrics worth a place in one line, most informative first; a player's or a method's own (`vae/elbo`) count too."""
 CLOCK = ("step", "seconds", "images_per_s", "failed")
 """What a row holds besides metrics."""
 SHORTEST_BAR, LONGEST_BAR = 5, 40

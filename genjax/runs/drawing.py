@@ -49,7 +49,7 @@ def generated(
 def generated_and_finite(
     experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Bool[np.ndarray, " n"]]:
-    """As `generated`, and whether all that the model gave for each image is finite."""
+    """`generated`, and for each image whether all that the model gave is finite."""
     parts, finite, far, n = [], [], [], length(z)
     for first in progress.counted(range(0, n, CHUNK), "images drawn", n, CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))

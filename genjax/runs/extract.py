@@ -35,7 +35,7 @@ class Extracted(NamedTuple):
 
 
 def extract(run: str | Path, member: int | None, out: str | Path, access: Access = Access()) -> Extracted:
-    """Writes the folder of a member: the one that training it alone makes, as far as this population has come.
+    """Writes a member's folder: what training it alone would have made, up to where this population is.
 
     `config.json` is that of the single run, so that `genjax train` continues it with the member's seed and values.
     Its newest checkpoint, log and pictures are the member's share; `manifest.json` says where it comes from.

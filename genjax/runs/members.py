@@ -45,7 +45,7 @@ class Members:
         return [dict(zip(self.sweep, v, strict=True)) for v in itertools.product(*self.sweep.values())]
 
     def name(self, i: int) -> str:
-        """Member i in words.
+        """Member i in words, for messages.
 
         Example:
             >>> from genjax import recipes

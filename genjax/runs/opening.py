@@ -41,7 +41,7 @@ class Run(NamedTuple):
     resume: Resume = Resume()
     """What the checkpoint holds besides the state."""
     recipe_sha256: str = ""
-    """Of the recipe's files; empty where an older genjax kept no copy."""
+    """SHA-256 of the recipe's files; empty where an older genjax kept no copy."""
     trained_by: str = ""
     """SHA-256 of the sources of the genjax that trained."""
 
@@ -107,7 +107,7 @@ class _Folder(NamedTuple):
     stored: dict[str, Any]
     recipe: Any
     config: Any
-    """Of the run, or of member 0."""
+    """The configuration of the run, or of member 0."""
     members: Members | None
     spec: data.Spec
     mark: run_folder.Mark | None
@@ -213,7 +213,7 @@ def load(path: str | Path, member: int | None = None, trust: bool = False) -> tu
 
 
 def built(build: Callable[..., Experiment], cfg: Any, spec: data.Spec) -> Experiment:
-    """Constructors' refusals are the configuration's."""
+    """Builds the experiment; reports a constructor's ValueError as a usage error."""
     try:
         return build(cfg, spec)
     except UsageError:

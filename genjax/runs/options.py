@@ -12,11 +12,11 @@ from genjax.runs.validation import PREFIX, Validation
 OWN = frozenset(
     {"run_dir", "quiet", "compile_cache", "mesh", "coordinator", "num_processes", "process_id", "changed_code"}
 )
-"""Of one session: how this process runs, on which devices and with whom. Another machine has others."""
+"""Options of one session only: how this process runs, on which devices and with which others."""
 
 
 def said(options: Options) -> frozenset[str]:
-    """Fields that whoever made the options has set: named on the command line, or other than the default."""
+    """Fields that were set: named on the command line, or other than the default."""
     changed = (f.name for f in dataclasses.fields(options) if getattr(options, f.name) != f.default)
     return options.given | frozenset(changed)
 

@@ -1,4 +1,4 @@
-"""What in a folder is genjax's and what is somebody else's: nothing that is not ours is touched.
+"""Which files of a folder are genjax's own and which are not; those that are not are never touched.
 
 A folder is a run's when it has a `config.json` of genjax; an empty one may become one. Everything else is refused
 before a byte is written.
@@ -24,7 +24,7 @@ STARTED = re.compile(r"\.genjax-tmp-.*|\.config\.json\.tmp-\d+")
 """What a kill leaves of the very first file that a run writes (`genjax.files`)."""
 LOCK = "lock"
 FOLDERS = tuple(name for name in RUN_FOLDERS if name != "checkpoints")
-"""Those that must be folders of the run's own; checkpoints may be a link to a larger disk, as each bears its mark."""
+"""What must be a folder of the run's own. Checkpoints may be a link to a larger disk: each bears the run's mark."""
 SOFTWARE = {"Software": "genjax"}
 """What a run's pictures say of themselves inside."""
 MARK = b"\x00\x00\x00\x0ftEXtSoftware\x00genjax" + zlib.crc32(b"tEXtSoftware\x00genjax").to_bytes(4)
@@ -173,7 +173,7 @@ def is_page(path: str | os.PathLike[str]) -> bool:
 
 
 def refuse_foreign_page(path: Path) -> None:
-    """Refuse to write a page over a file that genjax did not write, where nobody named it with --out.
+    """Refuses to write a page over a file that genjax did not write, unless --out names it.
 
     Raises:
         UsageError: such a file is there.

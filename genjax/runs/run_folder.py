@@ -224,7 +224,7 @@ class RunFolder:
             return False
 
     def _locked_anew(self) -> bool:
-        """Whether a lock file that somebody removed could be made and locked again."""
+        """Whether a removed lock file could be made and locked again."""
         import fcntl
 
         try:

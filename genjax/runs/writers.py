@@ -64,7 +64,7 @@ class Writers:
         return [Every(options.sample_every, self.grid), *checks, Every(options.save_every, self.save)]
 
     def on_row(self, row: dict[str, Any]) -> None:
-        """A logged row: to the disk, to whoever watches, to the callback."""
+        """Sends a logged row to the disk, the display and the callback."""
         if self.log is None:  # another process's to write
             return
         self.setup.folder.guard()

@@ -55,7 +55,7 @@ class Hooks(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """What `fit` gives back."""
+    """What `fit` returns."""
 
     state: TrainState
     rows: list[Row]
@@ -202,7 +202,7 @@ class _Training:
                 self.log.tell()
 
     def _pause(self) -> None:
-        """The end, or a multiple of one of `every`: all rows are told, and the state is shown once it is known good."""
+        """The end, or a multiple of one of `every`: reports all rows, shows the state once it is known good."""
         self._land()
         self.watch.state(self.state, self.done)
         if self.done == self.steps:
@@ -254,7 +254,7 @@ class _Flight(NamedTuple):
 
 
 def _interrupts() -> Signals:
-    """Takes Ctrl-C where nobody else does."""
+    """Handles Ctrl-C where nothing else does."""
     free = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     return Signals(numbers=(signal.SIGINT,) if free else ())
 

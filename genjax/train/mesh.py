@@ -64,7 +64,7 @@ class OneDevice:
         return jax.jit(f)
 
     def once(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """As `compiled`, of what is compiled quickly (`jit_once`)."""
+        """`compiled` for a function that runs once: compiled quickly (`jit_once`)."""
         return jit_once(f)
 
     def check_batch(self, batch_size: int) -> None:
@@ -135,7 +135,7 @@ class Layout:
         return jit_once(init, out_shardings=shardings)(self.place(key, self.everywhere))
 
     def chunk(self, step: Any, source: Any, capacity: int, state: Any = None) -> Any:
-        """As `OneDevice.chunk`; each leaf of `state` stays where it lies. It takes its root key `shared`."""
+        """`OneDevice.chunk` on many devices: each leaf of `state` stays where it lies; the root key is `shared`."""
         placed = (self.leaves(state), self.everywhere)
         return jit_chunk(self.spread(step).chunk(source, capacity), out_shardings=placed)
 
@@ -148,11 +148,11 @@ class Layout:
         return jax.jit(lambda *a: self.gather(f(*a)))
 
     def once(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        """As `compiled`, of what is compiled quickly (`jit_once`)."""
+        """`compiled` for a function that runs once: compiled quickly (`jit_once`)."""
         return jit_once(f, out_shardings=self.everywhere)
 
     def spread(self, step: Step) -> Step:
-        """The same step, told where its parameters, its draws and its convolutions' batches lie."""
+        """The same step, with its parameters, draws and convolutions' batches placed on the mesh."""
         moves = tuple(dataclasses.replace(m, loss=self._gathering(m.loss)) for m in step.moves)
         scope = functools.partial(nets.batches_over, self.mesh)
         return dataclasses.replace(step, moves=moves, draw=step.draw and self._drawing(step.draw), scope=scope)

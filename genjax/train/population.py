@@ -69,7 +69,7 @@ def _convolves(jaxpr: Any) -> bool:
 
 
 class Roots(NamedTuple):
-    """What tells members apart, where a single run has its root key."""
+    """What distinguishes the members: a root key and swept values for each, in the place of a single run's root key."""
 
     seed: Int[Array, " members"]
     """Seeds: a member's root key is `jax.random.key(seed)`."""
@@ -105,7 +105,7 @@ class Population:
     n: int
     step_of: Callable[[dict[str, Any]], Step] | None = None
     programs: list = field(default_factory=list, init=False, repr=False, compare=False)
-    """As a `Step`'s."""
+    """Compiled loops, as a `Step` keeps them."""
 
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -165,7 +165,7 @@ class Population:
 
 
 class Shares(NamedTuple):
-    """The members' batches, in the place of a `Source` for `fit`.
+    """The batches of all members; `fit` takes it in the place of a `Source`.
 
     Data in memory is shared, and each member gathers its own minibatches from it; of data read on demand each member
     has a reader and a window of its own, on a leading axis.
@@ -193,7 +193,7 @@ class Shares(NamedTuple):
 
 
 def shares(part: Any, batch_size: int, transform: Any, n: int) -> Shares:
-    """The batches of n members from a part of a data set; windows of streamed data are so much shorter."""
+    """The batches of n members from a part of a data set; windows of streamed data are n times shorter."""
     first = data_.make_source(part, batch_size, transform)
     if first.capacity is None:
         return Shares((first,), n)

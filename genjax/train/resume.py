@@ -23,10 +23,10 @@ class Resume(NamedTuple):
     failed: dict[int, str] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """Why members of a population failed, by their number."""
     health: dict[str, Any] | None = None
-    """What the monitor remembers (`Monitor.stored`, as JSON); None where nobody watched."""
+    """What the monitor remembers (`Monitor.stored`, as JSON); None where no monitor watched."""
 
     def to_json(self) -> dict[str, Any]:
-        """As a checkpoint holds it."""
+        """The value as a checkpoint holds it, in JSON."""
         out = {"pending": to_json(self.pending), "seconds": self.seconds}
         if self.failed:
             out["failed"] = to_json(self.failed)

@@ -19,7 +19,7 @@ class Average(NamedTuple):
 
 
 class Player(NamedTuple):
-    """One network that a move may change."""
+    """One player: its parameters, its net state and perhaps a moving average."""
 
     params: Params
     state: State
@@ -27,7 +27,7 @@ class Player(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """A run at one step, as a value: with the seed and the configuration it determines all that follows."""
+    """The state of a run at one step. With the seed and the configuration it determines all that follows."""
 
     step: Int[Array, ""]
     """Steps done; a scalar even for a population, so that `lax.cond` stays a branch."""
@@ -38,7 +38,7 @@ class TrainState(NamedTuple):
 
 @dataclass(frozen=True)
 class Ema:
-    """An exponential moving average whose memory is said in examples, so that it does not change with the batch size.
+    """An exponential moving average with its half-life given in examples, so that the batch size does not change it.
 
     Args:
         half_life: examples after which a weight's share has halved, > 0.

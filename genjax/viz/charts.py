@@ -87,7 +87,7 @@ def curves(
 
 
 class Band(NamedTuple):
-    """Several runs' values of one metric, (rows, runs), their mean and the bounds of a band around it, (rows,)."""
+    """One metric of several runs, (rows, runs), with its mean and the bounds of a band around it, (rows,)."""
 
     runs: np.ndarray
     mean: np.ndarray
@@ -107,7 +107,7 @@ def bands(
     steps: Any, groups: Sequence[Band], description: str, size: tuple[float, float] = (4.4, 2.1),
     mark: float | None = None,
 ) -> Svg:  # fmt: skip
-    """A metric of several groups of runs over steps: each run thin, each group's mean with its band, in `shades`.
+    """A metric over steps for several groups of runs: thin lines for runs, a line and a band for each group's mean.
 
     A dashed vertical line stands at step `mark`.
 
@@ -223,7 +223,7 @@ def number(value: float, position: float = 0) -> str:
 
 
 def bare_axes(size: tuple[float, float], legend: bool, names: tuple[str, str] = ("", "")):
-    """A bare figure, owned by nobody, and its one pair of axes, with their names, in the stand-in colours."""
+    """A figure outside pyplot and its one pair of axes, named, in the stand-in colours."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -79,7 +79,7 @@ def grid(images: Any, ncols: int | None = None, pad: int = PAD, background: int 
 
 
 def tiles(picture: UInt8[np.ndarray, "H W C"], shape: tuple[int, int, int]) -> tuple[np.ndarray, int] | None:
-    """The images of a `grid` of images of `shape` (h, w, c), and its number of columns; None where it is no such grid.
+    """The images of shape (h, w, c) that a `grid` holds, and its number of columns; None where it is no such grid.
 
     Example:
         >>> images, ncols = tiles(grid(np.ones((6, 8, 8, 1)), ncols=3), (8, 8, 1))
@@ -114,7 +114,7 @@ def decode(path: str | os.PathLike) -> UInt8[np.ndarray, "H W C"]:
 
 
 def save_grid(path: str | os.PathLike, images: Any, ncols: int | None = None) -> None:
-    """Writes `grid(images, ncols)` as a PNG file, whole or not at all: beside its place first, then renamed."""
+    """Writes `grid(images, ncols)` as a PNG file, whole or not at all: under another name first, then renamed."""
     target, png = _path(path), encode(grid(images, ncols)).data
     if isinstance(target, Path):
         files.replace(target, png)

@@ -15,7 +15,7 @@ NEAR = 0.05
 
 
 class Cloud(NamedTuple):
-    """Members of one point of a sweep: they differ in their seed alone."""
+    """The members at one point of a sweep; they differ only in their seed."""
 
     label: str
     x: np.ndarray
@@ -40,7 +40,7 @@ class Trend(NamedTuple):
 def plane(
     clouds: Sequence[Cloud], xlabel: str, ylabel: str, n_colours: int, size: tuple[float, float] = (7.0, 4.0)
 ) -> Svg:
-    """Members in a plane of two numbers: small marks, and of each cloud the mean, large and with its label.
+    """Members in a plane of two numbers: small marks for members, a large labelled one for each cloud's mean.
 
     A thin line joins the means of one marker, in the order given.
 
@@ -80,7 +80,7 @@ def against(
     x: Sequence[float], trends: Sequence[Trend], xlabel: str, ylabel: str, floor: float | None = None,
     size: tuple[float, float] = (4.4, 2.4),
 ) -> Svg:  # fmt: skip
-    """A number over the values of a field, a line for each trend: dots are runs, the line their mean, bars intervals.
+    """A number over the values of a field, a line for each trend: dots are runs, lines their means, bars intervals.
 
     Args:
         x: the field's values.

@@ -185,7 +185,7 @@ def test_demo_goes_on_beside_what_it_set_aside(shop, tmp_path, capsys):
         stored = {"format": 1, "experiment": "vae_toy", "config": {}, "data": {}, "code": code}
         (folder / "vae_toy" / "config.json").write_text(json.dumps(stored))
         assert cli.main(["demo", "--data", "digits", "--run-dir", str(folder)]) == 0
-        assert f"set aside as vae_toy-{n + 1}, trained anew" in capsys.readouterr().out
+        assert f"set aside as vae_toy-{n + 1}, and trained again" in capsys.readouterr().out
         shutil.rmtree(folder / "vae_toy", ignore_errors=True)
     (folder / "gan_toy-1").mkdir()
     assert cli.main(["demo", "--data", "digits", "--run-dir", str(folder)]) == 2

@@ -162,7 +162,7 @@ def test_reference_and_floor_are_of_unlike_images():
         (["--metrics", "gap", "--split", "train"], "nothing is held out"),
         (["--metrics", "classes"], "no classifier"),
         (["--metrics", "classes", "--features", "digits"], "not class-conditional"),
-        (["--metrics", "modes"], "nobody knows the modes"),
+        (["--metrics", "modes"], "the modes of these data are not known"),
         (["--metrics", "elbo"], "has no elbo"),
         (["--metrics", "is", "--features", "pixels"], "no classifier"),
         (["--n", "3"], "at least 4"),
