@@ -27,7 +27,7 @@ LOSSES = tuple(NAMED)
 READS: dict[str, tuple[str, ...]] = {
     "none": (), "r1": ("gamma",), "r1_r2": ("gamma",), "gradient_penalty": ("weight",), "dragan": ("weight",),
 }  # fmt: skip
-"""Of each penalty the argument of `game` that weighs it: the other one changes nothing."""
+"""The argument of `game` that weighs each penalty; the other one changes nothing."""
 PENALTIES = tuple(READS)
 """What `--penalty` may be."""
 

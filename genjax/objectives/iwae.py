@@ -67,7 +67,7 @@ def _weighted(model: Any, k: int, doubly: bool) -> Objective:
     require(model, "the importance-weighted bound", "encode", "decode", "prior_of")
 
     def bound(decoder: Params, samples: _Samples, data: Any, state: Any, key: Key):
-        """Of some examples: the sum of share * bound, and (log p(x | z), state)."""
+        """The sum of share * bound over some examples, and (log p(x | z), state)."""
         x, y, share = data
         n = share.shape[0]
         x, y = jax.tree.map(lambda a: jnp.repeat(a, k, axis=0), (x, y))
