@@ -78,17 +78,17 @@ def build(cfg: Config, spec: data.Spec) -> tuple[models.Classifier, train.Step, 
     return model, step, data.compose(*changes, data.to_signed())
 
 
-def split(part: data.Images | data.Records, n: int) -> tuple[data.Images, data.Images]:
+def split(part: data.Examples | data.Lazy, n: int) -> tuple[data.Examples, data.Examples]:
     """All but the last n images, and those."""
     size = data.size(part)
     return data.take(part, np.arange(size - n)), data.take(part, np.arange(size - n, size))
 
 
-def accuracy(net: metrics.FeatureNet, part: data.Images | data.Records | None) -> float:
+def accuracy(net: metrics.FeatureNet, part: data.Examples | data.Lazy | None) -> float:
     """Share of images whose largest logit is the label's."""
-    if not isinstance(part, data.Images) or part.label is None:
+    if not isinstance(part, data.Examples) or part.y is None:
         raise SystemExit("accuracy is of labelled images in memory.")
-    return float((net.logits(part.image).argmax(-1) == part.label).mean())
+    return float((net.logits(part.x).argmax(-1) == part.y).mean())
 
 
 def run(name: str, seed: int, out: Path, steps: int | None = None) -> None:

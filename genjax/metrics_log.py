@@ -17,6 +17,8 @@ from genjax.errors import RunFailure
 from genjax.files import failed_write, write_atomically
 from genjax.jsonfile import to_json
 
+RENAMED = {"images_per_s": "examples_per_s"}
+"""What rows of older runs call a number, and what it is called now."""
 NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """What `to_json` writes for numbers that JSON has no word for."""
 
@@ -209,6 +211,7 @@ def _row(line: bytes, sizes: dict[str, str]) -> tuple[dict[str, Any] | None, str
         return None, ""
     if not line.endswith(b"\n") or not isinstance(row, dict):
         return None, ""
+    row = {RENAMED.get(k, k): v for k, v in row.items()}
     step = row.get("step")
     if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 2**53:
         return None, ""
@@ -220,7 +223,7 @@ def _row(line: bytes, sizes: dict[str, str]) -> tuple[dict[str, Any] | None, str
         if listed:
             what = f"the numbers of {len(v)} members"
         if not all(map(is_number, v if listed else [v])):
-            if listed or isinstance(v, int | float) or name in ("seconds", "images_per_s"):
+            if listed or isinstance(v, int | float) or name in ("seconds", "examples_per_s"):
                 return None, f"{name!a} is no number"
             what = "no numbers"
         if sizes.setdefault(name, what) != what:

@@ -173,7 +173,7 @@ clothes = data.load("fashion_mini")
 root = jax.random.key(0)
 source = data.make_source(clothes.train, batch_size=64, transform=data.binarize())
 batch = source.batch(root, step=0)
-grey = clothes.train.image[np.asarray(batch.id[:12])]
+grey = clothes.train.x[np.asarray(batch.id[:12])]
 viz.rows({"as stored": grey, "as bits": viz.to_uint8(255 * batch.x[:12])})
 
 # %% [markdown]
@@ -373,9 +373,7 @@ def score(vae, fitted, transform=data.binarize()):
     """Each held-out image's bound, rate, distortion and latent distribution, and what the encoder saw of it."""
     params, state = train.evaluation(fitted)
     k_transform, k_z = jax.random.split(rng.named(root, "test"))
-    batch = transform(
-        k_transform, next(data.once(clothes.test, batch_size=len(clothes.test.image)))
-    )
+    batch = transform(k_transform, next(data.once(clothes.test, batch_size=len(clothes.test.x))))
     return jax.jit(objectives.score_vae(vae))(params, state, batch, k_z), batch
 
 
@@ -464,7 +462,7 @@ def decoded(vae, fitted, z):
     return viz.to_uint8(255 * jax.jit(vae.generate)(params, state, z))
 
 
-originals, seen = clothes.test.image[:12], viz.to_uint8(255 * test.x[:12])
+originals, seen = clothes.test.x[:12], viz.to_uint8(255 * test.x[:12])
 rebuilt = decoded(vae, fitted, scores["mu"][:12])
 viz.rows({"held out": originals, "as bits": seen, "reconstructed": rebuilt})
 

@@ -502,9 +502,9 @@ def logits_of(image):
 
 samples = generated(state, gan.noise(rng.named(root, "samples"), 1000))
 groups = {
-    "training": clothes.train.image[:1000],
+    "training": clothes.train.x[:1000],
     "generated": samples,
-    "held out": clothes.test.image,
+    "held out": clothes.test.x,
 }
 viz.histogram(
     {name: logits_of(image) for name, image in groups.items()},
@@ -521,17 +521,17 @@ viz.histogram(
 # %%
 def nearest(images):
     """Index of each image's nearest training image, in squared distance of pixels."""
-    a, b = (np.asarray(i, np.float32).reshape(len(i), -1) for i in (images, clothes.train.image))
+    a, b = (np.asarray(i, np.float32).reshape(len(i), -1) for i in (images, clothes.train.x))
     return ((b**2).sum(axis=1)[None] - 2 * a @ b.T).argmin(axis=1)
 
 
 def counted(images):
     """How many of the images are of each kind, as text."""
-    n = np.bincount(clothes.train.label[nearest(images)], minlength=10)
+    n = np.bincount(clothes.train.y[nearest(images)], minlength=10)
     return ", ".join(f"{count} {name}" for name, count in zip(clothes.spec.classes, n, strict=True))
 
 
-right = clothes.train.label[nearest(clothes.test.image)] == clothes.test.label
+right = clothes.train.y[nearest(clothes.test.x)] == clothes.test.y
 print(f"held-out images classified correctly: {100 * right.mean():.0f} %")
 print("samples:", counted(samples))
 viz.rows({"samples": samples[:36]})
@@ -542,7 +542,7 @@ viz.rows({"samples": samples[:36]})
 # two. Convolutions know better.
 
 # %%
-copies = clothes.train.image[nearest(samples[:12])]
+copies = clothes.train.x[nearest(samples[:12])]
 viz.rows({"samples": samples[:12], "nearest": copies})
 
 # %% [markdown]

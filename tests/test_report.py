@@ -16,7 +16,7 @@ from reliability.trees import seal_anew
 from genjax import data, distributions, losses, models, objectives, recipes, report, runs, train, viz
 from genjax.checkpoint.checkpoints import tree_digest
 from genjax.cli.flags import parse_all
-from genjax.data import Dataset, Images, Spec
+from genjax.data import Dataset, Examples, Spec
 from genjax.errors import UsageError
 from genjax.report import facts, html, page, pictures, words
 from genjax.trust import Access
@@ -335,7 +335,7 @@ def linear(n_in, shape, n_classes=0):
 
 def made_set(shape, n_classes, test=True):
     image = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
-    part = Images(image, np.arange(12, dtype=np.int32) % n_classes if n_classes else None)
+    part = Examples(image, np.arange(12, dtype=np.int32) % n_classes if n_classes else None)
     return Dataset(part, part if test else None, Spec("made", shape, n_classes, 12, "x"))
 
 
@@ -422,10 +422,10 @@ def test_other_models_are_named():
 
 
 def test_charts_cover_every_metric_once():
-    names = ("step", "seconds", "images_per_s", "elbo", "rate", "beta", "my/thing", "d/skipped")
+    names = ("step", "seconds", "examples_per_s", "elbo", "rate", "beta", "my/thing", "d/skipped")
     rows = dict.fromkeys(names, np.ones(3))
     keys = [k for c in words.charts(rows) for k in c.keys]
-    assert sorted(keys) == sorted(["elbo", "rate", "my/thing", "d/skipped", "images_per_s"])
+    assert sorted(keys) == sorted(["elbo", "rate", "my/thing", "d/skipped", "examples_per_s"])
     assert all(c.title and c.text for c in words.charts(rows))
     rows["beta"] = np.arange(3.0)
     assert "beta" in [k for c in words.charts(rows) for k in c.keys]

@@ -11,7 +11,7 @@ from test_report import Reader, read
 
 from genjax import cli, data, report, runs, viz
 from genjax.cli import cache
-from genjax.data import Dataset, Images, Spec
+from genjax.data import Dataset, Examples, Spec
 from genjax.measure import eval_file
 from genjax.metrics import Protocol, Record, Subject
 from genjax.metrics.neighbours import nearest_neighbours
@@ -120,12 +120,12 @@ def test_a_mark_is_a_line_at_its_step_and_a_dot_on_the_curve():
 
 def made(n, shape=(8, 8, 1), name="made", seed=0):
     image = np.random.default_rng(seed).integers(0, 256, (n, *shape), np.uint8)
-    return Dataset(Images(image), Images(image[::2] // 2), Spec(name, shape, 0, n, "x"))
+    return Dataset(Examples(image), Examples(image[::2] // 2), Spec(name, shape, 0, n, "x"))
 
 
 def test_nearest_training_images_are_the_nearest(monkeypatch):
     dataset = made(40)
-    copies = dataset.train.image[[7, 3, 30]]
+    copies = dataset.train.x[[7, 3, 30]]
     got = neighbours.figure(copies, dataset)
     assert [r.label for r in got.rows] == ["generated", "nearest in pixels"]
     np.testing.assert_array_equal(got.rows[1].images, copies)
@@ -138,16 +138,16 @@ def test_nearest_training_images_are_the_nearest(monkeypatch):
 
 def test_in_features_they_are_the_nearest_of_the_feature_net():
     digits = data.load("digits")
-    samples = digits.test.image[:4]
+    samples = digits.test.x[:4]
     got = neighbours.figure(samples, digits)
     features = space_of("", "digits", (8, 8, 1)).features
-    index = nearest_neighbours(features(samples), features(digits.train.image)).index[:, 0]
-    np.testing.assert_array_equal(got.rows[2].images, digits.train.image[index])
+    index = nearest_neighbours(features(samples), features(digits.train.x)).index[:, 0]
+    np.testing.assert_array_equal(got.rows[2].images, digits.train.x[index])
     assert got.rows[2].label == "nearest in features (digits)"
 
 
 def test_points_have_no_nearest_images():
-    points = Images(np.zeros((9, 1, 1, 2), np.float32))
+    points = Examples(np.zeros((9, 1, 1, 2), np.float32))
     assert (
         neighbours.figure(np.zeros((2, 1, 1, 2), np.uint8), Dataset(points, None, Spec("p", (1, 1, 2), 0, 9, "x")))
         is None

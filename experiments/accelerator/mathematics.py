@@ -67,7 +67,7 @@ def first(name: str, published: bool) -> tuple[Callable, Any, Any, Any]:
     images = points if cfg.data == "ring" else draw.integers(0, 256, (n, *shape), np.uint8)
     spec = data.Spec(cfg.data, shape, 0, n, "")
     experiment = recipe.build(cfg, spec)
-    source = data.make_source(data.Images(images), cfg.batch_size, experiment.transform)
+    source = data.make_source(data.Examples(images), cfg.batch_size, experiment.transform)
     step, key = keeping_gradients(experiment.step), jax.random.key(0)
     window = source.window(key, 0, 1, step.n_batches)
     batches = jax.jit(source.batches, static_argnums=4, compiler_options=HOST)(window, key, 0, 0, step.n_batches)

@@ -70,7 +70,7 @@ def main(recipe: str, *wanted: str) -> None:
         if code := cli.main(["train", recipe, "--steps", steps, "--run-dir", run, *flags, "--sample-every", "1000000"]):
             raise SystemExit(code)
     _, state, _ = runs.load(run)
-    speed = float(runs.read_metrics(run)["images_per_s"][-1])
+    speed = float(runs.read_metrics(run)["examples_per_s"][-1])
     print(json.dumps({"digest": leaves.tree_digest(state), "images_per_s": speed}))
 
 

@@ -51,7 +51,7 @@ def trained(name: str, steps: int | None, watched: bool) -> tuple[float, float, 
             hooks=train.Hooks(monitor=monitor),
         )  # fmt: skip
         seconds = time.perf_counter() - start
-    late = [row["images_per_s"] for row in fitted.rows[len(fitted.rows) // 2 :]]
+    late = [row["examples_per_s"] for row in fitted.rows[len(fitted.rows) // 2 :]]
     return seconds, sorted(late)[len(late) // 2], monitor
 
 

@@ -58,7 +58,7 @@ def chunk_of(name: str):
     experiment, spec, batch_size = built(name)
     n = WORKLOADS[name][1]
     images = np.random.default_rng(0).integers(0, 256, (spec.n_train, *spec.shape), np.uint8)
-    source = data.make_source(data.Images(images), batch_size, experiment.transform)
+    source = data.make_source(data.Examples(images), batch_size, experiment.transform)
     key = jax.random.key(0)
     chunk = make_chunk(experiment.step, source, 64)
     held = source.window(key, 0, n, experiment.step.n_batches)

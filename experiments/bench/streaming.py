@@ -76,7 +76,7 @@ def prepare(folder: Path, n_images: int) -> None:
     builder.download_and_prepare(download_config=config)
 
 
-def delayed(part: data.Records, seconds: float) -> data.Records:
+def delayed(part: data.Lazy, seconds: float) -> data.Lazy:
     """The same records, each call of `read` that much slower: a reader by which the measurement can be tried."""
 
     def read(indices):
@@ -136,7 +136,7 @@ def rss_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def decode_rate(part: data.Records, n: int = 2048) -> float:
+def decode_rate(part: data.Lazy, n: int = 2048) -> float:
     """Images a second of one reading thread."""
     indices = np.random.default_rng(0).integers(0, part.n, n)
     start = time.perf_counter()
@@ -148,7 +148,7 @@ def decode_rate(part: data.Records, n: int = 2048) -> float:
 def soak(folder: Path, recipe_name: str, minutes: float, batch_size: int, delay: float = 0.0) -> dict:
     """Trains on the set in `folder` so long; each minibatch is read `delay` seconds late. The measured row."""
     dataset = data.load("colour_fields", data_dir=folder, stream=True)
-    assert isinstance(dataset.train, data.Records)
+    assert isinstance(dataset.train, data.Lazy)
     part = delayed(dataset.train, delay) if delay else dataset.train
     recipe = recipes.load(recipe_name)
     small = {k: v for k, v in SMALL.items() if hasattr(recipe.Config, k)}

@@ -121,7 +121,7 @@ def as_json(name: str, cfg: Any, p: "Plan") -> dict[str, Any]:
         "batch_size": cfg.batch_size,
         "mesh": dict(p.mesh),
         "devices": p.devices,
-        "images_per_step": p.images,
+        "examples_per_step": p.images,
         "parameters": p.parameters,
         "per_device": {
             "batch": p.batch,
@@ -143,7 +143,7 @@ def as_json(name: str, cfg: Any, p: "Plan") -> dict[str, Any]:
             for t in p.traffic
         ],
         "seconds": {"bound": p.bound, "predicted": p.predicted, "communication": p.communication},
-        "images_per_s": {"bound": p.images / p.bound, "predicted": p.images / p.predicted},
+        "examples_per_s": {"bound": p.images / p.bound, "predicted": p.images / p.predicted},
         "communication_dominates_at": {"weak": p.weak, "strong": p.strong},
         "remarks": list(p.remarks),
         "device": devices.figures(p.device),

@@ -57,7 +57,7 @@ class Part(NamedTuple):
     """Images to score."""
 
     images: Any
-    """`data.Images` or `data.Records`."""
+    """`data.Examples` or `data.Lazy`."""
     name: str = ""
     """`train` or `test` of a data set that has both."""
     files: Sequence[str] = ()

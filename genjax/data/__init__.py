@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from genjax.data.augment import flip, shift
     from genjax.data.catalogue import Prepared, data_dir_of, names, prepared, survey
     from genjax.data.classes import class_number, folder_names, matched
-    from genjax.data.images import Dataset, Images, Records, Spec, fingerprint, guarded, size, spec_of, take, untrained
+    from genjax.data.examples import Dataset, Examples, Lazy, Spec, fingerprint, guarded, size, spec_of, take, untrained
     from genjax.data.loading import load
     from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.split import hold_out, part
@@ -36,8 +36,8 @@ _HOME = {
     "catalogue": ("Prepared", "data_dir_of", "names", "prepared", "survey"),
     "classes": ("class_number", "folder_names", "matched"),
     "loading": ("load",),
-    "images": (
-        "Dataset", "Images", "Records", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
+    "examples": (
+        "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     ),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
     "split": ("hold_out", "part"),
@@ -55,7 +55,7 @@ __all__ = [  # noqa: RUF022  (by module)
     "Prepared", "data_dir_of", "names", "prepared", "survey",
     "class_number", "folder_names", "matched",
     "load",
-    "Dataset", "Images", "Records", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
+    "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     "Source", "make_source", "once", "resident", "streamed",
     "hold_out", "part",
     "stacked",

@@ -11,7 +11,7 @@ from jaxtyping import Shaped, UInt8
 from genjax.data import npz
 from genjax.data.classes import numbered, raw_labels
 from genjax.data.depth import eight_bits, said_of_white, white_of
-from genjax.data.images import CHUNK_BYTES, Dataset, Images, dataset
+from genjax.data.examples import CHUNK_BYTES, Dataset, Examples, dataset
 from genjax.data.resize import resize_all
 from genjax.errors import UsageError, shown
 
@@ -81,7 +81,7 @@ def _dataset(
     of_label = {p: f"{said}: {p}label" if said != name else said for p in label}
     raw = [raw_labels(label[p], len(pixel[p]), of_label[p]) for p in image]
     numbers, classes = numbered(raw, names, said)
-    parts = [Images(resize_all(a, image_size), y) for a, y in zip(pixel.values(), numbers, strict=True)]
+    parts = [Examples(resize_all(a, image_size), y) for a, y in zip(pixel.values(), numbers, strict=True)]
     notes = said_of_white(said, most, of_set) if most > 255 else []
     return dataset(name, parts[0], parts[1] if len(parts) > 1 else None, classes, white=of_set, notes=notes)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from genjax.data import npz
+from genjax.data.examples import Examples
 from genjax.data.files import kind_of, refused
-from genjax.data.images import Images
 from genjax.errors import UsageError
 from genjax.files import replacing
 
@@ -45,7 +45,7 @@ def identity(*parts: object, files: list[Path]) -> str:
     return digest.hexdigest()[:24]
 
 
-def cached(name: str, make: Callable[[], Images], say: Callable[[str], None] = lambda line: None) -> Images:
+def cached(name: str, make: Callable[[], Examples], say: Callable[[str], None] = lambda line: None) -> Examples:
     """`make()`, or what an earlier call of the same name made; `say` is called for a file that cannot be read."""
     file = cache_dir() / f"{name}.npz"
     try:
@@ -59,7 +59,7 @@ def cached(name: str, make: Callable[[], Images], say: Callable[[str], None] = l
     return images
 
 
-def _read(file: Path) -> Images:
+def _read(file: Path) -> Examples:
     """What the file holds.
 
     Raises:
@@ -71,10 +71,10 @@ def _read(file: Path) -> Images:
         raise UsageError(f"{file}: holds no images.")
     if label.shape not in (image.shape[:1], (0,)):
         raise UsageError(f"{file}: holds {label.shape} labels for {image.shape[:1]} images.")
-    return Images(image, label.astype(np.int32) if label.shape == image.shape[:1] else None)
+    return Examples(image, label.astype(np.int32) if label.shape == image.shape[:1] else None)
 
 
-def _write(file: Path, images: Images) -> None:
+def _write(file: Path, images: Examples) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as f:
-        np.savez(f, image=images.image, label=np.zeros(0, np.int32) if images.label is None else images.label)
+        np.savez(f, image=images.x, label=np.zeros(0, np.int32) if images.y is None else images.y)

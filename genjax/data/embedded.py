@@ -4,7 +4,7 @@ from importlib import resources
 
 import numpy as np
 
-from genjax.data.images import Dataset, Images, dataset
+from genjax.data.examples import Dataset, Examples, dataset
 
 DIGITS_TRAIN = 1500
 DIGITS = tuple("0123456789")
@@ -22,7 +22,7 @@ def load_embedded(name: str) -> Dataset:
 
     Example:
         >>> d = load_embedded("digits")
-        >>> d.spec.shape, d.spec.n_classes, d.spec.n_train, int(d.train.image.max())
+        >>> d.spec.shape, d.spec.n_classes, d.spec.n_train, int(d.train.x.max())
         ((8, 8, 1), 10, 1500, 255)
     """
     file = {"digits": "digits8x8.npz", "fashion_mini": "fashion_mnist_mini.npz"}[name]
@@ -31,7 +31,7 @@ def load_embedded(name: str) -> Dataset:
     if name == "digits":
         image = np.rint(a["image"] * (255.0 / 16.0)).astype(np.uint8)
         label = a["label"].astype(np.int32)
-        train, test = (Images(image[s], label[s]) for s in (slice(DIGITS_TRAIN), slice(DIGITS_TRAIN, None)))
+        train, test = (Examples(image[s], label[s]) for s in (slice(DIGITS_TRAIN), slice(DIGITS_TRAIN, None)))
     else:
-        train, test = (Images(a[f"{s}_image"], a[f"{s}_label"].astype(np.int32)) for s in ("train", "test"))
+        train, test = (Examples(a[f"{s}_image"], a[f"{s}_label"].astype(np.int32)) for s in ("train", "test"))
     return dataset(name, train, test, DIGITS if name == "digits" else CLOTHES)

@@ -15,7 +15,7 @@ from PIL import Image
 from genjax import progress, room
 from genjax.data.classes import numbered
 from genjax.data.depth import said_of_white, white_of
-from genjax.data.images import Dataset, Images, Records, by, dataset
+from genjax.data.examples import Dataset, Examples, Lazy, by, dataset
 from genjax.data.picture import Header, decode, header_of, largest_value
 from genjax.data.tree import Tree, trees_of
 from genjax.errors import UsageError, shown
@@ -72,9 +72,9 @@ def load_folder(
     if n_bytes <= stream_above:
         remedy = "Give --image-size to make the images smaller, or take fewer."
         room.check(2 * n_bytes, f"{said}: {len(files):,} images of {by((h, w, channels))}", remedy)
-    parts: dict[str, Images | Records] = {}
+    parts: dict[str, Examples | Lazy] = {}
     for (name, tree), label in zip(trees.items(), labels, strict=True):
-        records = Records(len(tree.files), (h, w, channels), _reader(tree, layout, label), label)
+        records = Lazy(len(tree.files), (h, w, channels), _reader(tree, layout, label), label)
         parts[name] = records if n_bytes > stream_above else records.read(np.arange(records.n))
     if most is not None:
         notes += said_of_white(said, most, of_set)
@@ -85,11 +85,11 @@ def load_folder(
     )  # fmt: skip
 
 
-def _reader(tree: Tree, layout: Layout, label: np.ndarray | None) -> Callable[[np.ndarray], Images]:
+def _reader(tree: Tree, layout: Layout, label: np.ndarray | None) -> Callable[[np.ndarray], Examples]:
     """Reads pictures of a part by their places."""
     shape = layout[:3]
 
-    def read(indices: np.ndarray) -> Images:
+    def read(indices: np.ndarray) -> Examples:
         out = np.empty((len(indices), *shape), np.uint8)
 
         def fill(place: int) -> None:
@@ -100,7 +100,7 @@ def _reader(tree: Tree, layout: Layout, label: np.ndarray | None) -> Callable[[n
             out[place] = image
 
         _in_threads(fill, range(len(indices)))
-        return Images(out, None if label is None else label[indices])
+        return Examples(out, None if label is None else label[indices])
 
     return read
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from genjax.data.images import CHUNK_BYTES, Dataset, Images, Records
+from genjax.data.examples import CHUNK_BYTES, Dataset, Examples, Lazy
 from genjax.errors import UsageError
 
 WORDS = {1: "gray", 3: "RGB"}
@@ -23,15 +23,15 @@ def of_channels(d: Dataset, channels: int) -> Dataset:
     h, w, c = d.spec.shape
     if c == channels:
         return d
-    if c not in WORDS or channels not in WORDS or (isinstance(d.train, Images) and d.train.image.dtype != np.uint8):
+    if c not in WORDS or channels not in WORDS or (isinstance(d.train, Examples) and d.train.x.dtype != np.uint8):
         raise UsageError(f"{d.spec.name}: images of {c} channels cannot be made into images of {channels}.")
     shape = (h, w, channels)
 
-    def converted(part: Images | Records | None) -> Images | Records | None:
+    def converted(part: Examples | Lazy | None) -> Examples | Lazy | None:
         if part is None:
             return None
-        if isinstance(part, Records):
-            return Records(part.n, shape, lambda i: _images(part.read(i), channels), part.label)
+        if isinstance(part, Lazy):
+            return Lazy(part.n, shape, lambda i: _images(part.read(i), channels), part.y)
         return _images(part, channels)
 
     train, test, validation = (converted(part) for part in (d.train, d.test, d.validation))
@@ -41,8 +41,8 @@ def of_channels(d: Dataset, channels: int) -> Dataset:
     return dataclasses.replace(d, train=train, test=test, validation=validation, spec=spec, notes=(*d.notes, note))
 
 
-def _images(images: Images, channels: int) -> Images:
-    return Images(_pixels(images.image, channels), images.label)
+def _images(images: Examples, channels: int) -> Examples:
+    return Examples(_pixels(images.x, channels), images.y)
 
 
 def _pixels(image: UInt8[np.ndarray, "n h w c"], channels: int) -> UInt8[np.ndarray, "n h w c2"]:

@@ -11,9 +11,9 @@ from genjax.data import files
 from genjax.data.arrays import load_array, load_npz
 from genjax.data.catalogue import EMBEDDED, SYNTHETIC, data_dir_of, prepared
 from genjax.data.embedded import load_embedded
+from genjax.data.examples import Dataset, Examples, Lazy, Spec, dataset
 from genjax.data.folder import load_folder
 from genjax.data.image_channels import of_channels
-from genjax.data.images import Dataset, Images, Records, Spec, dataset
 from genjax.data.resize import check_image_size, resize_all
 from genjax.data.synthetic import load_synthetic
 from genjax.data.tree import SUFFIXES
@@ -49,7 +49,7 @@ def load(
             without an image are left out.
         data_dir: the TFDS folder; by default `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`. Nothing is downloaded.
         image_size: side of the square that images are resized (short side) and cropped (centre) to, antialiased.
-        stream: True to decode on demand (`Records`), False to hold all in memory, None to decide by
+        stream: True to decode on demand (`Lazy`), False to hold all in memory, None to decide by
             `RESIDENT_BYTES`. Embedded sets, arrays and `.npz` files are always in memory.
         like: what a run was trained on, where the images are for that run: its white is theirs, and colour images
             become gray, or gray ones colour, as its own are; a note says so.
@@ -58,7 +58,7 @@ def load(
         UsageError: anything wrong with it, saying what was found, what is allowed, and what to try.
 
     Example:
-        >>> load("digits").test.image.shape
+        >>> load("digits").test.x.shape
         (297, 8, 8, 1)
     """
     check_image_size(image_size)
@@ -103,8 +103,8 @@ def _resized(d: Dataset, image_size: int | None) -> Dataset:
     return dataset(d.spec.name, train, test, d.spec.classes)
 
 
-def _resized_part(part: Images | Records | None, image_size: int) -> Images | None:
-    return Images(resize_all(part.image, image_size), part.label) if isinstance(part, Images) else None
+def _resized_part(part: Examples | Lazy | None, image_size: int) -> Examples | None:
+    return Examples(resize_all(part.x, image_size), part.y) if isinstance(part, Examples) else None
 
 
 def _looks_like_a_path(name: str, data_dir: str | os.PathLike | None) -> bool:

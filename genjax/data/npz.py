@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 from genjax import room
 from genjax.data import files
-from genjax.data.images import by
+from genjax.data.examples import by
 from genjax.errors import UsageError, shown
 
 STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

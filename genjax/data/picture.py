@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from genjax.data import files
 from genjax.data.depth import eight_bits
-from genjax.data.images import by
+from genjax.data.examples import by
 from genjax.data.resize import square
 from genjax.errors import UsageError, shown
 

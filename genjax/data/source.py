@@ -16,13 +16,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from genjax import rng, room
-from genjax.data.images import Images, Records, by, guarded, size, take
+from genjax.data.examples import Examples, Lazy, by, guarded, size, take
 from genjax.data.transforms import Transform, to_unit
 from genjax.errors import UsageError
 from genjax.types import Batch, Key
 
 WINDOW_BYTES = 64 * 2**20
-"""Raw pixels of a streamed window, at most (one minibatch a step), from which its capacity follows."""
+"""Stored bytes of a streamed window, at most (one minibatch a step), from which its capacity follows."""
 MAX_CAPACITY = 256
 LAST_MINIBATCH = 2**31 - 1
 
@@ -59,52 +59,53 @@ class Source:
 class Window(NamedTuple):
     """Raw minibatches of the steps of a window, padded with zeros to the capacity."""
 
-    image: Any
-    """uint8 [capacity, n_batches, batch, h, w, c]."""
-    label: Any
+    x: Any
+    """[capacity, n_batches, batch, *event], of the stored dtype."""
+    y: Any
     """int32 [capacity, n_batches, batch] or None."""
+    event_mask: Any
+    """bool [capacity, n_batches, batch, *leading event axes] or None."""
     id: Any
     """int32 [capacity, n_batches, batch]."""
 
 
 def make_source(
-    part: Images | Records, batch_size: int, transform: Transform | None = None, mesh: Mesh | None = None
+    part: Examples | Lazy, batch_size: int, transform: Transform | None = None, mesh: Mesh | None = None
 ) -> Source:
     """A source over a part of a data set: resident where it is in memory, streamed where it is read on demand.
 
     On a mesh, the examples of a minibatch are split over all devices; batch_size counts them all.
     """
     transform = to_unit() if transform is None else transform
-    if isinstance(part, Records):
+    if isinstance(part, Lazy):
         return streamed(part, batch_size, transform, mesh)
     return resident(part, batch_size, transform, mesh)
 
 
-def resident(images: Images, batch_size: int, transform: Transform, mesh: Mesh | None = None) -> Source:
-    """Images put on the device once, as `uint8`, and gathered inside the compiled loop.
+def resident(examples: Examples, batch_size: int, transform: Transform, mesh: Mesh | None = None) -> Source:
+    """Examples put on the device once, as they are stored, and gathered inside the compiled loop.
 
     On a mesh every device holds them all, and gathers its own share of a minibatch.
 
     Raises:
-        UsageError: where batch_size is not in 1 ... n; points of the plane, and a transform of pixels.
+        UsageError: where batch_size is not in 1 ... n; a transform of pixels, and data that have none.
 
     Example:
-        >>> images = Images(np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1))
-        >>> source = resident(images, 2, to_unit())
+        >>> examples = Examples(np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1))
+        >>> source = resident(examples, 2, to_unit())
         >>> source.batch(jax.random.key(0), step=5).x.shape
         (2, 2, 2, 1)
     """
-    n = size(images)
+    n = size(examples)
     _check(batch_size, n)
-    if images.image.dtype != np.uint8:
-        _check_points(images, transform)
-    on_device = jax.device_put(tuple(images)) if mesh is None else jax.tree.map(_everywhere(mesh), tuple(images))
+    _check_transform(examples.x.shape[1:], examples.x.dtype, transform)
+    held = tuple(examples)
+    on_device = jax.device_put(held) if mesh is None else jax.tree.map(_everywhere(mesh), held)
 
     def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> tuple:
         return on_device
 
     def batches(data: tuple, key: Key, step, i, n_batches: int) -> Batch:
-        image, label = data
         order = rng.named(key, "order")
         m = _minibatches(step, n_batches)
         idx = rng.order(order, jax.vmap(lambda j: rng.positions_of(j, batch_size, n))(m), n)
@@ -112,22 +113,23 @@ def resident(images: Images, batch_size: int, transform: Transform, mesh: Mesh |
             # First whole, then split: the order is a loop, which split would ask all devices at every turn.
             idx = jax.lax.with_sharding_constraint(idx, NamedSharding(mesh, P()))
             idx = jax.lax.with_sharding_constraint(idx, _examples(mesh, 1))
-        return _transformed(transform, key, m, image[idx], None if label is None else label[idx], idx)
+        picked = Window(*(None if a is None else a[idx] for a in data), id=idx)
+        return _transformed(transform, key, m, picked)
 
     return Source(batch_size, n, None, window, batches, transform)
 
 
 def streamed(
-    records: Records, batch_size: int, transform: Transform, mesh: Mesh | None = None, *,
+    examples: Lazy, batch_size: int, transform: Transform, mesh: Mesh | None = None, *,
     capacity: int | None = None, n_threads: int = 2,
 ) -> Source:  # fmt: skip
-    """Images decoded on demand, ahead of time, by grain: the same batches in the same order as `resident`, bit for bit.
+    """Examples decoded on demand, ahead of time, by grain: the same batches as `resident`, in its order, bit for bit.
 
     Windows asked for one after the other come from one prefetching iterator over minibatch numbers; a window
     elsewhere (a resumed run, another key) starts a new one there.
 
     Args:
-        records: where the examples are read.
+        examples: where they are read.
         batch_size: examples of a minibatch.
         transform: applied on the device, inside the compiled step.
         mesh: where the examples of a minibatch are split over all devices; each process reads those of its own.
@@ -138,16 +140,17 @@ def streamed(
         UsageError: where batch_size is not in 1 ... n, or memory does not hold the minibatches in flight. An example
             that cannot be read is a `DataFailure`, when its minibatch is asked for.
     """
-    records, n = guarded(records), records.n
+    examples, n = guarded(examples), examples.n
     _check(batch_size, n)
-    bytes_a_step = batch_size * int(np.prod(records.shape))
+    _check_transform(examples.shape, np.dtype(examples.dtype), transform)
+    bytes_a_step = batch_size * examples.n_bytes
     capacity = capacity or max(1, min(MAX_CAPACITY, WINDOW_BYTES // bytes_a_step))
     mine = np.arange(batch_size) if mesh is None else _own(mesh, batch_size)
     depth = max(n_threads, min(32, WINDOW_BYTES // bytes_a_step))
     held = (depth + n_threads + 2 * capacity) * (bytes_a_step // batch_size) * len(mine)
-    what = f"batch_size={batch_size} of images of {by(records.shape)}, read on demand"
-    room.check(held, what, "Give --image-size to make the images smaller, or a smaller --batch-size.")
-    ahead = _Ahead(records, batch_size, mine, n_threads, depth)
+    what = f"batch_size={batch_size} of examples of {by(examples.shape)}, read on demand"
+    room.check(held, what, "Give a smaller --batch-size, or make the examples smaller (--image-size of images).")
+    ahead = _Ahead(examples, batch_size, mine, n_threads, depth)
 
     def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> Window:
         if not 1 <= n_steps <= capacity:
@@ -162,11 +165,11 @@ def streamed(
             out = out.reshape(capacity, n_batches, *rows[0].shape)
             return jax.device_put(out) if mesh is None else _assembled(out, mine, batch_size, _examples(mesh, 2))
 
-        return Window(*(stacked([row[k] for row in got]) for k in range(3)))
+        return Window(*(stacked([row[k] for row in got]) for k in range(4)))
 
     def batches(data: Window, key: Key, step, i, n_batches: int) -> Batch:
         at = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, i, keepdims=False), data)
-        return _transformed(transform, key, _minibatches(step, n_batches), at.image, at.label, at.id)
+        return _transformed(transform, key, _minibatches(step, n_batches), at)
 
     return Source(batch_size, n, capacity, window, batches, transform)
 
@@ -174,8 +177,8 @@ def streamed(
 class _Ahead:
     """Minibatches by number, decoded ahead: results depend on the arguments alone, speed on what came before."""
 
-    def __init__(self, records: Records, batch_size: int, mine: np.ndarray, n_threads: int, depth: int):
-        self.records, self.batch_size, self.n_threads, self.depth = records, batch_size, n_threads, depth
+    def __init__(self, examples: Lazy, batch_size: int, mine: np.ndarray, n_threads: int, depth: int):
+        self.examples, self.batch_size, self.n_threads, self.depth = examples, batch_size, n_threads, depth
         self.mine = mine
         """Which examples of a minibatch are read here."""
         self.lock = threading.Lock()
@@ -197,10 +200,9 @@ class _Ahead:
         import grain  # takes more than a second, and only streamed data needs it
 
         def read(m: int) -> Window:
-            epoch, offset = rng.positions_of(int(m), self.batch_size, self.records.n)
-            ids = np.asarray(rng.order(order, (epoch[self.mine], offset[self.mine]), self.records.n))
-            images = self.records.read(ids)
-            return Window(images.image, images.label, ids)
+            epoch, offset = rng.positions_of(int(m), self.batch_size, self.examples.n)
+            ids = np.asarray(rng.order(order, (epoch[self.mine], offset[self.mine]), self.examples.n))
+            return Window(*self.examples.read(ids), id=ids)
 
         if self.iterator is not None:
             self.iterator.close()
@@ -209,20 +211,19 @@ class _Ahead:
         self.iterator = iter(numbers.map(read).to_iter_dataset(ahead))
 
 
-def once(part: Images | Records, batch_size: int) -> Iterator[Batch]:
+def once(part: Examples | Lazy, batch_size: int) -> Iterator[Batch]:
     """Every example once, in stored order, raw: the last batch is filled up with mask 0 examples of zeros.
 
     Example:
-        >>> [b.mask.tolist() for b in once(Images(np.zeros((3, 2, 2, 1), np.uint8)), 2)]
+        >>> [b.mask.tolist() for b in once(Examples(np.zeros((3, 2, 2, 1), np.uint8)), 2)]
         [[True, True], [True, False]]
     """
     n = size(part)
     for start in range(0, n, batch_size):
         ids = np.arange(start, min(start + batch_size, n), dtype=np.int32)
-        images = take(part, ids)
         fill = batch_size - len(ids)
-        x, y, id_ = (None if a is None else _filled(a, fill) for a in (*images, ids))
-        yield Batch(x, y, jnp.arange(batch_size) < len(ids), None, id_)
+        x, y, event_mask, id_ = (None if a is None else _filled(a, fill) for a in (*take(part, ids), ids))
+        yield Batch(x, y, jnp.arange(batch_size) < len(ids), event_mask, id_)
 
 
 def _filled(a: np.ndarray, fill: int) -> jax.Array:
@@ -260,30 +261,31 @@ def _minibatches(step, n_batches: int) -> jax.Array:
     return jnp.asarray(step, jnp.int32) * jnp.int32(n_batches) + jnp.arange(n_batches, dtype=jnp.int32)
 
 
-def _transformed(transform: Transform, key: Key, m, image, label, ids) -> Batch:
+def _transformed(transform: Transform, key: Key, m, raw: Window) -> Batch:
     """Each minibatch through the transform, with a key of its own."""
     stream = rng.named(key, "transform")
     keys = jax.vmap(lambda i: rng.at_step(stream, i))(m)
-    return jax.vmap(transform.apply)(keys, Batch(image, label, id=ids))
+    return jax.vmap(transform.apply)(keys, Batch(raw.x, raw.y, None, raw.event_mask, raw.id))
 
 
-def _check_points(points: Images, transform: Transform) -> None:
-    """Raises `UsageError` for a transform that takes pixels alone."""
-    one = Batch(jax.ShapeDtypeStruct((1, *points.image.shape[1:]), points.image.dtype))
+def _check_transform(shape: tuple[int, ...], dtype: np.dtype, transform: Transform) -> None:
+    """Raises `UsageError` for a transform of pixels, where examples are not stored as such."""
+    if dtype == np.uint8:
+        return
     try:
-        jax.eval_shape(transform.apply, jax.random.key(0), one)
+        jax.eval_shape(transform.apply, jax.random.key(0), Batch(jax.ShapeDtypeStruct((1, *shape), dtype)))
     except TypeError:
         raise UsageError(
-            f"{transform.name or 'The transform'} takes pixels, and these data are points of the plane.\n"
-            "Use data.to_plane(), as the recipes vae_ring2d and gan_ring2d do, or give images."
+            f"{transform.name or 'The transform'} takes pixels, and these data are {dtype} of {by(shape)}.\n"
+            "Use a transform of their kind (data.to_plane() for points in the plane), or give images."
         ) from None
 
 
 def _check(batch_size: int, n: int) -> None:
     if not 1 <= batch_size <= n:
         raise UsageError(
-            f"batch_size={batch_size} must lie in 1 ... {n}, the number of training images. "
+            f"batch_size={batch_size} must lie in 1 ... {n}, the number of training examples. "
             f"Try batch_size={max(1, min(n, 128) if batch_size > n else 1)}."
         )
     if n * batch_size >= 2**32:
-        raise UsageError(f"batch_size={batch_size} times {n} images must stay below 2**32. Try a smaller batch_size.")
+        raise UsageError(f"batch_size={batch_size} times {n} examples must stay below 2**32. Try a smaller batch_size.")

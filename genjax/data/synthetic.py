@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from genjax.data.images import Dataset, Images, dataset
+from genjax.data.examples import Dataset, Examples, dataset
 
 N_TRAIN, N_TEST, SEED = 50_000, 10_000, 0
 REACH = 0.75
@@ -18,13 +18,13 @@ class Mixture(NamedTuple):
     centers: Float64[np.ndarray, "k 2"]
     sd: float
 
-    def draw(self, n: int, seed: int) -> Images:
-        """n points as `Images` of one pixel, (n, 1, 1, 2) float32, labelled by mode, the same for a seed."""
+    def draw(self, n: int, seed: int) -> Examples:
+        """n points, (n, 1, 1, 2) float32, labelled by mode, the same for a seed."""
         # The legacy generator's streams are frozen by NumPy's own policy; those of `default_rng` may change.
         random = np.random.RandomState(seed)
         label = random.randint(len(self.centers), size=n)
         points = self.centers[label] + self.sd * random.standard_normal((n, 2))
-        return Images(points.astype(np.float32).reshape(n, 1, 1, 2), label.astype(np.int32))
+        return Examples(points.astype(np.float32).reshape(n, 1, 1, 2), label.astype(np.int32))
 
 
 def ring(n_modes: int = 8, sd: float = 0.01, radius: float = REACH) -> Mixture:
@@ -66,9 +66,10 @@ def load_synthetic(name: str) -> Dataset:
 
     Example:
         >>> d = load_synthetic("ring")
-        >>> d.spec.shape, d.spec.n_classes, d.spec.n_train, d.train.image.dtype.name
+        >>> d.spec.shape, d.spec.n_classes, d.spec.n_train, d.train.x.dtype.name
         ((1, 1, 2), 8, 50000, 'float32')
     """
     mixture = MIXTURES[name]()
     train, test = mixture.draw(N_TRAIN, SEED), mixture.draw(N_TEST, SEED + 1)
-    return dataset(name, train, test, classes=[str(i) for i in range(len(mixture.centers))])
+    classes = [str(i) for i in range(len(mixture.centers))]
+    return dataset(name, train, test, classes, domain="points", n_values=0)

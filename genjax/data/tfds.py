@@ -20,7 +20,7 @@ from genjax.data import files
 from genjax.data.cache import cached, identity
 from genjax.data.catalogue import Prepared, survey
 from genjax.data.classes import numbered
-from genjax.data.images import Dataset, Images, Records, by, dataset
+from genjax.data.examples import Dataset, Examples, Lazy, by, dataset
 from genjax.data.picture import stored_pixels
 from genjax.data.resize import resize_array
 from genjax.errors import UsageError, shown
@@ -91,11 +91,11 @@ def load_prepared(name: str, found: Prepared, image_size: int | None, stream_abo
     train = reader.part("train", stream_above)
     test = reader.part(test_split, stream_above) if test_split else None
     classes: Sequence[str] = reader.classes
-    if isinstance(train, Images) and not isinstance(test, Records):  # else labels are known when they are decoded
-        raw = [train.label, *([] if test is None else [test.label])]
+    if isinstance(train, Examples) and not isinstance(test, Lazy):  # else labels are known when they are decoded
+        raw = [train.y, *([] if test is None else [test.y])]
         labels, classes = numbered(raw, reader.classes, f"data={name!r}")
-        train = train._replace(label=labels[0])
-        test = None if test is None else test._replace(label=labels[1])
+        train = train._replace(y=labels[0])
+        test = None if test is None else test._replace(y=labels[1])
     return dataset(name, train, test, classes, notes=reader.notes)
 
 
@@ -122,7 +122,7 @@ class _Reader:
         self.channels = image.shape[-1]
         self.shape = self._shape(image.shape)
 
-    def part(self, split: str, stream_above: int) -> Images | Records:
+    def part(self, split: str, stream_above: int) -> Examples | Lazy:
         """The split decoded, or to be decoded on demand where its pixels are more than `stream_above` bytes."""
         n = self.found.splits[split]
         here = [e for e in files.listing(self.found.path) if e.kind != "folder"]
@@ -134,27 +134,27 @@ class _Reader:
                 raise ValueError(f"{len(source)} examples of {n}")
         n_bytes = n * math.prod(self.shape)
         if n_bytes > stream_above:
-            return Records(n, self.shape, lambda indices: self.read(source, indices))
+            return Lazy(n, self.shape, lambda indices: self.read(source, indices))
         remedy = "Give --image-size to make the images smaller."
         room.check(2 * n_bytes, f"data={self.name!r}: {n:,} images of {by(self.shape)}", remedy)
         key = identity(self.builder.info.full_name, split, self.image_size, files=[e.path for e in here])
         label = f"{self.builder.info.full_name.replace('/', '-')}-{split}-{key}"
 
-        def decode() -> Images:
+        def decode() -> Examples:
             images = np.empty((n, *self.shape), np.uint8)
             labels = []
             for i in progress.over(range(0, n, CHUNK), "images decoded", CHUNK):
                 some = self.read(source, np.arange(i, min(i + CHUNK, n)))
-                images[i : i + CHUNK] = some.image
-                labels += [] if some.label is None else [some.label]
-            return Images(images, np.concatenate(labels) if labels else None)
+                images[i : i + CHUNK] = some.x
+                labels += [] if some.y is None else [some.y]
+            return Examples(images, np.concatenate(labels) if labels else None)
 
         images = cached(label, decode, self.notes.append)
-        if images.image.shape != (n, *self.shape):  # a file of that name by another hand
+        if images.x.shape != (n, *self.shape):  # a file of that name by another hand
             images = decode()
         return images
 
-    def read(self, source: Any, indices: np.ndarray) -> Images:
+    def read(self, source: Any, indices: np.ndarray) -> Examples:
         """Examples decoded, made of one size, labels checked."""
         with self._reading():
             rows = source.__getitems__([int(i) for i in indices])
@@ -165,14 +165,14 @@ class _Reader:
                 raise UsageError(f"{self._at(int(indices[i]))}: is {one.shape}; wanted {self.shape} (H, W, C).")
             image[i] = one
         if not self.label_key:
-            return Images(image)
+            return Examples(image)
         label = np.array([row[self.label_key] for row in rows], np.int32)
         if label.min() < 0 or label.max() >= len(self.classes):
             raise UsageError(
                 f"data={self.name!r}: holds label {label.min() if label.min() < 0 else label.max()} (an unlabelled "
                 f"split?); wanted 0 ... {len(self.classes) - 1}."
             )
-        return Images(image, label)
+        return Examples(image, label)
 
     def _decoded(self, content: bytes, place: int) -> np.ndarray:
         image = stored_pixels(io.BytesIO(content), self._at(place), self.channels)

@@ -87,13 +87,13 @@ class Journal:
         """
         if self.monitor is None or self.log is None:
             return
-        speed, made = self.last.get("images_per_s", 0.0), None if replay is None else functools.cache(replay)
+        speed, made = self.last.get("examples_per_s", 0.0), None if replay is None else functools.cache(replay)
         seconds_per_step = self.monitor.part / speed if speed else 0.0
         row: dict[str, Any] = {}
         with suppress(RunFailure):  # no intact checkpoint: the failure itself is told, and enough
             row = self.monitor.failure(made and (lambda n: made()(n)), seconds_per_step, since)
         if row and row["step"] > self.last.get("step", 0):
-            clock = {"seconds": self.last.get("seconds", 0.0), "images_per_s": speed}
+            clock = {"seconds": self.last.get("seconds", 0.0), "examples_per_s": speed}
             self.last = self._with({"step": row["step"], **clock, **row}, self.monitor.take())
             self.log.append(self.last)
         elif self.last:

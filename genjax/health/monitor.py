@@ -197,7 +197,7 @@ class Monitor:
         n_classes = getattr(self.experiment.model, "n_classes", 0)
         asked = None if not n_classes else np.asarray(labels_for(n, n_classes))
         real = pictures.pool(self.dataset.train, asked)
-        image, label = real.image, real.label
+        image, label = real.x, real.y
         if image.dtype != np.uint8:  # points: in the shades that a grid shows them in
             transform = self.experiment.transform
             image = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(image)).x))

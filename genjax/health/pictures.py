@@ -17,16 +17,16 @@ THUMBNAIL = 32
 """Larger images are compared as thumbnails of 32 to 63 pixels."""
 
 
-def pool(train: data.Images | data.Records, asked: Int[np.ndarray, " n"] | None = None) -> data.Images:
+def pool(train: data.Examples | data.Lazy, asked: Int[np.ndarray, " n"] | None = None) -> data.Examples:
     """Real images to compare grids with, in memory; as evenly of the classes `asked` for as there are.
 
     Of every stretch of the set one is taken at random: so no order of it, sorted or in turn, leaves classes out.
     """
     rng, n = np.random.default_rng(0), data.size(train)
-    if asked is not None and train.label is not None:
+    if asked is not None and train.y is not None:
         wanted = np.unique(asked)
         each = -(-POOL // len(wanted))
-        of = [np.flatnonzero(train.label == c) for c in wanted]
+        of = [np.flatnonzero(train.y == c) for c in wanted]
         return data.take(train, np.sort(np.concatenate([rng.permutation(i)[:each] for i in of])))
     edges = np.linspace(0, n, min(n, POOL) + 1).astype(np.int64)
     return data.take(train, rng.integers(edges[:-1], edges[1:]))

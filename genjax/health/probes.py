@@ -66,9 +66,9 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
     def of(images: Any, stream: str) -> tuple[Any, Any]:
         taken = data.take(images, np.linspace(0, data.size(images) - 1, parts * part).astype(np.int64))
         keys = jax.random.split(rng.named(key, stream), parts)
-        x = seen(keys, Batch(taken.image.reshape(parts, part, *taken.image.shape[1:]))).x
-        labels = model.n_classes > 0 and taken.label is not None
-        return np.asarray(x), np.asarray(taken.label, np.int32).reshape(parts, part) if labels else None
+        x = seen(keys, Batch(taken.x.reshape(parts, part, *taken.x.shape[1:]))).x
+        labels = model.n_classes > 0 and taken.y is not None
+        return np.asarray(x), np.asarray(taken.y, np.int32).reshape(parts, part) if labels else None
 
     draws = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     x, y = of(dataset.train, "train")

@@ -144,7 +144,7 @@ def _too_costly(name: str, metric: Metric, real: Real, space: Space) -> str:
     """Why a metric takes too long to be measured unasked; empty where it takes a few minutes at most."""
     if metric.operations is None or space.name != PIXELS:
         return ""  # the features of nets are few
-    size, d = data.size(real.reference), int(np.prod(real.reference.image.shape[1:]))
+    size, d = data.size(real.reference), int(np.prod(real.reference.x.shape[1:]))
     cost = 2 * metric.operations(size, real.n, d) + metric.n_resamples * metric.operations(size, real.n // 2, d)
     if cost < MOST_OPERATIONS:
         return ""
@@ -202,7 +202,7 @@ class Samples:
     """
 
     def __init__(
-        self, drawn: Callable[[], tuple[data.Images, np.ndarray]], space: Space, labels: np.ndarray | None = None
+        self, drawn: Callable[[], tuple[data.Examples, np.ndarray]], space: Space, labels: np.ndarray | None = None
     ):
         self._drawn, self.space, self.labels = functools.cache(drawn), space, labels
         self._rows = functools.cache(lambda kind: space.rows(kind, self._drawn()[0]))
@@ -222,16 +222,16 @@ class Samples:
 
 def _drawn(
     experiment: Experiment, params: Params, state: State, real: Real, request: Request, labels: np.ndarray | None
-) -> tuple[data.Images, np.ndarray]:
+) -> tuple[data.Examples, np.ndarray]:
     """Samples with the labels that they were asked for, and which are finite."""
     if of_points(real.reference):
         key = rng.named(jax.random.key(request.seed), "points")
         x = draw_points(experiment.model, params, state, real.n, key, request.temperature, labels)
-        return data.Images(x), np.asarray(np.isfinite(x).reshape(len(x), -1).all(1))
+        return data.Examples(x), np.asarray(np.isfinite(x).reshape(len(x), -1).all(1))
     z = noise_of(experiment, real.n, request.seed, request.temperature)
     label = labels if labels is not None else labels_of(real.n, experiment.model.n_classes)
     images, finite = generated_and_finite(experiment, params, state, z, label)
-    return data.Images(images, label), finite
+    return data.Examples(images, label), finite
 
 
 def weights_of(state: TrainState, weights: str) -> tuple[Params, State]:
@@ -306,7 +306,7 @@ def _of_samples(
     space, kind = samples.space, metric.kind
     assert kind != "model"
 
-    def real_rows(which: str, part: data.Images | data.Records) -> Any:
+    def real_rows(which: str, part: data.Examples | data.Lazy) -> Any:
         return real.kept((which, space.name, kind), lambda: space.rows(kind, part))
 
     trained_on, fake = metric.against == "training", samples.rows(kind)

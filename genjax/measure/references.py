@@ -32,18 +32,18 @@ class Real:
 
     name: str
     split: str
-    reference: data.Images
-    training: data.Images | data.Records
+    reference: data.Examples
+    training: data.Examples | data.Lazy
     order: np.ndarray
     n: int
     _kept: dict[Any, Any] = field(default_factory=dict)
 
     @property
-    def others(self) -> data.Images:
+    def others(self) -> data.Examples:
         """Training images, none of them in the reference, in the place of the generated ones; fewer where there are."""
         return self.trained(self.n)
 
-    def trained(self, n: int) -> data.Images:
+    def trained(self, n: int) -> data.Examples:
         """n training images, none of them in the reference; fewer where there are."""
         return self.kept(("trained", n), lambda: data.take(self.training, np.sort(self.order[:n])))
 
@@ -57,14 +57,14 @@ class Real:
         """Whether nothing was trained on the reference."""
         return self.split != "train"
 
-    def some(self) -> data.Images:
+    def some(self) -> data.Examples:
         """n images of the reference, evenly spaced; all of them where it has no more."""
         size = data.size(self.reference)
         return data.take(
             self.reference, np.unique(np.linspace(0, size - 1, min(self.n, size)).round().astype(np.int64))
         )
 
-    def stand_ins(self, trained_on: bool, labels: np.ndarray | None = None) -> data.Images | str:
+    def stand_ins(self, trained_on: bool, labels: np.ndarray | None = None) -> data.Examples | str:
         """n real images in the place of the generated ones, or why there are none.
 
         They are training images; or, where these are compared with the training part, images that nothing was trained
@@ -81,14 +81,14 @@ class Real:
             return self.some() if size >= self.n else f"it takes {self.n} held-out images, and there are {size}"
         if not self.has_floor:
             return f"it takes {self.n} other real images, and there are {len(self.order)}"
-        if labels is None or self.training.label is None:
+        if labels is None or self.training.y is None:
             return self.others
         return self.kept("alike", lambda: self._alike(labels))
 
-    def _alike(self, labels: np.ndarray) -> data.Images | str:
+    def _alike(self, labels: np.ndarray) -> data.Examples | str:
         """The first others of each class."""
-        assert self.training.label is not None
-        of_others, picked = self.training.label[self.order], []
+        assert self.training.y is not None
+        of_others, picked = self.training.y[self.order], []
         for c, n in enumerate(np.bincount(labels)):
             there = self.order[of_others == c]
             if len(there) < n:
@@ -98,9 +98,9 @@ class Real:
 
     def labels(self, n_classes: int) -> np.ndarray | None:
         """What a conditional model is asked for: n labels by the shares of the reference; None for other models."""
-        if not n_classes or self.reference.label is None:
+        if not n_classes or self.reference.y is None:
             return None
-        return by_shares(self.n, np.asarray(self.reference.label), n_classes)
+        return by_shares(self.n, np.asarray(self.reference.y), n_classes)
 
     def kept(self, what: Any, make: Callable[[], Any]) -> Any:
         """`make()`, made once under the name `what`."""
@@ -112,7 +112,7 @@ class Real:
         """SHA-256 of the reference's pixels, sizes included."""
 
         def make() -> str:
-            image = np.ascontiguousarray(self.reference.image)
+            image = np.ascontiguousarray(self.reference.x)
             return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
 
         return self.kept("sha256", make)
@@ -155,6 +155,6 @@ def real_of(dataset: data.Dataset, split: str = "", n: int | None = None) -> Rea
     return Real(dataset.spec.name, split, data.take(reference, np.arange(size)), dataset.train, order, n)
 
 
-def _order(part: data.Images | data.Records, name: str) -> np.ndarray:
+def _order(part: data.Examples | data.Lazy, name: str) -> np.ndarray:
     total = data.size(part)
     return np.asarray(rng.order(rng.named(jax.random.key(0), name), np.arange(total, dtype=np.uint32), total))

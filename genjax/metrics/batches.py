@@ -15,7 +15,7 @@ Columns: TypeAlias = Callable[[Batch], Mapping[str, Array]]
 
 
 def in_batches(
-    function: Columns, part: data.Images | data.Records, batch_size: int
+    function: Columns, part: data.Examples | data.Lazy, batch_size: int
 ) -> Iterator[tuple[Batch, dict[str, np.ndarray]]]:
     """Yields each batch of `part` in stored order with `function` of its examples, padding left out.
 
@@ -33,11 +33,11 @@ def in_batches(
             progress.look()
 
 
-def over(function: Columns, part: data.Images | data.Records, batch_size: int) -> dict[str, np.ndarray]:
+def over(function: Columns, part: data.Examples | data.Lazy, batch_size: int) -> dict[str, np.ndarray]:
     """`function` of every example of `part` in stored order, an (n, ...) array for each name; see `in_batches`.
 
     Example:
-        >>> part = data.Images(np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1))
+        >>> part = data.Examples(np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1))
         >>> over(lambda batch: {"pixel": batch.x[:, 0, 0, 0]}, part, 2)["pixel"].tolist()
         [0, 1, 2]
     """

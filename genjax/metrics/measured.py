@@ -44,10 +44,10 @@ class Measured(NamedTuple):
     state: State
     score: Callable[[Params, State, Batch, Key], Mapping[str, Any]]
     transform: data.Transform
-    part: data.Images | data.Records
+    part: data.Examples | data.Lazy
     conditional: bool = False
     """Whether the model gets the labels."""
-    trained: data.Images | data.Records | None = None
+    trained: data.Examples | data.Lazy | None = None
     """The same number of examples that the model was trained on; None where `part` itself holds such."""
 
     def view(self, batch: Batch) -> Batch:
@@ -89,7 +89,7 @@ class Measured(NamedTuple):
         """
         of = getattr(getattr(self.model, "likelihood", None), "of", "")
         levels = {"levels": 1, "density": self.transform.levels}.get(of, 0)
-        n_dims = int(np.prod(data.take(self.part, np.arange(1)).image.shape[1:]))
+        n_dims = int(np.prod(data.take(self.part, np.arange(1)).x.shape[1:]))
         return bits_per_dim(log_likelihood, n_dims, levels) if levels else None
 
     def sha256(self) -> str:

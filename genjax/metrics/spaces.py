@@ -60,24 +60,24 @@ class Space(NamedTuple):
     modes: Modes | None = None
     """The modes of the data set; None where they are not known."""
 
-    def rows(self, kind: Kind, part: data.Images | data.Records) -> Any:
+    def rows(self, kind: Kind, part: data.Examples | data.Lazy) -> Any:
         """What metrics of a kind see of images: arrays, or a `Labelled` of them, with a row for each image."""
-        if isinstance(part, data.Records):
+        if isinstance(part, data.Lazy):
             blocks = (np.arange(i, min(i + BLOCK, part.n)) for i in range(0, part.n, BLOCK))
             each = [self.rows(kind, data.take(part, block)) for block in blocks]
             return jax.tree.map(lambda *rows: np.concatenate(rows), *each)
         if kind == "features":
-            return np.asarray(self.features(part.image))
+            return np.asarray(self.features(part.x))
         if kind == "logits":
             assert self.logits is not None
-            return np.asarray(self.logits(part.image))
+            return np.asarray(self.logits(part.x))
         if kind == "classes":
-            assert part.label is not None
-            return Labelled(self.rows("features", part), self.rows("logits", part), part.label)
+            assert part.y is not None
+            return Labelled(self.rows("features", part), self.rows("logits", part), part.y)
         if kind == "modes":
             assert self.modes is not None
-            return self.modes.rows(part.image)
-        return part.image
+            return self.modes.rows(part.x)
+        return part.x
 
 
 def pixels() -> Space:
@@ -90,7 +90,7 @@ def pixels() -> Space:
     return Space(PIXELS, "", lambda images: images.reshape(len(images), -1).astype(np.float32) / 255.0)
 
 
-def space_of(name: str, dataset: str, shape: tuple[int, int, int]) -> Space:
+def space_of(name: str, dataset: str, shape: tuple[int, ...]) -> Space:
     """The space that `--features` names, with the modes of the data set where they are known.
 
     Args:
@@ -111,7 +111,7 @@ def space_of(name: str, dataset: str, shape: tuple[int, int, int]) -> Space:
     return Space(net.name, net.sha256, net.features, net.logits, modes)
 
 
-def modes_of(dataset: str, shape: tuple[int, int, int]) -> Modes | None:
+def modes_of(dataset: str, shape: tuple[int, ...]) -> Modes | None:
     """The modes of `ring`, `grid` and `stacked`; None for other data, and for images that only have such a name.
 
     Stacks of three digits are told apart by the classifier of their size, a channel at a time.

@@ -213,6 +213,6 @@ def chosen(names: str, measured: Measured, space: Space) -> dict[str, Metric]:
     return picked
 
 
-def of_points(part: data.Images | data.Records) -> bool:
+def of_points(part: data.Examples | data.Lazy) -> bool:
     """Whether the examples are points in the plane in the place of images."""
-    return isinstance(part, data.Images) and part.image.dtype == np.float32
+    return isinstance(part, data.Examples) and part.x.dtype == np.float32

@@ -118,6 +118,8 @@ class Pyramid:
     least: int = 4
 
     def __post_init__(self):
+        if len(self.shape) != 3:
+            raise ValueError(f"shape={self.shape}: these nets are for images, (height, width, channels).")
         if min(*self.shape, self.width) < 1:
             raise ValueError(f"shape={self.shape} and width={self.width} must all be at least 1.")
 

@@ -13,8 +13,8 @@ from genjax.nets.blocks import BatchNorm, Dense, Embed, Init, embed, he, leaky, 
 from genjax.nets.functional import functional
 from genjax.types import Net
 
-Shape = tuple[int, int, int]
-"""(height, width, channels)."""
+Shape = tuple[int, ...]
+"""(height, width, channels) of an image."""
 Event = tuple[int, ...]
 """Sizes of one example's axes: (height, width, channels) of an image, (z_dim,) of latents."""
 

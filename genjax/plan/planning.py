@@ -216,7 +216,7 @@ class Paper:
         """The step with its data pipeline, and the shapes of its arguments."""
         step, spec = self.step, self.spec
         labels = np.zeros(batch, np.int32) if spec.n_classes else None
-        images = data.Images(np.zeros((batch, *spec.shape), np.uint8), labels)
+        images = data.Examples(np.zeros((batch, *spec.shape), np.uint8), labels)
         source = data.resident(images, batch, self.experiment.transform)
         held = jax.eval_shape(lambda: source.window(jax.random.key(0), 0, 1, step.n_batches))
 

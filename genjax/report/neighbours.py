@@ -3,7 +3,7 @@
 import numpy as np
 
 from genjax import data
-from genjax.data import Dataset, Images
+from genjax.data import Dataset, Examples
 from genjax.errors import UsageError
 from genjax.metrics.neighbours import nearest_neighbours
 from genjax.metrics.spaces import PIXELS, Space, space_of
@@ -27,17 +27,17 @@ def figure(samples: np.ndarray, dataset: Dataset) -> Figure | None:
     Returns:
         None where the data are no images.
     """
-    if not isinstance(dataset.train, Images) or dataset.train.image.dtype != np.uint8:
+    if not isinstance(dataset.train, Examples) or dataset.train.x.dtype != np.uint8:
         return None  # points in the plane
-    train = spread(dataset.train, max(1, N_VALUES // int(np.prod(dataset.spec.shape)))).image
+    train = spread(dataset.train, max(1, N_VALUES // int(np.prod(dataset.spec.shape)))).x
     unseen = dataset.test if dataset.test is not None else dataset.validation
-    held = spread(unseen, N_COMPARED).image if unseen is not None else samples[:0]
+    held = spread(unseen, N_COMPARED).x if unseen is not None else samples[:0]
     near = nearest_neighbours(np.concatenate([samples, held]), train)
     shown = samples[:N_SHOWN]
     rows = [Row("generated", shown), Row("nearest in pixels", train[near.index[: len(shown), 0]])]
     searched = {"pixels": len(train)}
     if (space := _space(dataset)) is not None:
-        some = spread(dataset.train, min(N_FEATURES, len(train))).image
+        some = spread(dataset.train, min(N_FEATURES, len(train))).x
         index = nearest_neighbours(space.features(shown), space.features(some)).index[:, 0]
         rows.append(Row(f"nearest in features ({space.name})", some[index]))
         searched["features"] = len(some)

@@ -14,7 +14,7 @@ import numpy as np
 from jax.scipy.stats import norm
 
 from genjax import data, rng, train, viz
-from genjax.data import Dataset, Images
+from genjax.data import Dataset, Examples
 from genjax.errors import UsageError, shown
 from genjax.report import words
 from genjax.types import Batch, Key, Params, State
@@ -74,7 +74,7 @@ def draw(run: Any, dataset: Dataset | None) -> Pictures:
     raise UsageError(f"{type(model).__name__}: a report draws pictures of autoencoders and GANs (models.contract).")
 
 
-def spread(part: Images | data.Records, n: int) -> Images:
+def spread(part: Examples | data.Lazy, n: int) -> Examples:
     """Up to n images at evenly spaced places, so that a set sorted by class shows more than its first."""
     total = data.size(part)
     return data.take(part, np.unique(np.linspace(0, total - 1, min(n, total)).astype(np.int64)))
@@ -161,9 +161,9 @@ def _encode(run: Any, model: Any, params: Params, state: State, key: Key, datase
 
     images = spread(dataset.train if dataset.test is None else dataset.test, N_ENCODED)
     y = _labels(images) if model.n_classes else None
-    mu, rate, seen, continuous = map(np.asarray, look(params, state, images.image, y))
+    mu, rate, seen, continuous = map(np.asarray, look(params, state, images.x, y))
     told = rate if len(rate) == mu.shape[1] and continuous else None
-    real = np.asarray(images.image)
+    real = np.asarray(images.x)
     return _Encoded(real, viz.to_uint8(seen), _labels(images), mu, told, bool(continuous), dataset.test is not None)
 
 
@@ -223,12 +223,12 @@ def _plane() -> np.ndarray:
 
 def _gan(run: Any, model: Any, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
     transform, score, k = run.experiment.transform, run.experiment.score, max(1, model.n_classes)
-    groups: dict[str, Images] = {}
+    groups: dict[str, Examples] = {}
     if dataset is not None:
         groups["training"] = spread(dataset.train, N_SCORED)
         if dataset.test is not None:
             groups["test"] = spread(dataset.test, N_SCORED)
-    raw = np.concatenate([np.zeros((0, *run.spec.shape), np.uint8), *(g.image for g in groups.values())])
+    raw = np.concatenate([np.zeros((0, *run.spec.shape), np.uint8), *(g.x for g in groups.values())])
     labels = np.concatenate([np.zeros(0, np.int32), *(_labels(g) for g in groups.values())])
     latents = _Latents()
     samples, classes = _common(latents, model, np.asarray(model.noise(rng.named(key, "samples"), N_SAMPLES)))
@@ -248,20 +248,20 @@ def _gan(run: Any, model: Any, params: Params, state: State, key: Key, dataset: 
     images, outputs = look(params, state, raw, labels if model.n_classes else None, *latent)
     images, is_probability = viz.to_uint8(images), "probability" in outputs
     output = np.asarray(outputs["probability" if is_probability else "logit"])
-    *of_real, of_fake = np.split(output, np.cumsum([len(g.image) for g in groups.values()]))
+    *of_real, of_fake = np.split(output, np.cumsum([len(g.x) for g in groups.values()]))
     named = dict(zip(groups, of_real, strict=True))
     # generated second: it then has the colour that it has in the curves over training
     scores = {n: v for n, v in named.items() if n == "training"} | {"generated": of_fake} | named
     lines = tuple(Row("", images[p]) for p in paths)
     arcs = Figure("interpolations", "Interpolations", words.ARCS, lines)
     figures = [*_classes(images, classes, run.spec.classes), arcs]
-    real = _some(next(reversed(groups.values())).image) if groups else None
+    real = _some(next(reversed(groups.values())).x) if groups else None
     return Pictures(images[samples], real, tuple(figures), scores, is_probability)
 
 
-def _labels(images: Images) -> np.ndarray:
+def _labels(images: Examples) -> np.ndarray:
     """int32 (n,), zeros where the set has none."""
-    return np.zeros(len(images.image), np.int32) if images.label is None else np.asarray(images.label, np.int32)
+    return np.zeros(len(images.x), np.int32) if images.y is None else np.asarray(images.y, np.int32)
 
 
 def _some(images: np.ndarray) -> np.ndarray:

@@ -205,8 +205,8 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
         seed = record.subject.eval_seed
         reference = _reference(run, record.protocol.split, access)
         n_classes, label = run.experiment.model.n_classes, None
-        if n_classes and reference is not None and reference.label is not None:
-            label = by_shares(N_SPECTRUM, np.asarray(reference.label), n_classes)
+        if n_classes and reference is not None and reference.y is not None:
+            label = by_shares(N_SPECTRUM, np.asarray(reference.y), n_classes)
         images, _ = draw(run.experiment, params, state, N_SPECTRUM, seed, label, record.protocol.temperature)
         drawn.append(Drawn(side.name, images))
         if real is None and reference is not None:
@@ -220,7 +220,7 @@ def _place(run: str) -> tuple[str, int | None]:
     return folder, int(member) if member else None
 
 
-def _reference(run: runs.Run, split: str, access: Access) -> data.Images | None:
+def _reference(run: runs.Run, split: str, access: Access) -> data.Examples | None:
     """The images that the run was measured against; without its data a run still has its numbers."""
     try:
         return real_of(dataset_of_run(run, access), split).reference
@@ -228,8 +228,8 @@ def _reference(run: runs.Run, split: str, access: Access) -> data.Images | None:
         return None
 
 
-def _real(reference: data.Images) -> Drawn:
-    images = reference.image
+def _real(reference: data.Examples) -> Drawn:
+    images = reference.x
     pick = np.unique(np.linspace(0, len(images) - 1, min(N_SPECTRUM, len(images))).astype(np.int64))
     shuffled = np.random.default_rng(0).permutation(pick)  # a set sorted by class shows all of them
-    return Drawn("Real images", data.take(reference, shuffled).image)
+    return Drawn("Real images", data.take(reference, shuffled).x)

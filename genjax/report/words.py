@@ -82,7 +82,7 @@ NORMS = tuple(
         ("param_norm", "Parameter norm", "The length of all parameters together."),
     )
 )
-SPEED = Chart(("images_per_s",), "Images per second", "Training speed on this machine, compilation included.")
+SPEED = Chart(("examples_per_s",), "Images per second", "Training speed on this machine, compilation included.")
 _SHARED = {
     "skipped": "Share of updates that the guard against non-finite or spiking gradients left out; zero is best.",
     "grad_norm": "The length of the gradient before clipping.",
@@ -125,10 +125,10 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
         mine = [c._replace(keys=(f"{owner}/{c.keys[0]}",), title=f"{c.title}, {owner}") for c in of_one]
         known += [c for c in mine if c.keys[0] in rows and c.keys[0] not in named]
     known = [c for c in known if c.keys and not _constant_beta(c, rows)]
-    used = _OWN | {k for c in known for k in c.keys} | {"images_per_s"} | {n for n in rows if last_part(n) == "beta"}
+    used = _OWN | {k for c in known for k in c.keys} | {"examples_per_s"} | {n for n in rows if last_part(n) == "beta"}
     rest = sorted(set(rows) - used)
     others = [Chart((k,), k, _SHARED.get(last_part(k), "A metric of this recipe.")) for k in rest]
-    return known + others + ([SPEED] if "images_per_s" in rows else [])
+    return known + others + ([SPEED] if "examples_per_s" in rows else [])
 
 
 def _plain(chart: Chart) -> Chart:

@@ -10,7 +10,7 @@ from genjax.errors import RunFailure, UsageError
 from genjax.metrics_log import flat
 
 OnRow: TypeAlias = Callable[[dict[str, Any]], Any]
-"""Called with a row of numbers: `step`, `seconds`, `images_per_s`, metrics; member i's loss is `loss/i`."""
+"""Called with a row of numbers: `step`, `seconds`, `examples_per_s`, metrics; member i's loss is `loss/i`."""
 LAZY = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 STOP = 1
 """What stops the loop when a callback has failed, in the place of a signal's number."""

@@ -31,7 +31,7 @@ def marks(dataset: data.Dataset, what: Any) -> dict[str, str]:
         if examples is None:
             continue
         for i, name in enumerate(names):
-            found[name] = _mark(examples, i) if isinstance(examples, data.Images) else _size(what, name)
+            found[name] = _mark(examples, i) if isinstance(examples, data.Examples) else _size(what, name)
     return found
 
 
@@ -55,9 +55,9 @@ def changed(run: Path, dataset: data.Dataset, what: Any) -> str:
     return ", ".join([*said[:SHOWN], *([f"{len(said) - SHOWN:,} more"] if len(said) > SHOWN else [])])
 
 
-def _mark(part: data.Images, i: int) -> str:
-    digest = hashlib.blake2b(np.ascontiguousarray(part.image[i]).data, digest_size=8)
-    digest.update(b"" if part.label is None else str(int(part.label[i])).encode())
+def _mark(part: data.Examples, i: int) -> str:
+    digest = hashlib.blake2b(np.ascontiguousarray(part.x[i]).data, digest_size=8)
+    digest.update(b"" if part.y is None else str(int(part.y[i])).encode())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ from genjax import channels
 
 FAVOURITES = ("elbo", "rate", "distortion", "d/loss", "g/loss", "d/real_probability", "d/fake_probability", "loss")
 """Metrics worth a place in one line, most informative first; a player's or a method's own (`vae/elbo`) count too."""
-CLOCK = ("step", "seconds", "images_per_s", "failed")
+CLOCK = ("step", "seconds", "examples_per_s", "failed")
 """What a row holds besides metrics."""
 SHORTEST_BAR, LONGEST_BAR = 5, 40
 FULL, EMPTY = "━", "┈"
@@ -81,7 +81,7 @@ class Display:
     def update(self, row: Mapping[str, float | int]):
         words = [f"{k} {v:.4g}" for k, v in favourites(row).items()]
         words += [f"mean of {self.members}"] if self.members else []
-        rate = f"{row['images_per_s']:,.0f} images/s"
+        rate = f"{row['examples_per_s']:,.0f} images/s"
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=row["step"], words=[*words, rate])
             return

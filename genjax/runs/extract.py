@@ -103,7 +103,7 @@ def _share(row: Mapping[str, Any], i: int, n: int) -> dict[str, Any]:
     mine = {k: v[i] if isinstance(v, list) else v for k, v in row.items() if k not in ("failed", "health")}
     if said := share_of(row.get("health", ()), i):
         mine["health"] = said
-    return mine | ({"images_per_s": round(row["images_per_s"] / n, 1)} if "images_per_s" in row else {})
+    return mine | ({"examples_per_s": round(row["examples_per_s"] / n, 1)} if "examples_per_s" in row else {})
 
 
 def leaves_of(named: Mapping[str, Any], member: int, run: object) -> dict[str, Any]:

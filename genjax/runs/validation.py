@@ -113,7 +113,7 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Place = ON
     )  # fmt: skip
     if "elbo" in measured.columns():
         return Validation(tuple(PREFIX + k for k in BOUND), f"max:{PREFIX}elbo", _bound(experiment, measured, layout))
-    asked = by_shares(len(pick), np.asarray(part.label), n_classes) if n_classes and part.label is not None else None
+    asked = by_shares(len(pick), np.asarray(part.y), n_classes) if n_classes and part.y is not None else None
     if of_points(part):
         space = Space("plane", "", lambda points: points.reshape(len(points), -1))
         draw = _drawn(experiment, len(pick), asked, layout, lambda x: x)
@@ -121,7 +121,7 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Place = ON
         space = space_of("", dataset.spec.name, dataset.spec.shape)
         draw = _drawn(experiment, len(pick), asked, layout, experiment.transform.inverse)
     rounded = np.asarray if of_points(part) else viz.to_uint8
-    name, real = f"{PREFIX}kd_{space.name}", space.features(part.image)
+    name, real = f"{PREFIX}kd_{space.name}", space.features(part.x)
 
     def measure(state: TrainState) -> dict[str, Any]:
         each = [

@@ -59,7 +59,7 @@ class Fitted(NamedTuple):
 
     state: TrainState
     rows: list[Row]
-    """Logged rows: step, seconds, images_per_s, and the mean of each metric since the row before."""
+    """Logged rows: step, seconds, examples_per_s, and the mean of each metric since the row before."""
     resume: Resume
     """For another `fit` that goes on from `state`."""
     interrupted: bool = False
@@ -302,7 +302,7 @@ class _Log:
         names = sorted({k for row in self.pending for k in row})
         mean = {k: np.mean([r[k] for r in self.pending if k in r], axis=0, dtype=np.float64).tolist() for k in names}
         speed = self.examples * self.count / max(self.since, 1e-9)
-        row = {"step": step, "seconds": round(self.seconds, 3), "images_per_s": round(speed, 1), **mean}
+        row = {"step": step, "seconds": round(self.seconds, 3), "examples_per_s": round(speed, 1), **mean}
         if self.watch.failed:
             row["failed"] = [float(i in self.watch.failed) for i in range(self.watch.n or 0)]
         self.pending, self.since, self.count = [], 0.0, 0

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from genjax.types import Aux, UsageError
 
 RESERVED = frozenset(
-    ("loss", "skipped", "grad_norm", "update_norm", "param_norm", "step", "seconds", "images_per_s", "failed")
+    ("loss", "skipped", "grad_norm", "update_norm", "param_norm", "step", "seconds", "examples_per_s", "failed")
 )
 """Names in a logged row that no metric may have."""
 

@@ -34,8 +34,8 @@ def test_arrays_of_the_first_form(tmp_path):
     np.savez_compressed(tmp_path / "set.npz", **kit.arrays("mnist", tmp_path))
     found = data.load(str(tmp_path / "set.npz"))
     for part, (images, labels) in want.items():
-        np.testing.assert_array_equal(getattr(found, part).image, images)
-        np.testing.assert_array_equal(getattr(found, part).label, labels)
+        np.testing.assert_array_equal(getattr(found, part).x, images)
+        np.testing.assert_array_equal(getattr(found, part).y, labels)
 
 
 def test_arrays_without_the_first_form_come_from_the_data_set(tmp_path, monkeypatch):
@@ -69,4 +69,4 @@ def test_the_kit(root, child_env, tmp_path, shared_data):
     assert {n.partition("-")[0] for n in names if n.startswith("wheels/")} >= {"wheels/tyro", "wheels/grain"}
     assert sum(p.stat().st_size for p in (tmp_path / "kit").rglob("*") if p.is_file()) < 50 * 2**20
     found = data.load(str(tmp_path / "kit" / "data" / "mnist.npz"))
-    assert (len(found.train.image), len(found.test.image), found.spec.n_classes) == (60_000, 10_000, 10)
+    assert (len(found.train.x), len(found.test.x), found.spec.n_classes) == (60_000, 10_000, 10)

@@ -29,17 +29,17 @@ def folder(bench, tmp_path_factory):
 def test_what_is_read_is_what_was_written(bench, folder):
     """Every image once, on demand, in any order, with its label; TFDS stores them shuffled."""
     dataset = data.load("colour_fields", data_dir=folder, stream=True)
-    assert isinstance(dataset.train, data.Records)
+    assert isinstance(dataset.train, data.Lazy)
     assert dataset.spec.shape == (64, 64, 3)
     assert (dataset.spec.n_train, dataset.spec.n_classes) == (300, 10)
     written = {np.asarray(Image.open(io.BytesIO(bench.png(i)))).tobytes(): i for i in range(300)}
     order = np.random.default_rng(0).permutation(300)
     read = dataset.train.read(order)
-    found = [written[image.tobytes()] for image in read.image]
+    found = [written[image.tobytes()] for image in read.x]
     assert sorted(found) == list(range(300))
-    assert read.label.tolist() == [i % 10 for i in found]
+    assert read.y.tolist() == [i % 10 for i in found]
     again = dataset.train.read(order[:7])
-    assert again.image.tobytes() == read.image[:7].tobytes()
+    assert again.x.tobytes() == read.x[:7].tobytes()
 
 
 @pytest.mark.slow

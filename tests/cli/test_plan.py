@@ -25,10 +25,10 @@ def test_a_plan_for_machines(capsys):
     argv = ["plan", "vae_digits", *SMALL, "--mesh", "data=2", "--shape", "32x32x3", "--n-train", "1000", "--json"]
     assert cli.main(argv) == 0
     p = json.loads(capsys.readouterr().out)
-    assert (p["devices"], p["images_per_step"], p["per_device"]["batch"]) == (2, 16, 8)
+    assert (p["devices"], p["examples_per_step"], p["per_device"]["batch"]) == (2, 16, 8)
     assert p["per_device"]["data_bytes"] == 32 * 32 * 3 * 1000
-    assert p["images_per_s"]["bound"] == pytest.approx(16 / p["seconds"]["bound"])
-    assert p["images_per_s"]["predicted"] < p["images_per_s"]["bound"]
+    assert p["examples_per_s"]["bound"] == pytest.approx(16 / p["seconds"]["bound"])
+    assert p["examples_per_s"]["predicted"] < p["examples_per_s"]["bound"]
     assert p["per_device"]["collective_bytes"] == pytest.approx(4 * p["parameters"])  # 2 * 1/2 of the gradient
     assert p["device"]["name"] == "h100"
 

@@ -59,7 +59,7 @@ def test_continued_it_is_the_same_population(several, tmp_path, capsys):
     assert digest(part, capsys) != digest(several, capsys)
     assert run(part, "--steps", "6", "--seeds=2", "--sweep=beta=0.5,4") == 0
     assert digest(part, capsys) == digest(several, capsys)
-    wall = {"seconds", "images_per_s"}
+    wall = {"seconds", "examples_per_s"}
     ours, theirs = (
         [{k: v for k, v in json.loads(line).items() if k not in wall} for line in text.splitlines()]
         for text in ((f / "metrics.jsonl").read_text() for f in (part, several))
@@ -123,7 +123,7 @@ def test_a_member_becomes_a_run_of_its_own(several, tmp_path, capsys):
     assert digest(out, capsys) == digest(several, capsys, "--member", "3")
     assert [p.name for p in sorted((out / "samples").iterdir())] == ["00000000.png", "00000003.png", "00000006.png"]
     mine, single = runs.read_metrics(out), runs.read_metrics(alone)
-    for k in set(mine) - {"seconds", "images_per_s"}:
+    for k in set(mine) - {"seconds", "examples_per_s"}:
         np.testing.assert_allclose(mine[k], single[k], rtol=1e-5)
     assert run(out, "--steps", "8", "--seed", "1", "--beta", "4") == 0  # goes on, as the run of its own it is
     assert "continuing from step 6" in capsys.readouterr().err

@@ -160,7 +160,7 @@ def test_a_conditional_run_s_folder_is_a_data_set_of_its_classes(tmp_path, condi
     assert cli.main(["sample", "R", "--n", "20", "--out", str(out)]) == 0
     read = data.load(str(out))
     assert read.spec.n_classes == 10
-    assert np.bincount(read.train.label).tolist() == [2] * 10
+    assert np.bincount(read.train.y).tolist() == [2] * 10
 
 
 def test_a_folder_that_is_not_empty_is_not_touched(tmp_path, capsys):

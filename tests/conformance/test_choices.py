@@ -156,7 +156,7 @@ def test_every_likelihood_trains_resumes_and_is_measured(likelihood, tmp_path, c
     records = {r["protocol"]["metric"]: r["value"] for r in json.loads((run / "eval.json").read_text())["records"]}
     assert ("bpd" in records) == (likelihood != "bernoulli")
     assert all(np.isfinite(v) for v in records.values())
-    np.savez(tmp_path / "some.npz", image=DIGITS.test.image[:3])
+    np.savez(tmp_path / "some.npz", image=DIGITS.test.x[:3])
     assert cli.main(["score", str(run), str(tmp_path / "some.npz"), "--out", str(tmp_path / "s.csv")]) == 0
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 4
     assert cli.main(["sample", str(run), "--n", "4", "--out", str(tmp_path / "s.png")]) == 0

@@ -240,7 +240,7 @@ def test_streamed_and_resident_data_give_the_same_run(tmp_path):
     """A folder of images decoded on demand trains to the same state, bit for bit, as the same images in memory."""
     from PIL import Image
 
-    images = data.load("digits").train.image[:24]
+    images = data.load("digits").train.x[:24]
     for i, image in enumerate(images):
         (tmp_path / "photos" / str(i % 2)).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[:, :, 0]).save(tmp_path / "photos" / str(i % 2) / f"{i:02d}.png")

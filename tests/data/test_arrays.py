@@ -15,7 +15,7 @@ def test_an_array_becomes_uint8_with_a_channel_axis():
     about = data.Spec("array", (5, 4, 1), 3, 6, d.spec.fingerprint, classes=("0", "1", "2"), contrast=d.spec.contrast)
     assert d.spec == about
     assert d.test is None
-    np.testing.assert_array_equal(d.train.image[..., 0], GRAY)
+    np.testing.assert_array_equal(d.train.x[..., 0], GRAY)
     assert data.load(GRAY).spec.n_classes == 0
 
 
@@ -68,8 +68,8 @@ def test_npz_in_one_part_and_in_two(tmp_path):
     np.savez_compressed(tmp_path / "two.npz", **parts, train_label=np.arange(4), test_label=np.array([7, 0]))
     two = data.load(tmp_path / "two.npz")
     assert (two.spec.n_train, two.spec.classes) == (4, ("0", "1", "2", "3", "7"))
-    np.testing.assert_array_equal(two.test.image[..., 0], GRAY[4:])
-    np.testing.assert_array_equal(two.train.image, one.train.image[:4])
+    np.testing.assert_array_equal(two.test.x[..., 0], GRAY[4:])
+    np.testing.assert_array_equal(two.train.x, one.train.x[:4])
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_image_size_resizes_and_crops_arrays():
     step[:, :, 6:] = 200
     d = data.load(step, image_size=4)
     assert d.spec.shape == (4, 4, 3)
-    assert (d.train.image[:, :, 0] < 10).all()
-    assert (d.train.image[:, :, -1] > 190).all()
+    assert (d.train.x[:, :, 0] < 10).all()
+    assert (d.train.x[:, :, -1] > 190).all()
     for wrong in (0, -3, 10**6):
         with pytest.raises(UsageError, match="image_size"):
             data.load(step, image_size=wrong)
@@ -144,20 +144,20 @@ def test_embedded_sets(name, shape, n):
     assert (d.spec.name, d.spec.shape, d.spec.n_classes, d.spec.n_train) == (name, shape, 10, n[0])
     assert (data.size(d.train), data.size(d.test)) == n
     for part in (d.train, d.test):
-        assert part.image.dtype == np.uint8
-        assert (part.image.min(), part.image.max()) == (0, 255)
-        assert part.label.dtype == np.int32
-        assert set(part.label.tolist()) == set(range(10))
+        assert part.x.dtype == np.uint8
+        assert (part.x.min(), part.x.max()) == (0, 255)
+        assert part.y.dtype == np.int32
+        assert set(part.y.tolist()) == set(range(10))
     assert d.spec.fingerprint == data.load(name).spec.fingerprint
 
 
 def test_embedded_digits_are_scaled_from_16_levels():
-    levels = np.unique(data.load("digits").train.image)
+    levels = np.unique(data.load("digits").train.x)
     assert levels.tolist() == [round(v * 255 / 16) for v in range(17)]
 
 
 def test_embedded_sets_can_be_resized():
-    assert data.load("digits", image_size=16).test.image.shape == (297, 16, 16, 1)
+    assert data.load("digits", image_size=16).test.x.shape == (297, 16, 16, 1)
 
 
 def test_licences_are_beside_the_embedded_files(root):

@@ -32,21 +32,21 @@ def test_class_folders_give_labels_in_sorted_order(tmp_path):
     save(tmp_path / ".hidden" / "h.png", color())
     d = data.load(str(tmp_path))
     assert (d.spec.n_classes, d.spec.n_train, d.spec.shape, d.spec.name) == (2, 3, (6, 6, 3), tmp_path.name)
-    assert d.train.label.tolist() == [0, 1, 1]
-    np.testing.assert_array_equal(d.train.image, np.stack([ant, *cat]))
+    assert d.train.y.tolist() == [0, 1, 1]
+    np.testing.assert_array_equal(d.train.x, np.stack([ant, *cat]))
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):
     images = [save(tmp_path / f"{i}.png", gray()) for i in range(3)]
     d = data.load(tmp_path)
-    assert (d.spec.n_classes, d.train.label) == (0, None)
-    np.testing.assert_array_equal(d.train.image[..., 0], np.stack(images))
+    assert (d.spec.n_classes, d.train.y) == (0, None)
+    np.testing.assert_array_equal(d.train.x[..., 0], np.stack(images))
 
 
 def test_one_colour_image_makes_all_rgb(tmp_path):
     g, c = save(tmp_path / "a.png", gray()), save(tmp_path / "b.png", color())
     d = data.load(tmp_path)
-    np.testing.assert_array_equal(d.train.image, np.stack([np.repeat(g[..., None], 3, -1), c]))
+    np.testing.assert_array_equal(d.train.x, np.stack([np.repeat(g[..., None], 3, -1), c]))
 
 
 def test_exif_turns_the_picture(tmp_path):
@@ -56,7 +56,7 @@ def test_exif_turns_the_picture(tmp_path):
     save(tmp_path / "a.png", a, exif=exif)
     d = data.load(tmp_path)
     assert d.spec.shape == (8, 4, 1)
-    np.testing.assert_array_equal(d.train.image[0, ..., 0], np.rot90(a, -1))
+    np.testing.assert_array_equal(d.train.x[0, ..., 0], np.rot90(a, -1))
 
 
 def test_transparency_is_laid_on_white(tmp_path):
@@ -68,7 +68,7 @@ def test_transparency_is_laid_on_white(tmp_path):
     la.save(tmp_path / "b.png")
     palette = Image.fromarray(rgba[..., 0]).convert("P")
     palette.save(tmp_path / "c.png", transparency=0)
-    image = data.load(tmp_path).train.image
+    image = data.load(tmp_path).train.x
     for picture in image[:2]:
         assert (picture[:2] == 0).all()
         assert (picture[2:] == 255).all()
@@ -83,8 +83,8 @@ def test_other_modes(tmp_path):
     Image.fromarray(a).convert("1").save(tmp_path / "one.png")
     d = data.load(tmp_path)
     assert d.spec.shape == (6, 6, 1)
-    np.testing.assert_array_equal(d.train.image[0, ..., 0], a)
-    assert set(np.unique(d.train.image[1])) <= {0, 255}
+    np.testing.assert_array_equal(d.train.x[0, ..., 0], a)
+    assert set(np.unique(d.train.x[1])) <= {0, 255}
     Image.fromarray(color()).convert("CMYK").save(tmp_path / "ink.jpg")
     assert data.load(tmp_path).spec.shape == (6, 6, 3)
 
@@ -94,19 +94,19 @@ def test_mixed_sizes_are_refused_with_the_hint_and_taken_with_image_size(tmp_pat
     save(tmp_path / "b.png", color(9, 5))
     with pytest.raises(UsageError, match=r"a.png is 6x6, b.png is 9x5 .* --image-size 5"):
         data.load(tmp_path)
-    assert data.load(tmp_path, image_size=4).train.image.shape == (2, 4, 4, 3)
+    assert data.load(tmp_path, image_size=4).train.x.shape == (2, 4, 4, 3)
 
 
 def test_the_short_side_is_resized_and_the_centre_kept(tmp_path):
     stripes = np.zeros((20, 60), np.uint8)
     stripes[:, 10:50] = 255
     save(tmp_path / "a.png", stripes)
-    assert (data.load(tmp_path, image_size=5).train.image == 255).all()
+    assert (data.load(tmp_path, image_size=5).train.x == 255).all()
 
 
 def test_downsizing_is_antialiased(tmp_path):
     save(tmp_path / "a.png", np.tile(np.array([[0, 255], [255, 0]], np.uint8), (32, 32)))
-    image = data.load(tmp_path, image_size=8).train.image
+    image = data.load(tmp_path, image_size=8).train.x
     assert abs(image.astype(int) - 127).max() <= 8
 
 
@@ -143,11 +143,11 @@ def test_streamed_is_the_same_set(tmp_path):
     for i in range(5):
         save(tmp_path / f"{i % 2}" / f"{i}.png", color())
     held, lazy = (data.load(tmp_path, stream=s) for s in (False, True))
-    assert isinstance(lazy.train, data.Records)
-    assert lazy.train.label.tolist() == held.train.label.tolist()
+    assert isinstance(lazy.train, data.Lazy)
+    assert lazy.train.y.tolist() == held.train.y.tolist()
     idx = np.array([4, 0, 4])
-    np.testing.assert_array_equal(data.take(lazy.train, idx).image, held.train.image[idx])
-    np.testing.assert_array_equal(data.take(lazy.train, idx).label, held.train.label[idx])
+    np.testing.assert_array_equal(data.take(lazy.train, idx).x, held.train.x[idx])
+    np.testing.assert_array_equal(data.take(lazy.train, idx).y, held.train.y[idx])
 
 
 def test_a_plain_word_is_a_name_first_and_a_folder_second(tmp_path, monkeypatch):

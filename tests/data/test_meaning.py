@@ -11,6 +11,7 @@ from data.pictures import classes, noise, save
 from PIL import Image
 
 from genjax import data
+from genjax.data import examples
 from genjax.errors import UsageError
 
 DEEP = noise(5, 2, 6, 6).astype(np.uint16)
@@ -26,7 +27,7 @@ def test_folders_named_as_parts_are_the_parts(train, held, stream, tmp_path):
         classes(tmp_path / held, ("cat",))
     got = data.load(tmp_path, stream=stream)
     assert got.spec.classes == ("cat", "dog", "emu")
-    assert (got.train.label.tolist(), got.test.label.tolist()) == ([0, 0, 1, 1], [1, 1, 2, 2])
+    assert (got.train.y.tolist(), got.test.y.tolist()) == ([0, 0, 1, 1], [1, 1, 2, 2])
     assert (got.validation is None) == (held is None)
     assert got.files["train"][2] == f"{train}/dog/0.png"
     assert any("no training image of class emu" in note for note in got.notes)
@@ -82,7 +83,7 @@ def test_labels_are_numbered_anew_and_keep_their_names(label, names, numbers, tm
     image = noise(0, 4, 6, 6)
     np.savez(tmp_path / "x.npz", image=image, label=np.array(label))
     for got in (data.load((image, np.array(label))), data.load(tmp_path / "x.npz")):
-        assert (got.spec.classes, got.spec.n_classes, got.train.label.tolist()) == (names, len(names), numbers)
+        assert (got.spec.classes, got.spec.n_classes, got.train.y.tolist()) == (names, len(names), numbers)
         assert data.spec_of(json.loads(json.dumps(asdict(got.spec)))) == got.spec
 
 
@@ -90,7 +91,7 @@ def test_an_archive_may_name_its_classes(tmp_path):
     arrays = {"image": noise(0, 4, 6, 6), "classes": np.array(["ant", "bee", "cat"])}
     np.savez(tmp_path / "x.npz", label=np.array([2, 0, 2, 0]), **arrays)
     got = data.load(tmp_path / "x.npz")
-    assert (got.spec.classes, got.train.label.tolist(), got.notes) == (("ant", "cat"), [1, 0, 1, 0], ())
+    assert (got.spec.classes, got.train.y.tolist(), got.notes) == (("ant", "cat"), [1, 0, 1, 0], ())
     np.savez(tmp_path / "x.npz", labels=np.array([2, 0, 2, 0]), image=arrays["image"])
     assert "arrays that are not read were left alone: labels. Read are" in data.load(tmp_path / "x.npz").notes[0]
     np.savez(tmp_path / "x.npz", label=np.array([3, 0, 2, 0]), **arrays)
@@ -131,27 +132,27 @@ def test_white_of_16_bits_is_one_for_the_whole_set(most, white, suffix, stream, 
     save(tmp_path / "test" / f"b.{suffix}", bright)
     got = data.load(tmp_path, stream=stream)
     assert got.spec.white == white
-    values = [int(data.take(part, np.array([0])).image[0, 0, 0, 0]) for part in (got.train, got.test)]
+    values = [int(data.take(part, np.array([0])).x[0, 0, 0, 0]) for part in (got.train, got.test)]
     assert values == [round(int(a[0, 0]) / white * 255) for a in (dark, bright)]
     said = [note for note in got.notes if "16-bit" in note]
     assert len(said) == (white != 65535)
     assert not said or f"hold 0 ... {most}: taken as {white.bit_length()} bits, {white} is white" in said[0]
     # for a run, what is white there is white here
     one = data.load(tmp_path / "train" / f"a.{suffix}", like=got.spec)
-    assert int(one.train.image[0, 0, 0, 0]) == values[0] or white == 255
+    assert int(one.train.x[0, 0, 0, 0]) == values[0] or white == 255
     np.savez(tmp_path / "x.npz", train_image=dark[None], test_image=bright[None])
     if most > 255:
-        assert data.load(tmp_path / "x.npz").test.image[0, 0, 0, 0] == values[1]
+        assert data.load(tmp_path / "x.npz").test.x[0, 0, 0, 0] == values[1]
 
 
 def test_full_16_bits_are_as_ever_and_a_format_that_says_its_white_is_believed(tmp_path):
     deep = np.array([[0, 257, 65535, 30000]], np.uint16)
     save(tmp_path / "a" / "x.png", deep)
-    assert data.load(tmp_path / "a").train.image.ravel().tolist() == [0, 1, 255, round(30000 / 257)]
+    assert data.load(tmp_path / "a").train.x.ravel().tolist() == [0, 1, 255, round(30000 / 257)]
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x.pgm").write_bytes(b"P5 2 1 4095\n" + np.array([4095, 1000], ">u2").tobytes())
     got = data.load(tmp_path / "b")
-    assert (got.train.image.ravel().tolist(), got.notes, got.spec.white) == ([255, 62], (), 255)
+    assert (got.train.x.ravel().tolist(), got.notes, got.spec.white) == ([255, 62], (), 255)
 
 
 def test_colour_of_16_bits_with_fewer_is_refused(tmp_path):
@@ -163,7 +164,7 @@ def test_colour_of_16_bits_with_fewer_is_refused(tmp_path):
         png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
         (tmp_path / "a.png").write_bytes(png + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
         if ok:
-            assert data.load(tmp_path).train.image.max() == 255
+            assert data.load(tmp_path).train.x.max() == 255
         else:
             with pytest.raises(UsageError, match=r"colour images of 16 bits \(a.png\) hold values below 4096 of"):
                 data.load(tmp_path)
@@ -180,7 +181,7 @@ def test_gray_and_colour_are_converted_by_one_rule(what, channels, tmp_path):
     got = data.load(given, like=like, stream=True if what == "streamed" else None)
     mode = ("L", "RGB")[channels == 3]
     expected = np.asarray(Image.open(tmp_path / "f" / "a.png").convert(mode)).reshape(1, 7, 7, channels)
-    np.testing.assert_array_equal(data.take(got.train, np.array([0])).image, expected)
+    np.testing.assert_array_equal(data.take(got.train, np.array([0])).x, expected)
     assert got.spec.shape == (7, 7, channels)
     assert any("are taken as" in note for note in got.notes)
 
@@ -224,9 +225,9 @@ def test_arrays_that_are_no_images_name_the_fix(image, says):
 def test_a_data_set_is_shown_in_a_line():
     got = data.load("digits")
     assert repr(got) == "Dataset digits: 1,500 training + 297 test of 8x8x1, 10 classes (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)"
-    assert repr(got.train) == "Images(1,500 of 8x8x1, uint8, labels)"
-    lazy = data.Records(7, (2, 3, 1), lambda i: got.train)
-    assert repr(lazy) == "Records(7 of 2x3x1, decoded on demand)"
+    assert repr(got.train) == "Examples(1,500 of 8x8x1, uint8, labels)"
+    lazy = data.Lazy(7, (2, 3, 1), lambda i: got.train)
+    assert repr(lazy) == "Lazy(7 of 2x3x1, decoded on demand)"
 
 
 def test_good_sets_have_the_fingerprints_they_had(tmp_path):
@@ -238,7 +239,40 @@ def test_good_sets_have_the_fingerprints_they_had(tmp_path):
         for f in [*sorted((tmp_path / "set" / "a").iterdir()), *(tmp_path / "set" / "b" / f"{i}.png" for i in range(3)),
                   tmp_path / "set" / "b" / "deep" / "x.jpg"]
     ])  # fmt: skip
-    expected = data.fingerprint(data.Images(image, np.array([0, 0, 0, 1, 1, 1, 1], np.int32)))
+    expected = data.fingerprint(data.Examples(image, np.array([0, 0, 0, 1, 1, 1, 1], np.int32)))
     assert data.load(tmp_path / "set").spec.fingerprint == expected
     assert data.load("digits").spec.fingerprint.startswith("2c1971c3aa9ee96b")
     assert data.load("fashion_mini").spec.fingerprint.startswith("70c82d47cb768ece")
+
+
+def test_the_spec_of_any_data_comes_back_from_json_and_old_ones_read_as_they_were():
+    mask = np.arange(6) < np.array([[2], [6], [4]])
+    rolls = data.Examples(np.zeros((3, 6, 88), np.uint8), None, mask)
+    of = {"domain": "music", "n_values": 2, "about": {"low": 21, "steps_per_quarter": 4}}
+    made = examples.dataset("rolls", rolls, data.take(rolls, np.arange(2)), (), **of)
+    assert made.spec.shape == (6, 88)
+    assert (made.spec.domain, made.spec.dtype, made.spec.n_values, made.spec.contrast) == ("music", "uint8", 2, None)
+    stored = json.loads(json.dumps(asdict(made.spec)))
+    assert data.spec_of(stored) == made.spec
+    assert (
+        made.spec.fingerprint
+        != examples.dataset("rolls", rolls._replace(event_mask=None), None, (), **of).spec.fingerprint
+    )
+    columns = [{"name": "age", "kind": "number"}, {"name": "job", "values": ["a", "b"]}]
+    rows = data.Examples(np.zeros((2, 2), np.float32))
+    row = examples.dataset("t", rows, None, (), domain="table", n_values=0, columns=columns)
+    assert data.spec_of(json.loads(json.dumps(asdict(row.spec)))) == row.spec
+    held = data.hold_out(made, 1).spec
+    assert (held.domain, held.n_values, held.about, held.n_train) == ("music", 2, made.spec.about, 2)
+    older = {"name": "ring", "shape": [1, 1, 2], "n_classes": 8, "n_train": 9, "fingerprint": ""}
+    assert [getattr(data.spec_of(older), k) for k in ("domain", "dtype", "n_values")] == ["points", "float32", 0]
+    assert data.spec_of(older | {"shape": [8, 8, 1]}).domain == "image"
+    for damaged in ({"shape": [8, 8]}, {"shape": []}, {"columns": [1]}, {"about": 3}, {"dtype": "pixels"}):
+        with pytest.raises(UsageError, match="damaged"):
+            data.spec_of(older | damaged)
+
+
+@pytest.mark.parametrize("mask", [np.ones((3, 5), bool), np.ones(3, bool), np.ones((3, 6), np.uint8)])
+def test_a_mask_that_does_not_fit_is_refused(mask):
+    with pytest.raises(UsageError, match=r"event_mask is .*; wanted bool over the first axes"):
+        examples.dataset("rolls", data.Examples(np.zeros((3, 6, 88), np.uint8), None, mask), None, (), domain="music")

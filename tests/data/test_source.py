@@ -12,10 +12,18 @@ from genjax.data import source as module
 from genjax.errors import DataFailure, UsageError
 
 N, B, LONGEST = 23, 4, 23
-IMAGES = data.Images(
+IMAGES = data.Examples(
     np.random.default_rng(0).integers(0, 256, (N, 3, 5, 2), np.uint8), np.arange(N, dtype=np.int32) % 3
 )
 KEY = jax.random.key(3)
+
+
+MASKED = data.Examples(  # 23 sequences of 7 steps of 3 features, of all lengths
+    np.random.default_rng(1).standard_normal((N, 7, 3)).astype(np.float32),
+    np.arange(N, dtype=np.int32) % 2,
+    np.arange(7) < np.random.default_rng(2).integers(1, 8, (N, 1)),
+)
+KEPT = data.Transform(lambda key, batch: batch, lambda x: x, name="kept")
 
 
 def records(images=IMAGES, log=None):
@@ -24,7 +32,7 @@ def records(images=IMAGES, log=None):
             log.append(len(indices))
         return data.take(images, indices)
 
-    return data.Records(data.size(images), images.image.shape[1:], read)
+    return data.Lazy(data.size(images), images.x.shape[1:], read, dtype=images.x.dtype.name)
 
 
 def both(transform=None, images=IMAGES, **options):
@@ -83,8 +91,8 @@ def test_every_epoch_holds_each_example_once_in_an_order_of_its_own():
 def test_a_batch_holds_the_examples_its_ids_name():
     for source in both(data.to_levels()):
         b = run(source, [6])
-        np.testing.assert_array_equal(b.x, IMAGES.image[b.id])
-        np.testing.assert_array_equal(b.y, IMAGES.label[b.id])
+        np.testing.assert_array_equal(b.x, IMAGES.x[b.id])
+        np.testing.assert_array_equal(b.y, IMAGES.y[b.id])
         assert (b.mask, b.event_mask) == (None, None)
 
 
@@ -107,8 +115,24 @@ def test_another_key_gives_another_order_and_the_same_key_the_same():
         assert_equal(first, again)
 
 
+def test_event_masks_travel_with_their_examples():
+    held, read = (run(source, (2, 5)) for source in both(KEPT, MASKED))
+    for a, b in zip(held, read, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(held.event_mask, MASKED.event_mask[held.id])
+    np.testing.assert_array_equal(held.x, MASKED.x[held.id])
+    got = list(data.once(MASKED, B))
+    mask = np.concatenate([b.mask for b in got])
+    np.testing.assert_array_equal(np.concatenate([b.event_mask for b in got])[mask], MASKED.event_mask)
+    assert not np.concatenate([b.event_mask for b in got])[~mask].any()
+    some = data.take(MASKED, np.array([3, 0]))
+    np.testing.assert_array_equal(some.event_mask, MASKED.event_mask[[3, 0]])
+    np.testing.assert_array_equal(data.take(data.part(records(MASKED), np.arange(5, 9)), np.arange(2)).event_mask,
+                                  MASKED.event_mask[5:7])  # fmt: skip
+
+
 def test_unlabelled_images():
-    for source in both(images=IMAGES._replace(label=None)):
+    for source in both(images=IMAGES._replace(y=None)):
         assert source.batch(KEY, 0).y is None
 
 
@@ -127,7 +151,7 @@ def test_batch_is_the_batch_of_the_compiled_loop_and_compiles_once():
 
 
 def test_transforms_draw_anew_in_every_minibatch():
-    grey = data.Images(np.full((B, 8, 8, 1), 128, np.uint8))
+    grey = data.Examples(np.full((B, 8, 8, 1), 128, np.uint8))
     x = run(data.resident(grey, B, data.binarize()), [10], n_batches=2).x.reshape(20, -1)
     assert len({row.tobytes() for row in x}) == 20
 
@@ -136,8 +160,8 @@ def test_streaming_reads_ahead_and_carries_on_without_reopening():
     log = []
     source = data.streamed(records(log=log), B, data.to_unit(), capacity=4, n_threads=1)
     first = source.window(KEY, 0, 2, 1)
-    assert first.image.shape == (4, 1, B, 3, 5, 2)
-    assert not first.image[2:].any()
+    assert first.x.shape == (4, 1, B, 3, 5, 2)
+    assert not first.x[2:].any()
     for start in range(2, 10):
         source.window(KEY, start, 1, 1)
     assert set(log) == {B}
@@ -147,7 +171,7 @@ def test_streaming_reads_ahead_and_carries_on_without_reopening():
 def test_the_capacity_follows_the_size_of_a_minibatch():
     assert both()[0].capacity is None
     assert both()[1].capacity == module.MAX_CAPACITY
-    large = data.Records(100, (1024, 1024, 3), lambda i: pytest.fail("read"))
+    large = data.Lazy(100, (1024, 1024, 3), lambda i: pytest.fail("read"))
     assert data.streamed(large, 8, data.to_unit()).capacity == 2
     assert data.streamed(large, 80, data.to_unit()).capacity == 1
     with pytest.raises(ValueError, match="capacity"):
@@ -162,7 +186,7 @@ def test_an_unreadable_example_is_reported_and_the_next_window_works():
             raise UsageError("b.png: cannot be read")
         return data.take(IMAGES, indices)
 
-    source = data.streamed(data.Records(N, (3, 5, 2), read), B, data.to_unit())
+    source = data.streamed(data.Lazy(N, (3, 5, 2), read), B, data.to_unit())
     with pytest.raises(DataFailure, match=r"b\.png"):
         source.window(KEY, 0, 1, 1)
     broken["yes"] = False
@@ -189,8 +213,8 @@ def test_once_gives_every_example_once_in_order():
         assert [b.x.shape for b in got] == [(B, 3, 5, 2)] * 6
         mask = np.concatenate([b.mask for b in got])
         assert mask.sum() == N
-        np.testing.assert_array_equal(np.concatenate([b.x for b in got])[mask], IMAGES.image)
-        np.testing.assert_array_equal(np.concatenate([b.y for b in got])[mask], IMAGES.label)
+        np.testing.assert_array_equal(np.concatenate([b.x for b in got])[mask], IMAGES.x)
+        np.testing.assert_array_equal(np.concatenate([b.y for b in got])[mask], IMAGES.y)
         np.testing.assert_array_equal(np.concatenate([b.id for b in got])[mask], np.arange(N))
         assert not np.asarray(got[-1].x[3:]).any()
 

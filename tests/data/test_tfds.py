@@ -26,17 +26,17 @@ MEAN = {"mnist": 0.1307, "fashion_mnist": 0.2860}
 def test_real_sets_have_their_known_statistics(name, tfds_dir):
     d = data.load(name, data_dir=tfds_dir)
     assert (d.spec.name, d.spec.shape, d.spec.n_classes, d.spec.n_train) == (name, (28, 28, 1), 10, 60_000)
-    assert d.train.image.dtype == np.uint8
-    assert d.train.label.dtype == np.int32
-    assert d.test.image.shape == (10_000, 28, 28, 1)
-    assert np.bincount(d.train.label).tolist() == TRAIN_COUNTS[name]
-    assert abs(d.train.image.mean() / 255 - MEAN[name]) < 1e-4
+    assert d.train.x.dtype == np.uint8
+    assert d.train.y.dtype == np.int32
+    assert d.test.x.shape == (10_000, 28, 28, 1)
+    assert np.bincount(d.train.y).tolist() == TRAIN_COUNTS[name]
+    assert abs(d.train.x.mean() / 255 - MEAN[name]) < 1e-4
 
 
 @pytest.mark.realdata
 def test_a_streamed_set_gives_the_resident_examples(tfds_dir):
     held, lazy = (data.load("mnist", data_dir=tfds_dir, stream=s) for s in (False, True))
-    assert isinstance(lazy.train, data.Records)
+    assert isinstance(lazy.train, data.Lazy)
     idx = np.array([5, 59_999, 0, 5])
     for a, b in zip(data.take(lazy.train, idx), data.take(held.train, idx), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -68,7 +68,7 @@ def test_versions_and_resizing(tfds_dir, tmp_path, monkeypatch):
     reader = tfds._Reader("mnist:3.0.1", tfds.find("mnist:3.0.1", tfds_dir), image_size=14)
     part = reader.part("test", stream_above=-1)
     assert part.shape == (14, 14, 1)
-    assert data.take(part, np.arange(3)).image.shape == (3, 14, 14, 1)
+    assert data.take(part, np.arange(3)).x.shape == (3, 14, 14, 1)
     assert tfds.find("mnist:9.9.9", tfds_dir) is None
 
 
@@ -151,15 +151,15 @@ def own_cache(tmp_path, monkeypatch):
 def some(seed=0, label=True):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (50, 8, 8, 1), np.uint8)
-    return data.Images(images, np.arange(50, dtype=np.int32) if label else None)
+    return data.Examples(images, np.arange(50, dtype=np.int32) if label else None)
 
 
 @pytest.mark.parametrize("label", [True, False])
 def test_cache_keeps_what_was_made(own_cache, label):
     made = cache.cached("x", lambda: some(label=label))
     again = cache.cached("x", lambda: pytest.fail("made twice"))
-    np.testing.assert_array_equal(made.image, again.image)
-    assert (again.label is None) == (not label)
+    np.testing.assert_array_equal(made.x, again.x)
+    assert (again.y is None) == (not label)
     assert [p.name for p in own_cache.iterdir()] == ["x.npz"]
 
 
@@ -178,32 +178,32 @@ def test_every_flipped_bit_of_the_cache_is_noticed_or_harmless(own_cache):
         except UsageError:
             noticed += 1
         else:
-            np.testing.assert_array_equal(found.image, want.image)
-            np.testing.assert_array_equal(found.label, want.label)
+            np.testing.assert_array_equal(found.x, want.x)
+            np.testing.assert_array_equal(found.y, want.y)
     assert noticed > 100
     file.write_bytes(good[: len(good) // 2])
-    np.testing.assert_array_equal(cache.cached("x", some).image, want.image)
+    np.testing.assert_array_equal(cache.cached("x", some).x, want.x)
     assert file.read_bytes() == good
 
 
 def test_an_unwritable_cache_is_done_without(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GENJAX_CACHE", str(tmp_path / "file"))
-    assert cache.cached("x", some).image.shape == (50, 8, 8, 1)
+    assert cache.cached("x", some).x.shape == (50, 8, 8, 1)
 
 
 def test_a_failed_write_leaves_nothing(own_cache, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space")))
-    assert cache.cached("x", some).label is not None
+    assert cache.cached("x", some).y is not None
     assert list(own_cache.iterdir()) == []
 
 
 def test_many_writers_at_once_leave_one_whole_file(own_cache):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: cache.cached("x", some), range(32)))
-    assert all((f.image == found[0].image).all() for f in found)
+    assert all((f.x == found[0].x).all() for f in found)
     assert [p.name for p in own_cache.iterdir()] == ["x.npz"]
-    np.testing.assert_array_equal(cache.cached("x", lambda: pytest.fail("made again")).image, some().image)
+    np.testing.assert_array_equal(cache.cached("x", lambda: pytest.fail("made again")).x, some().x)
 
 
 def test_identity_follows_the_files(tmp_path):

@@ -409,8 +409,8 @@ def fuzz_archives(n, seed, tmp_path):
     def load(content):
         file.write_bytes(content)
         got = loading.load(file)
-        assert got.train.image.dtype == np.uint8
-        assert got.train.label is None or got.train.label.max() < got.spec.n_classes
+        assert got.train.x.dtype == np.uint8
+        assert got.train.y is None or got.train.y.max() < got.spec.n_classes
 
     archives = seeds_of_archives()
     with warnings.catch_warnings():
@@ -455,7 +455,7 @@ def test_fuzzed_labels():
             n_refused += 1
             continue
         (got,) = got
-        assert sorted(set(got.train.label.tolist())) == list(range(got.spec.n_classes))
+        assert sorted(set(got.train.y.tolist())) == list(range(got.spec.n_classes))
         assert len(got.spec.classes) == got.spec.n_classes
         assert all(c.isprintable() for c in got.spec.classes)
     assert 200 < n_refused < 900
@@ -479,9 +479,11 @@ def test_large_pictures_stream_and_are_refused_where_memory_does_not_hold_them(t
     monkeypatch.setattr(room, "available", lambda: 120 * 10**6)
     said = outcome(tmp_path, stream=False)
     assert "12 images of 2000x2000x3: needs 288 MB of memory, 120 MB are free.\nGive --image-size" in said
-    with pytest.raises(UsageError, match=r"12 images of 2000x2000x3: needs 144 MB"):
+    with pytest.raises(UsageError, match=r"12 examples of 2000x2000x3: needs 144 MB"):
         data.take(streamed.train, np.arange(12))
-    with pytest.raises(UsageError, match=r"batch_size=12 of images of 2000x2000x3.*needs 864 MB.*\nGive --image-size"):
+    with pytest.raises(
+        UsageError, match=r"batch_size=12 of examples of 2000x2000x3.*needs 864 MB.*\nGive .*--image-size"
+    ):
         data.make_source(streamed.train, 12)
     monkeypatch.setattr(room, "available", lambda: 60 * 10**6)
     assert "00.png: is 2000x2000; decoding 2 such pictures at once: needs 96 MB" in outcome(tmp_path, stream=True)

@@ -16,9 +16,9 @@ from genjax.metrics_log import MetricsLog
 from genjax.train.population import Population
 
 DIGITS = data.load("digits")
-REAL = DIGITS.test.image[:64].astype(np.float32)
+REAL = DIGITS.test.x[:64].astype(np.float32)
 ONE = np.repeat(REAL[:1], 64, axis=0)
-A_CLASS = REAL[[int(np.flatnonzero(DIGITS.test.label[:64] == i % 10)[0]) for i in range(64)]]
+A_CLASS = REAL[[int(np.flatnonzero(DIGITS.test.y[:64] == i % 10)[0]) for i in range(64)]]
 
 
 def monitor(conditional=False, members=0, recipe="gan_digits", sample_every=500, stored=None, dataset=DIGITS):
@@ -61,8 +61,8 @@ def test_a_collapse_is_found_as_soon_as_it_is_sure(grid, steps, first, condition
 @pytest.mark.parametrize("conditional", [False, True])
 def test_a_collapse_at_the_very_end_is_found_in_the_last_grid(conditional):
     r = np.random.default_rng(0)
-    label = DIGITS.train.label
-    real = [DIGITS.train.image[[r.choice(np.flatnonzero(label == i % 10)) for i in range(64)]] for _ in range(3)]
+    label = DIGITS.train.y
+    real = [DIGITS.train.x[[r.choice(np.flatnonzero(label == i % 10)) for i in range(64)]] for _ in range(3)]
     grids = [*((s, g.astype(np.float32)) for s, g in zip((500, 1000, 1500), real, strict=True)), (1600, A_CLASS)]
     assert told(grids, conditional=conditional) == [(1600, "mode_collapse", "serious")]
 
@@ -144,14 +144,14 @@ def test_nothing_found_is_said_only_where_every_check_could_look(looked, step, s
 
 
 def test_what_the_data_do_not_allow_is_said():
-    image = DIGITS.train.image[:300]
-    bare = dataclasses.replace(DIGITS, train=data.Images(image), test=None, validation=None)
+    image = DIGITS.train.x[:300]
+    bare = dataclasses.replace(DIGITS, train=data.Examples(image), test=None, validation=None)
     m = monitor(dataset=bare)
     m.images(1000, REAL)
     assert m.looked.cannot == {
         "whether the discriminator overfits": "no held-out images", "classes of the samples": "no labels",
     }  # fmt: skip
-    few = monitor(dataset=dataclasses.replace(bare, train=data.Images(image[:5])))
+    few = monitor(dataset=dataclasses.replace(bare, train=data.Examples(image[:5])))
     few.images(1000, ONE)
     assert few.looked.cannot["how samples differ"] == "5 training images are too few to compare with"
     assert few.take() == []

@@ -23,12 +23,12 @@ def images(name, part="train"):
     """Pixels, of points the shades that a grid shows them in; and labels."""
     dataset = data.load(name)
     of = getattr(dataset, part)
-    image = of.image
+    image = of.x
     if image.dtype != np.uint8:
         recipe = recipes.load("gan_ring2d")
         transform = recipe.build(recipe.SMOKE, dataset.spec).transform
         image = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(image)).x))
-    return image, of.label, dataset.spec.n_classes
+    return image, of.y, dataset.spec.n_classes
 
 
 @functools.cache
@@ -39,8 +39,8 @@ def against(name, conditional=False, n=N, m=None):
         keep = np.random.default_rng(7).permutation(len(image))[:m]
         image, label = image[keep], label[keep]
     asked = np.arange(n) % n_classes if conditional else None
-    real = pictures.pool(data.Images(image, label), asked)
-    return diversity.reference(real.image, real.label, n, asked), pictures.halves(real.image)
+    real = pictures.pool(data.Examples(image, label), asked)
+    return diversity.reference(real.x, real.y, n, asked), pictures.halves(real.x)
 
 
 def found(grid, name, conditional=False, **more):

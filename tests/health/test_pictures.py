@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from genjax.data import Images, Records
+from genjax.data import Examples, Lazy
 from genjax.health import diversity, judge, pictures
 
 
@@ -140,12 +140,12 @@ def test_data_that_are_no_measure_say_why(real, why):
 def test_the_pool_has_all_classes_whatever_the_order(n, order):
     label = np.arange(n, dtype=np.int32) % 10
     label = np.sort(label) if order == "sorted" else label
-    part = Images(np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1), label)
-    for train in (part, Records(n, (1, 1, 1), lambda i: Images(part.image[i], label[i]))):
+    part = Examples(np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1), label)
+    for train in (part, Lazy(n, (1, 1, 1), lambda i: Examples(part.x[i], label[i]))):
         got = pictures.pool(train)
-        assert len(got.image) == min(n, diversity.POOL)
-        counts = np.bincount(got.label, minlength=10)
-        assert counts.min() >= (0 if n < 10 else 0.4 * len(got.image) / 10)
+        assert len(got.x) == min(n, diversity.POOL)
+        counts = np.bincount(got.y, minlength=10)
+        assert counts.min() >= (0 if n < 10 else 0.4 * len(got.x) / 10)
     asked = np.arange(64) % 10
-    counts = np.bincount(pictures.pool(part, asked).label, minlength=10)
+    counts = np.bincount(pictures.pool(part, asked).y, minlength=10)
     assert counts[: min(n, 10)].tolist() == [min(-(-diversity.POOL // 10), c) for c in np.bincount(label) if c]

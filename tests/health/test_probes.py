@@ -108,4 +108,4 @@ def test_the_images_are_the_same_every_time_and_in_parts_of_a_batch():
     experiment = recipe.build(recipe.SMOKE, parted.spec)
     held = probes.reference(parted, data.to_unit(), experiment.model, 16, KEY).held
     pixels = np.round(255.0 * held).astype(np.uint8)
-    assert pixels.reshape(128, 64).tolist() == parted.validation.image.reshape(128, 64).tolist()
+    assert pixels.reshape(128, 64).tolist() == parted.validation.x.reshape(128, 64).tolist()

@@ -98,9 +98,9 @@ def test_a_learning_rate_that_kills_units(probing):
 @pytest.mark.slow
 def test_a_discriminator_that_learns_few_images_by_heart(probing):
     """24 training images against a generator whose images are other real ones: what it tells apart it has by heart."""
-    image = DIGITS.train.image[:1048]
+    image = DIGITS.train.x[:1048]
     few, others = image[:24], data.to_signed().apply(KEY, Batch(image[24:536])).x
-    dataset = dataclasses.replace(DIGITS, train=data.Images(few), test=data.Images(image[536:]), validation=None)
+    dataset = dataclasses.replace(DIGITS, train=data.Examples(few), test=data.Examples(image[536:]), validation=None)
 
     def other(params, state, z, **_):
         return params["images"][(jnp.abs(z[:, 0]) * 1e4).astype(jnp.int32) % len(others)], state
@@ -126,7 +126,7 @@ def test_a_critic_without_a_penalty_lets_the_generator_collapse():
     _, state, monitor = found(model, step, data.to_signed(), 200)
     x = data.to_signed().inverse(model.sample(*train.evaluation(state), jax.random.key(2), 64))
     assert "mode_collapse" in looks(monitor, x)
-    assert looks(monitor, DIGITS.test.image[:64]) == set()
+    assert looks(monitor, DIGITS.test.x[:64]) == set()
 
 
 def test_samples_of_a_model_that_has_learnt_nothing_are_far():
@@ -137,7 +137,7 @@ def test_samples_of_a_model_that_has_learnt_nothing_are_far():
     for params, net in (fresh, train.evaluation(state)):
         x = model.sample(params, net, jax.random.key(2), 64)
         assert "samples_far" in looks(monitor, data.to_signed().inverse(x))
-    real = DIGITS.test.image[:64]
+    real = DIGITS.test.x[:64]
     monitor.images(3, real)
     monitor.images(4, real)
     assert {f.severity for f in monitor.take()} == {"over"}  # real images are not far

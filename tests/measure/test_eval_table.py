@@ -78,9 +78,9 @@ def test_authenticity_is_against_all_of_the_training_part(tmp_path):
     run, real = untrained(tmp_path), real_of(DIGITS, n=60)
     got = by_name(evaluate(run, real, NET, Request("authenticity", seed=2)))["authenticity_digits"]
     fakes, _ = draw(run.experiment, *train.evaluation(run.state), 60, 2)
-    features = NET.features(DIGITS.train.image)
+    features = NET.features(DIGITS.train.x)
     assert got.value == metrics.authenticity(NET.features(fakes), features).share
-    held_out = DIGITS.test.image[np.linspace(0, 296, 60).round().astype(int)]
+    held_out = DIGITS.test.x[np.linspace(0, 296, 60).round().astype(int)]
     assert got.floor == metrics.authenticity(NET.features(held_out), features).share
     assert 0 < got.floor < 1
     p = got.protocol
@@ -91,7 +91,7 @@ def test_authenticity_is_against_all_of_the_training_part(tmp_path):
 
 
 def test_copies_of_training_images_are_never_authentic(tmp_path):
-    copies = DIGITS.train.image[:64].astype(np.float32)
+    copies = DIGITS.train.x[:64].astype(np.float32)
     run = drawing(untrained(tmp_path), lambda z, y: jnp.asarray(copies)[: z.shape[0]])
     (got,) = evaluate(run, real_of(DIGITS, n=64), pixels(), Request("authenticity"))
     assert (got.value, got.over_samples) == (0.0, (0.0, 0.0))
@@ -106,10 +106,10 @@ def test_gap_of_one_set_is_none_and_of_two_the_function_s_own(tmp_path):
     model = run.experiment.model
     logits = jax.jit(lambda x: model.logits(params["d"], state["d"], x.astype(jnp.float32) / 127.5 - 1.0)[0])
     got = gap(measured_on(run, part, other), KEY)
-    want = metrics.held_out_gap(logits, other.image, part.image)
+    want = metrics.held_out_gap(logits, other.x, part.x)
     assert got["gap"].value == pytest.approx(want.gap, abs=1e-6)
     assert got["gap_auc"].value == pytest.approx(want.auc, abs=1e-4)
-    a, b = np.asarray(logits(other.image)), np.asarray(logits(part.image))
+    a, b = np.asarray(logits(other.x)), np.asarray(logits(part.x))
     assert got["gap"].half == pytest.approx(1.96 * math.hypot(a.std(), b.std()) / math.sqrt(200), rel=0.3)
 
 
@@ -125,8 +125,8 @@ def test_gap_is_of_as_many_training_images_as_held_out_ones(tmp_path):
 
 def test_classes_are_those_that_the_images_were_asked_for(tmp_path, few_halves):
     """A generator that gives a digit of the class asked for is always right; of the next, always wrong."""
-    said = NET.logits(DIGITS.train.image).argmax(1)
-    first = np.stack([DIGITS.train.image[(said == c) & (DIGITS.train.label == c)][:40] for c in range(10)])
+    said = NET.logits(DIGITS.train.x).argmax(1)
+    first = np.stack([DIGITS.train.x[(said == c) & (DIGITS.train.y == c)][:40] for c in range(10)])
     first = jnp.asarray(first, jnp.float32)
     run, real = untrained(tmp_path, conditional=True), real_of(DIGITS, n=120)
     for ahead, accuracy in ((0, 1.0), (1, 0.0)):
@@ -136,10 +136,10 @@ def test_classes_are_those_that_the_images_were_asked_for(tmp_path, few_halves):
         fakes, asked = draw(of.experiment, *train.evaluation(of.state), 120, 0, real.labels(10))
         assert metrics.class_accuracy(fakes, asked, NET.logits).accuracy == accuracy
         want = metrics.frechet_per_class(
-            NET.features(DIGITS.test.image), DIGITS.test.label, NET.features(fakes), asked
+            NET.features(DIGITS.test.x), DIGITS.test.y, NET.features(fakes), asked
         ).mean  # fmt: skip
         assert got["class_fd_digits"].value == pytest.approx(want, rel=1e-9)
-    real_accuracy = metrics.class_accuracy(DIGITS.test.image, DIGITS.test.label, NET.logits).accuracy
+    real_accuracy = metrics.class_accuracy(DIGITS.test.x, DIGITS.test.y, NET.logits).accuracy
     assert got["class_accuracy_digits"].floor == real_accuracy == pytest.approx(0.9697, abs=1e-4)
     assert 0 < got["class_fd_digits"].floor < got["class_fd_digits"].value
     assert all(r.over_samples is not None for r in got.values())
@@ -202,7 +202,7 @@ def test_points_have_modes_and_no_images(name, tmp_path):
     assert set(got) == bounds | {"modes", "good_share", "modes_kl"}
     key, mixture = rng.named(jax.random.key(4), "points"), MIXTURES["ring"]()
     points = draw_points(run.experiment.model, *train.evaluation(run.state), 500, key)
-    for which, x in (("value", points), ("floor", real.others.image)):
+    for which, x in (("value", points), ("floor", real.others.x)):
         want = metrics.mode_coverage(x, mixture.centers, mixture.sd)
         assert [getattr(got[k], which) for k in list(got)[-3:]] == [want.hit, want.good, want.kl], which
     assert got["modes"].floor == 8
@@ -223,13 +223,13 @@ def test_a_vae_s_points_have_its_likelihood_s_noise(tmp_path):
 
 def test_modes_of_stacked_digits_are_named_by_a_classifier(tmp_path):
     stacks = data.stacked(DIGITS.train, 600)
-    made = dataclasses.replace(data.load((stacks.image, stacks.label)))
+    made = dataclasses.replace(data.load((stacks.x, stacks.y)))
     made = dataclasses.replace(made, spec=dataclasses.replace(made.spec, name="stacked"))
     run, real, space = untrained(tmp_path, dataset=made), real_of(made, n=300), space_of("", "stacked", (8, 8, 3))
     with pytest.warns(UserWarning, match="modes: of 300 samples; published numbers are of 26,000: --n 26000"):
         got = by_name(evaluate(run, real, space, Request("modes")))
     fakes, _ = draw(run.experiment, *train.evaluation(run.state), 300, 0)
-    for which, x in (("value", fakes), ("floor", real.others.image)):
+    for which, x in (("value", fakes), ("floor", real.others.x)):
         want = metrics.stacked_coverage(x, NET.logits)
         assert [getattr(got[k], which) for k in ("modes", "modes_kl")] == [want.hit, want.kl], which
     assert (got["modes"].protocol.features, got["modes"].protocol.features_sha256) == (NET.name, NET.sha256)
@@ -274,7 +274,7 @@ def test_points_are_validated_as_points(tmp_path):
     key = rng.named(jax.random.key(0), "validation")
     z = jnp.concatenate([jax.random.normal(rng.at_step(key, i), (100, 2)) for i in range(3)])
     points = run.experiment.model.generate(*train.evaluation(run.state), z)
-    want = metrics.kernel_distance(ring.validation.image.reshape(300, 2), np.asarray(points).reshape(300, 2))
+    want = metrics.kernel_distance(ring.validation.x.reshape(300, 2), np.asarray(points).reshape(300, 2))
     assert validation(run.experiment, ring).measure(run.state) == {"val/kd_plane": pytest.approx(want, rel=1e-4)}
 
 

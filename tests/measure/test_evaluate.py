@@ -12,7 +12,7 @@ import pytest
 
 from genjax import cli, data, recipes, runs, train
 from genjax.cli import cache
-from genjax.data import Dataset, Images, Records
+from genjax.data import Dataset, Examples, Lazy
 from genjax.errors import UsageError
 from genjax.measure import eval_file
 from genjax.measure.evaluate import SEEN, Request, _too_costly, config_sha256, evaluate, weights_of
@@ -70,7 +70,7 @@ def test_a_record_is_what_one_computes_by_hand(gan):
     (r,) = evaluate(run, real, pixels(), request)
     params, state = train.evaluation(run.state)
     fakes, _ = draw(run.experiment, params, state, 100, seed=3)
-    flat = [x.reshape(len(x), -1) / np.float32(255) for x in (dataset.test.image, fakes, real.others.image)]
+    flat = [x.reshape(len(x), -1) / np.float32(255) for x in (dataset.test.x, fakes, real.others.x)]
     assert r.value == pytest.approx(frechet_distance(flat[0], flat[1]), rel=1e-6)
     assert r.floor == pytest.approx(frechet_distance(flat[0], flat[2]), rel=1e-6)
     assert r.over_samples[0] < r.value < r.over_samples[1]
@@ -108,10 +108,10 @@ def test_the_likelihood_is_of_a_reference_binarised_once(vae):
 
 
 def parts(n=40, test=True, stream=False):
-    images = Images(np.arange(n * 4, dtype=np.uint8).reshape(n, 2, 2, 1), np.arange(n, dtype=np.int32) % 3)
+    images = Examples(np.arange(n * 4, dtype=np.uint8).reshape(n, 2, 2, 1), np.arange(n, dtype=np.int32) % 3)
     training = images
     if stream:
-        training = Records(n, (2, 2, 1), lambda i: data.take(images, i), images.label)
+        training = Lazy(n, (2, 2, 1), lambda i: data.take(images, i), images.y)
     return data.hold_out(Dataset(training, data.take(images, np.arange(5)) if test else None,
                                  data.Spec("made", (2, 2, 1), 3, n, "")), 10)  # fmt: skip
 
@@ -120,13 +120,13 @@ def parts(n=40, test=True, stream=False):
 def test_held_out_images_are_apart_from_the_training_ones(stream):
     whole = parts(stream=stream)
     assert (data.size(whole.train), data.size(whole.validation), whole.spec.n_train) == (30, 10, 30)
-    pixels_of = [set(data.take(p, np.arange(data.size(p))).image[:, 0, 0, 0].tolist())
+    pixels_of = [set(data.take(p, np.arange(data.size(p))).x[:, 0, 0, 0].tolist())
                  for p in (whole.train, whole.validation)]  # fmt: skip
     assert len(pixels_of[0] | pixels_of[1]) == 40
     assert sorted(pixels_of[1]) != list(range(0, 40, 4))
-    labels = data.take(whole.train, np.arange(30)).label
-    assert (labels == data.take(whole.train, np.arange(30)).image[:, 0, 0, 0] // 4 % 3).all()
-    assert (whole.train.label == labels).all()
+    labels = data.take(whole.train, np.arange(30)).y
+    assert (labels == data.take(whole.train, np.arange(30)).x[:, 0, 0, 0] // 4 % 3).all()
+    assert (whole.train.y == labels).all()
 
 
 def test_held_out_must_be_some_but_not_all():
@@ -145,7 +145,7 @@ def test_reference_and_floor_are_of_unlike_images():
     assert real_of(with_test, "validation").n == 10
     real = real_of(without)
     assert (real.split, real.n) == ("train", 15)
-    assert not {x.tobytes() for x in real.reference.image} & {x.tobytes() for x in real.others.image}
+    assert not {x.tobytes() for x in real.reference.x} & {x.tobytes() for x in real.others.x}
     assert real_of(without).sha256() == real.sha256()
     with pytest.raises(UsageError, match="no test part"):
         real_of(without, "test")
@@ -230,7 +230,7 @@ def test_what_takes_half_an_hour_is_left_out_unless_it_is_named():
 
     def left_out(name, shape):
         real = real_of(parts(), n=10)
-        real = dataclasses.replace(real, n=10_000, reference=Images(np.broadcast_to(np.uint8(0), (10_000, *shape))))
+        real = dataclasses.replace(real, n=10_000, reference=Examples(np.broadcast_to(np.uint8(0), (10_000, *shape))))
         return _too_costly(name, METRICS[name], real, pixels())
 
     assert "--metrics fd measures it nevertheless" in left_out("fd", (64, 64, 3))

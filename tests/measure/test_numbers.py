@@ -45,7 +45,7 @@ def skewed(n_of_others=8):
     """Digits with nine of ten images of class 3: of the others the first few of each class."""
 
     def part(images):
-        keep = [np.flatnonzero(images.label == c)[: None if c == 3 else n_of_others * data.size(images) // 3000 + 1]
+        keep = [np.flatnonzero(images.y == c)[: None if c == 3 else n_of_others * data.size(images) // 3000 + 1]
                 for c in range(10)]  # fmt: skip
         return data.take(images, np.sort(np.concatenate(keep)))
 
@@ -121,13 +121,13 @@ FUNCTIONS = {
     "high_frequency_share": lambda x: metrics.high_frequency_share(x.reshape(-1, 8, 8, 1)),
     "radial_spectrum": lambda x: metrics.radial_spectrum(x.reshape(-1, 8, 8, 1)).power,
 }
-DIGITS_ROWS = DIGITS.test.image[:60].reshape(60, 64) / np.float32(255)
+DIGITS_ROWS = DIGITS.test.x[:60].reshape(60, 64) / np.float32(255)
 
 
 def samples(kind):
     if kind == "constant":
         return np.full((40, 64), 0.3, np.float32)
-    x = DIGITS.train.image[:40].reshape(40, 64) / np.float32(255)
+    x = DIGITS.train.x[:40].reshape(40, 64) / np.float32(255)
     if kind == "alike":
         return np.repeat(x[:1], 40, 0)
     if kind == "dead features":
@@ -175,13 +175,13 @@ def test_a_collapsed_model_never_looks_good(name, conditional, tmp_path):
 def test_real_images_of_a_skewed_set_are_near_the_floor(name, conditional, tmp_path):
     """A model that is the data, class by class, whatever the shares of the classes are."""
     dataset = skewed()
-    of = [np.flatnonzero(dataset.train.label == c) for c in range(10)]
+    of = [np.flatnonzero(dataset.train.y == c) for c in range(10)]
     most = max(map(len, of))
-    bank = jnp.asarray(np.stack([dataset.train.image[np.resize(i, most)] for i in of]), jnp.float32)
+    bank = jnp.asarray(np.stack([dataset.train.x[np.resize(i, most)] for i in of]), jnp.float32)
     size = jnp.asarray([len(i) for i in of])
     run = run_of(conditional, tmp_path, lambda z, y: bank[y, (jnp.abs(z[:, 0]) * 1e5).astype(jnp.int32) % size[y]])
     real = real_of(dataset, n=40)
-    shares = np.bincount(dataset.test.label) / data.size(dataset.test)
+    shares = np.bincount(dataset.test.y) / data.size(dataset.test)
     assert shares[3] > 0.7
     (outcome,) = outcomes(run, real, NET, Request(name))
     assert outcome.failure is None
@@ -197,7 +197,7 @@ def test_the_floor_is_drawn_as_the_model_is():
     real = real_of(dataset, n=30)
     labels = real.labels(10)
     beside = real.stand_ins(False, labels)
-    np.testing.assert_array_equal(np.bincount(beside.label, minlength=10), np.bincount(labels, minlength=10))
+    np.testing.assert_array_equal(np.bincount(beside.y, minlength=10), np.bincount(labels, minlength=10))
     lacking = real_of(dataset, n=data.size(dataset.test))
     assert isinstance(lacking.stand_ins(False, np.full(data.size(dataset.test), 5, np.int32)), str)
 
@@ -232,7 +232,7 @@ def test_validation_asks_for_the_shares_of_its_part(conditional, tmp_path):
     validation(run_of(conditional, tmp_path, images).experiment, held).measure(conditional[2])
     jax.effects_barrier()
     got = np.bincount(np.concatenate(asked)[:60], minlength=10)
-    np.testing.assert_array_equal(got, np.bincount(held.validation.label, minlength=10))
+    np.testing.assert_array_equal(got, np.bincount(held.validation.y, minlength=10))
 
 
 @pytest.mark.parametrize(("n", "n_test"), [(4, 297), (5, 297), (10, 297), (10, 5), (12, 20), (100, 1)])

@@ -34,7 +34,7 @@ class World:
         self.net = metrics.feature_net("digits")
         step, score = train.make_step(train.Move("vae", objectives.vae(self.vae), optax.sgd(0.1))), self.score_vae
         self.experiment = Experiment(self.vae, step, data.to_unit(), score)
-        part = self.part = data.Images(self.pixels)
+        part = self.part = data.Examples(self.pixels)
         self.run = SimpleNamespace(
             experiment=self.experiment,
             state=step.init(self.vae, self.key),

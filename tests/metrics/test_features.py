@@ -34,7 +34,7 @@ def test_files_are_small_and_those_that_are_listed(name):
 def test_digits_classifies_its_test_set_as_its_record_says():
     net, test = feature_net("digits"), data.load("digits").test
     record = json.loads((recipes.folder() / "results" / "features" / "digits.json").read_text())
-    right = net.logits(test.image).argmax(1) == test.label
+    right = net.logits(test.x).argmax(1) == test.y
     assert right.mean() == pytest.approx(record["metrics"]["shipped_test_accuracy"], abs=1.5 / len(right))
 
 
@@ -42,7 +42,7 @@ def test_fashion_mnist_serves_fashion_mini():
     net, test = feature_net("fashion_mini"), data.load("fashion_mini").test
     assert net is feature_net("fashion_mnist")
     assert net.name == "fashion_mnist"
-    assert (net.logits(test.image[:500]).argmax(1) == test.label[:500]).mean() > 0.89
+    assert (net.logits(test.x[:500]).argmax(1) == test.y[:500]).mean() > 0.89
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_fashion_mnist_serves_fashion_mini():
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_accuracy_of_the_record(name, tfds_dir):
     test = data.load(name, data_dir=tfds_dir).test
-    right = feature_net(name).logits(test.image).argmax(1) == test.label
+    right = feature_net(name).logits(test.x).argmax(1) == test.y
     record = json.loads((recipes.folder() / "results" / "features" / f"{name}.json").read_text())
     assert right.mean() == pytest.approx(record["metrics"]["shipped_test_accuracy"], abs=2e-4)
     assert right.mean() >= LEAST[name]
@@ -75,7 +75,7 @@ def test_outputs_do_not_depend_on_how_many_images_there_are(name):
 def test_outputs_are_those_of_the_net():
     known = features.SHIPPED["digits"]
     w = weights.read(features.shipped_file("digits"))
-    images = data.load("digits").test.image[:5]
+    images = data.load("digits").test.x[:5]
     net = nets.classifier(known.shape, known.n_classes, known.width)
     (f, logits), _ = quick_jit(net.apply)(w.params, w.state, jnp.asarray(images, jnp.float32) / 127.5 - 1)
     np.testing.assert_allclose(feature_net("digits").features(images), f, atol=1e-5)

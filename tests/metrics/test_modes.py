@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genjax import data, metrics
-from genjax.data import Images
+from genjax.data import Examples
 from genjax.errors import UsageError
 
 
@@ -13,12 +13,12 @@ def test_the_data_itself(mixture):
     """All modes, 1 - exp(-9/2) of the samples, (k - 1) / 2n nats."""
     n, k = 200_000, len(mixture.centers)
     x = mixture.draw(n, seed=3)
-    found = metrics.mode_coverage(x.image, mixture.centers, mixture.sd)
+    found = metrics.mode_coverage(x.x, mixture.centers, mixture.sd)
     share = 1 - np.exp(-4.5)
     assert (found.hit, found.n_modes) == (k, k)
     assert abs(found.good - share) < 4 * np.sqrt(share * (1 - share) / n)
     assert found.kl == pytest.approx((k - 1) / (2 * n), rel=4 * np.sqrt(2 / (k - 1)))
-    np.testing.assert_array_equal(found.counts, np.bincount(x.label, minlength=k))
+    np.testing.assert_array_equal(found.counts, np.bincount(x.y, minlength=k))
     assert found.good_counts.sum() == pytest.approx(found.good * n)
 
 
@@ -57,7 +57,7 @@ def test_a_sample_between_modes_hits_none_and_lost_modes_cost_their_logarithm():
 
 def test_an_offset_changes_nothing_and_samples_that_are_not_finite_are_bad():
     grid = data.grid()
-    x = grid.draw(2000, 0).image.reshape(-1, 2).astype(np.float64)
+    x = grid.draw(2000, 0).x.reshape(-1, 2).astype(np.float64)
     here = metrics.mode_coverage(x, grid.centers, grid.sd)
     there = metrics.mode_coverage(x + 1e9, grid.centers + 1e9, grid.sd)
     assert abs(here.good - there.good) < 1e-3  # float64 keeps 1e-7 there; an expanded square would keep nothing
@@ -91,17 +91,17 @@ def level(images):
 
 
 def test_stacks_are_counted_by_the_names_that_they_were_made_with():
-    part = Images(np.stack([digit(k) for k in range(10)]), np.arange(10, dtype=np.int32))
+    part = Examples(np.stack([digit(k) for k in range(10)]), np.arange(10, dtype=np.int32))
     s = data.stacked(part, n=26_000, seed=1)
-    found = metrics.stacked_coverage(s.image, level)
-    np.testing.assert_array_equal(found.counts, np.bincount(s.label, minlength=1000))
+    found = metrics.stacked_coverage(s.x, level)
+    np.testing.assert_array_equal(found.counts, np.bincount(s.y, minlength=1000))
     assert (found.hit, found.n_modes) == (1000, 1000)
     assert found.kl == pytest.approx(999 / 52_000, rel=0.2)
-    assert metrics.stacked_coverage(s.image, level, real=found.counts).kl == 0
-    few = metrics.stacked_coverage(s.image[s.label < 100], level)
+    assert metrics.stacked_coverage(s.x, level, real=found.counts).kl == 0
+    few = metrics.stacked_coverage(s.x[s.y < 100], level)
     assert few.hit == 100
     assert few.kl == pytest.approx(np.log(10), abs=0.05)
-    assert metrics.stacked_coverage(s.image, level, real=few.counts).kl == np.inf
+    assert metrics.stacked_coverage(s.x, level, real=few.counts).kl == np.inf
 
 
 @pytest.mark.parametrize(

@@ -67,5 +67,5 @@ def test_the_recipe_trains_and_its_file_is_the_net(tmp_path):
     digits = data.load("digits")
     assert recipe.accuracy(net, digits.test) > 0.3
     part, held_out = recipe.split(digits.train, 300)
-    assert len(part.image) == 1200
-    np.testing.assert_array_equal(held_out.label, digits.train.label[1200:])
+    assert len(part.x) == 1200
+    np.testing.assert_array_equal(held_out.y, digits.train.y[1200:])

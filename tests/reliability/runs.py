@@ -37,7 +37,7 @@ def facts(run: Path) -> Facts:
     with contextlib.redirect_stdout(out):
         assert cli.main(["digest", str(run)]) == 0
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    rows = [{k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in rows]
+    rows = [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_s")} for row in rows]
     grids = {p.name: p.read_bytes() for p in sorted((run / "samples").iterdir())}
     return Facts(out.getvalue().splitlines()[-1], rows, grids)
 

@@ -45,7 +45,7 @@ def logged(folder):
 
 
 def without_clock(rows):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_s")} for row in rows]
 
 
 def digest(folder):

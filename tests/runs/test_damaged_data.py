@@ -113,10 +113,10 @@ def test_a_disk_that_fails_once_is_read_again(photos, monkeypatch):
 
     monkeypatch.setattr(picture, "AGAIN_SECONDS", 0.0)
     whole = data.load(photos)  # headers are read once: a failure there is a refusal
-    expected = data.take(whole.train, np.array([3, 9])).image
+    expected = data.take(whole.train, np.array([3, 9])).x
     monkeypatch.setattr(os, "open", fails_sometimes)
     for _ in range(3):
-        assert (data.take(whole.train, np.array([3, 9])).image == expected).all()
+        assert (data.take(whole.train, np.array([3, 9])).x == expected).all()
     assert list(met.values()) == [6, 6]
 
 

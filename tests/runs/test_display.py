@@ -8,15 +8,15 @@ import pytest
 
 from genjax.runs.display import Display, favourites, one_line
 
-VAE = {"step": 12345, "seconds": 9.5, "images_per_s": 9876.5, "elbo": -95.3123, "rate": 20.1, "distortion": 75.2,
+VAE = {"step": 12345, "seconds": 9.5, "examples_per_s": 9876.5, "elbo": -95.3123, "rate": 20.1, "distortion": 75.2,
        "loss": 95.3, "grad_norm": 1.5, "update_norm": 0.1}  # fmt: skip
-GAN = {"step": 12345, "seconds": 9.5, "images_per_s": 9876.5, "d/loss": 1.2345, "g/loss": 0.7654, "d/grad_norm": 1.0,
+GAN = {"step": 12345, "seconds": 9.5, "examples_per_s": 9876.5, "d/loss": 1.2345, "g/loss": 0.7654, "d/grad_norm": 1.0,
        "d/real_probability": 0.6123, "d/fake_probability": 0.4321}  # fmt: skip
 ROWS = {
     "vae": VAE,
     "gan": GAN,
-    "players": {"step": 12345, "images_per_s": 1.0, "critic/loss": 1.0, "vae/loss": 2.0, "vae/elbo": -3.0},
-    "unknown": {"step": 12345, "images_per_s": 1.0, "energy": 1.0, "temperature": 2.0},
+    "players": {"step": 12345, "examples_per_s": 1.0, "critic/loss": 1.0, "vae/loss": 2.0, "vae/elbo": -3.0},
+    "unknown": {"step": 12345, "examples_per_s": 1.0, "energy": 1.0, "temperature": 2.0},
     "wide": {**VAE, "elbo": -1.3e10, "rate": float("nan"), "distortion": float("-inf"), "step": 1234567890},
 }
 

@@ -108,7 +108,7 @@ def test_fit_holds_the_source_against_the_objective_s_model(moves, transform):
 
 @pytest.mark.parametrize("transform", [data.to_signed(), data.binarize(), data.compose(data.flip(), data.to_unit())])
 def test_points_want_the_transform_of_points(transform):
-    with pytest.raises(UsageError, match=r"takes pixels, and these data are points of the plane\.\nUse data.to_plane"):
+    with pytest.raises(UsageError, match=r"takes pixels, and these data are float32 of 1x1x2\.\nUse .*data.to_plane"):
         data.make_source(data.load("ring").train, 8, transform)
     assert data.make_source(data.load("ring").train, 8, data.to_plane()).transform.name == "to_plane"
 
@@ -116,10 +116,10 @@ def test_points_want_the_transform_of_points(transform):
 @pytest.mark.parametrize(
     ("image", "wanted"),
     [
-        (DIGITS.train.image, "bernoulli"),
-        (np.where(DIGITS.train.image > 127, 255, 0).astype(np.uint8), "bernoulli"),
+        (DIGITS.train.x, "bernoulli"),
+        (np.where(DIGITS.train.x > 127, 255, 0).astype(np.uint8), "bernoulli"),
         (np.zeros((4, 8, 8, 1), np.uint8), "bernoulli"),
-        (np.repeat(DIGITS.train.image, 3, axis=-1), distributions.likelihood.EIGHT_BITS),
+        (np.repeat(DIGITS.train.x, 3, axis=-1), distributions.likelihood.EIGHT_BITS),
         (
             np.random.default_rng(0).integers(60, 200, (9, 8, 8, 1)).astype(np.uint8),
             distributions.likelihood.EIGHT_BITS,
@@ -134,8 +134,8 @@ def test_the_likelihood_fits_the_data(image, wanted):
     assert distributions.likelihood_of("", spec).name == wanted
     assert distributions.likelihood_of("gaussian", spec).name == "gaussian"
     stored = dataclasses.asdict(spec) | {"shape": list(spec.shape), "classes": []}
-    assert distributions.chosen_for(data.images.spec_of(stored)) == wanted  # a run opens without its data
-    older = data.images.spec_of({k: v for k, v in stored.items() if k != "contrast"})
+    assert distributions.chosen_for(data.examples.spec_of(stored)) == wanted  # a run opens without its data
+    older = data.examples.spec_of({k: v for k, v in stored.items() if k != "contrast"})
     assert distributions.chosen_for(older) == ("bernoulli" if image.shape[-1] == 1 else wanted)
 
 

@@ -31,8 +31,8 @@ def images(tmp_path_factory):
     """Digits as an .npz, for which there is no feature net."""
     part = data.load("digits").train
     path = tmp_path_factory.mktemp("data") / "few.npz"
-    np.savez(path, train_image=part.image[:120], train_label=part.label[:120], test_image=part.image[120:160],
-             test_label=part.label[120:160])  # fmt: skip
+    np.savez(path, train_image=part.x[:120], train_label=part.y[:120], test_image=part.x[120:160],
+             test_label=part.y[120:160])  # fmt: skip
     return str(path)
 
 
@@ -136,7 +136,7 @@ def test_a_test_part_is_never_looked_at(name, images):
     with_test = validation(experiment, dataset).measure(state)
     without = validation(experiment, dataclasses.replace(dataset, test=None)).measure(state)
     assert with_test == without
-    other = data.Images(255 - dataset.validation.image, dataset.validation.label)
+    other = data.Examples(255 - dataset.validation.x, dataset.validation.y)
     assert validation(experiment, dataclasses.replace(dataset, validation=other)).measure(state) != with_test
 
 

@@ -54,7 +54,7 @@ def bits(state):
 
 
 def logged(rows):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "examples_per_s")} for row in rows]
 
 
 @pytest.fixture

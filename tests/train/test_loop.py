@@ -16,7 +16,7 @@ from genjax.train.watch import Watch
 from genjax.types import Aux, RunFailure
 
 ROOT = jax.random.key(1)
-CLOCK = ("seconds", "images_per_s")
+CLOCK = ("seconds", "examples_per_s")
 
 
 def vae_like():
@@ -110,7 +110,7 @@ def test_rows_average_their_interval():
     expect = np.mean([r["loss"] for r in per_step[7:14]])
     assert rows[1]["loss"] == pytest.approx(expect, rel=1e-12)
     assert rows[-1]["loss"] == pytest.approx(np.mean([r["loss"] for r in per_step[28:]]), rel=1e-12)
-    assert all(r["images_per_s"] > 0 for r in rows)
+    assert all(r["examples_per_s"] > 0 for r in rows)
     assert all(a["seconds"] <= b["seconds"] for a, b in itertools.pairwise(rows))
 
 

@@ -152,7 +152,7 @@ def test_a_state_that_is_not_finite_fails_its_member():
 def test_streamed_data_gives_every_member_its_own_order(tmp_path):
     from PIL import Image
 
-    images = data.load("digits").train.image[:20]
+    images = data.load("digits").train.x[:20]
     for i, image in enumerate(images):
         Image.fromarray(image[:, :, 0]).save(tmp_path / f"{i:02d}.png")
     roots = Roots(jnp.arange(2))

@@ -126,7 +126,7 @@ READS = """
 import sys, json
 import numpy as np, jax
 from genjax import data
-from genjax.data.images import Images, Records
+from genjax.data.examples import Examples, Lazy
 from genjax.train import distributed, mesh
 coordinator, rank, text = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 with distributed.session(coordinator, 2, rank):
@@ -134,11 +134,11 @@ with distributed.session(coordinator, 2, rank):
     seen = []
     def read(ids):
         seen.append(ids.tolist())
-        return Images(image[ids], ids.astype(np.int32) % 3)
+        return Examples(image[ids], ids.astype(np.int32) % 3)
     layout = mesh.layout(text)
     key = jax.random.key(0)
-    for source in (data.make_source(Records(40, (2, 2, 1), read), 8, mesh=layout.mesh),
-                   data.make_source(Images(image, np.arange(40, dtype=np.int32) % 3), 8, mesh=layout.mesh)):
+    for source in (data.make_source(Lazy(40, (2, 2, 1), read), 8, mesh=layout.mesh),
+                   data.make_source(Examples(image, np.arange(40, dtype=np.int32) % 3), 8, mesh=layout.mesh)):
         take = jax.jit(source.batches, static_argnums=4, out_shardings=layout.everywhere)
         window = source.window(key, 3, 2, 2)
         for step in (3, 4):
