@@ -29,7 +29,6 @@ from jax.sharding import PartitionSpec as P
 
 from genjax import nets
 from genjax.errors import UsageError
-from genjax.train.chunk import jit_chunk
 from genjax.train.step import Step, jit_once
 from genjax.types import Batch, Key
 
@@ -278,3 +277,13 @@ def _arranged(devices: Sequence[jax.Device], shape: tuple[int, ...]) -> np.ndarr
 
         return mesh_utils.create_device_mesh(shape, devices)
     return np.array(devices).reshape(shape)
+
+
+def jit_chunk(chunk: Callable[..., Any], **placed) -> Callable[..., Any]:
+    """`jit` of a chunk whose first argument is given to its result; `placed` says where its results lie.
+
+    On a CPU the loop's state stays in place: without this option every turn first copies what the optimizer keeps of
+    each weight, since both the new weights and the new moments read it. The bits are the same either way.
+    """
+    in_place = {"xla_cpu_copy_insertion_use_region_analysis": True} if jax.default_backend() == "cpu" else None
+    return jax.jit(chunk, donate_argnums=0, compiler_options=in_place, **placed)

@@ -16,9 +16,9 @@ from jax import lax
 from jaxtyping import Int
 
 from genjax import data as data_
-from genjax.train.chunk import advance
+from genjax.train.move import Move
 from genjax.train.state import TrainState, refuse_used
-from genjax.train.step import Move, Step, jit_once
+from genjax.train.step import Step, advance, jit_once
 from genjax.types import Array
 
 
@@ -79,7 +79,7 @@ class Roots(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """A step of n members, in the place of a `Step` for `fit`, and `Roots` for the key (see `chunk.Single`).
+    """A step of n members, in the place of a `Step` for `fit`, and `Roots` for the key (see `single.Single`).
 
     Its state is a `TrainState` whose leaves have a leading member axis, all but the scalar `step`; its metrics are
     lists over members.

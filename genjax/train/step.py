@@ -13,68 +13,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from genjax import rng
 from genjax.train import optimizer
-from genjax.train.chunk import Single
+from genjax.train.move import Move as Move
 from genjax.train.reported import sound
+from genjax.train.single import Single
 from genjax.train.state import Average, Ema, Player, TrainState, refuse_used
-from genjax.types import Batch, Context, HasInit, Key, Metrics, Objective, Params, UsageError
-
-
-@dataclass(frozen=True)
-class Move:
-    """Descends `loss` in the parameters of one player, or of several together.
-
-    Args:
-        players: whose parameters move, a name or a tuple of names.
-        loss: the objective; it sees the parameters of all players.
-        tx: optax transformation; its state belongs to the move's name, and moves of one name share it. One that asks
-            for the loss (a plateau, Polyak's step, a line search) gets it; see `genjax.train.optimizer`.
-        name: default: the players joined by "+".
-        every: run on the steps divisible by this (lazy regularisation); its metrics are NaN on the others.
-        repeat: times a step, each on a minibatch of its own (critic steps).
-        updates: name or names of the players whose returned net states are kept. Default: the movers.
-        clip: global norm to which larger gradients are scaled down.
-        skip_nonfinite: leave everything unchanged when the loss or a gradient is NaN or infinite.
-        skip_above: the same when the gradient's global norm (before clipping) is above this.
-        norms: report the global norms of gradient, update and parameters.
-
-    Source:
-        Skipping by gradient norm: Child 2021, Very Deep VAEs, its public code.
-    """
-
-    players: Any
-    loss: Objective
-    tx: optax.GradientTransformation
-    name: str = ""
-    every: int = 1
-    repeat: int = 1
-    updates: Any = None
-    clip: float | int | None = None
-    skip_nonfinite: bool = False
-    skip_above: float | int | None = None
-    norms: bool = False
-
-    def __post_init__(self):
-        movers = _names(self.players)
-        object.__setattr__(self, "players", movers)
-        object.__setattr__(self, "name", self.name or "+".join(movers))
-        object.__setattr__(self, "updates", movers if self.updates is None else _names(self.updates))
-        for what in ("every", "repeat"):
-            if getattr(self, what) < 1:
-                raise ValueError(f"Move {self.name!r}: {what}={getattr(self, what)} must be at least 1.")
-
-    @property
-    def guarded(self) -> bool:
-        """Whether an update may be skipped."""
-        return self.skip_nonfinite or self.skip_above is not None
-
-
-def _names(players) -> tuple[str, ...]:
-    return (players,) if isinstance(players, str) else tuple(players)
+from genjax.types import Batch, Context, HasInit, Key, Metrics, Params, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +102,10 @@ class Step(Single):
                 f"accumulate={self.accumulate}: must divide batch_size={batch_size}, for the parts are equal. "
                 f"Try accumulate={math.gcd(batch_size, self.accumulate)}."
             )
+
+    def chunk(self, source: Any, capacity: int) -> Callable[..., Any]:
+        """`chunk(state, data, key, n)`: n <= capacity steps, see `advance`."""
+        return advance(self, source, capacity)
 
     def __call__(self, state: TrainState, batches: Batch, key: Key) -> tuple[TrainState, Metrics]:
         refuse_used(state)
@@ -296,6 +247,33 @@ class Step(Single):
         zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shape)
         (net, total, count), _ = lax.scan(weighted, (net, zero, jnp.float32(0.0)), (*parts, jnp.arange(n)))
         return net, jax.tree.map(lambda t: t / jnp.maximum(count, 1.0), total)
+
+
+def advance(step: Any, source: Any, capacity: int) -> Callable[..., Any]:
+    """`chunk(state, data, key, n) -> (state, buffer)`: n <= capacity steps, n traced, in one loop.
+
+    The step always runs inside this loop, even a single one: a run's bits depend on no chunk length, log interval
+    or resume point, and one compilation serves them all. The buffer holds `capacity` values of each metric.
+    """
+
+    @functools.partial(jax.jit, inline=True)  # traced once, for its metrics' names and for the loop
+    def one(i, state, data, key):
+        return step(state, source.batches(data, key, state.step, i, step.n_batches), key)
+
+    def chunk(state: TrainState, data: Any, key: Key, n: Any) -> tuple[TrainState, dict[str, jax.Array]]:
+        names = sorted(jax.eval_shape(one, 0, state, data, key)[1])
+
+        def body(i, carry):
+            state, buffer = carry
+            state, metrics = one(i, state, data, key)
+            row = jnp.stack([metrics[k].astype(jnp.float32) for k in names])
+            return state, lax.dynamic_update_index_in_dim(buffer, row, i, 0)
+
+        buffer = jnp.zeros((capacity, len(names)), jnp.float32)
+        state, buffer = lax.fori_loop(0, n, body, (state, buffer))
+        return state, {k: buffer[:, j] for j, k in enumerate(names)}
+
+    return chunk
 
 
 def jit_once(function, **placed):

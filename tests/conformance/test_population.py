@@ -13,8 +13,8 @@ from genjax import data, recipes, runs, train
 from genjax.runs.build_population import populated, roots_of
 from genjax.runs.config import kinds
 from genjax.runs.members import with_traced
-from genjax.train.chunk import advance
 from genjax.train.population import Population, advance_all, member_of
+from genjax.train.step import advance
 
 NAMES = recipes.names()
 QUICKEST = ("vae_digits", "gan_digits")
