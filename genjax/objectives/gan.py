@@ -10,7 +10,6 @@ import jax.numpy as jnp
 
 from genjax import losses, rng
 from genjax.losses.reduce import mean, means
-from genjax.models import GAN
 from genjax.objectives.trains import trains
 from genjax.types import (
     Array,
@@ -42,7 +41,7 @@ class GanObjective(NamedTuple):
 
 
 def gan(
-    model: GAN,
+    model: Any,
     adversarial: losses.AdversarialPair = losses.nonsaturating,
     penalties: Sequence[Penalty | Callable[[Game], Any]] = (),
     *,
@@ -55,7 +54,7 @@ def gan(
     gradient over its own player only. A conditional generator makes its fakes with the labels of the real batch.
 
     Args:
-        model: the GAN.
+        model: a `models.GAN`, or another with `noise`, `fake`, `logits` and `discriminator`.
         adversarial: one of `losses.nonsaturating, minimax, hinge, least_squares, wasserstein, relativistic`.
         penalties: per-example penalties on the discriminator, weights included; functions of a `types.Game`.
         augment: random changes that the discriminator sees real and generated data through, in both moves. A penalty's

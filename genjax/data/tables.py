@@ -1,0 +1,88 @@
+"""Tables as data sets: a `.csv`, a folder of `train.csv` and `test.csv`, or the penguins that come with genjax."""
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genjax.data import files
+from genjax.data.csv_file import Table, read_table
+from genjax.data.examples import Dataset, Examples, Spec, dataset
+from genjax.errors import UsageError, shown
+
+EVERY = 5
+"""Of the penguins, which stand by species, each fifth is for testing."""
+PARTS = ("train", "test", "validation")
+
+
+def load_path(path: Path, like: Spec | None = None, **options: Any) -> Dataset:
+    """The rows of a `.csv`, or of `train.csv`, `test.csv` and `validation.csv` in a folder.
+
+    A folder with a single `.csv` of another name is that file.
+
+    Args:
+        path: file or folder.
+        like: of the run that the rows are for: they get its columns.
+
+    Raises:
+        UsageError: anything wrong with a file; see `csv_file.read_table`.
+    """
+    given = None if like is None else _like(like)
+    if files.kind_of(path) != "folder":
+        table = read_table(path, like=given)
+        return _dataset(path.stem, table, None, None)
+    there = [e.path for e in files.listing(path) if e.kind == "file" and e.path.suffix.lower() == ".csv"]
+    by_name = {p.stem.lower(): p for p in there}
+    if "train" not in by_name:
+        if len(there) == 1:
+            return _dataset(path.name, read_table(there[0], like=given), None, None)
+        raise UsageError(
+            f"{shown(path)}: has {len(there)} .csv files, none of them train.csv.\nName one of them, or call it so."
+        )
+    train = read_table(by_name["train"], like=given)
+    test, validation = (read_table(by_name[n], like=train) if n in by_name else None for n in PARTS[1:])
+    return _dataset(path.name, train, test, validation)
+
+
+def load_embedded(name: str, like: Spec | None = None, **options: Any) -> Dataset:
+    """`penguins`: 344 rows, of which each fifth is for testing.
+
+    Example:
+        >>> d = load_embedded("penguins")
+        >>> d.spec.domain, d.spec.shape, d.spec.n_train, [c["name"] for c in d.spec.columns][:3]
+        ('table', (8,), 276, ['species', 'island', 'bill_length_mm'])
+    """
+    with resources.as_file(resources.files("genjax.data") / "embedded_files" / f"{name}.csv") as path:
+        whole = read_table(path, like=None if like is None else _like(like))
+    at = np.arange(len(whole.x))
+    train, test = (_rows(whole, at[at % EVERY != EVERY - 1]), _rows(whole, at[at % EVERY == EVERY - 1]))
+    return _dataset(name, train, test, None)
+
+
+def _rows(table: Table, at: np.ndarray) -> Table:
+    return table._replace(x=table.x[at], event_mask=table.event_mask[at])
+
+
+def _like(spec: Spec) -> Table:
+    """A table without rows that has a run's columns."""
+    k = len(spec.columns)
+    form = {"delimiter": ",", "decimal": ".", **_texts(spec.about)}
+    return Table(tuple(map(dict, spec.columns)), np.zeros((0, k), np.float32), np.zeros((0, k), bool), form)
+
+
+def _texts(about: Mapping[str, Any]) -> dict[str, str]:
+    return {k: str(v) for k, v in about.items() if k in ("delimiter", "decimal")}
+
+
+def _dataset(name: str, train: Table, test: Table | None, validation: Table | None) -> Dataset:
+    parts = [None if t is None else Examples(t.x, None, t.event_mask) for t in (train, test, validation)]
+    assert parts[0] is not None
+    notes = [note for t in (train, test, validation) if t is not None for note in t.notes]
+    columns = json.loads(json.dumps(train.columns))  # as a run's folder gives them back
+    return dataset(
+        name, parts[0], parts[1], (), parts[2],
+        domain="table", n_values=0, columns=columns, about=train.form, notes=notes,
+    )  # fmt: skip
