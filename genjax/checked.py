@@ -8,12 +8,15 @@ A run's folder may come from anywhere: whatever is read from it is checked once,
     [kind]                         a list of such
     {"name": kind, "name?": kind}  a mapping with these fields, the second only perhaps; others are as they are
     Each(kind)                     a mapping of names to such
+
+A seal lists thousands of values. The type checker of the tests would take ten times as long for each as what is here:
+hence `no_type_check`.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, no_type_check
 
 from genjax.errors import UsageError
 
@@ -75,6 +78,7 @@ def parsed(raw: bytes, where: object) -> Any:
         raise UsageError(f"{where} is damaged: it is not JSON ({e}).") from None
 
 
+@no_type_check
 def is_number(value: Any) -> bool:
     """Whether it is a number that a float can hold, or the name of one that JSON has no word for."""
     if isinstance(value, bool):
@@ -84,6 +88,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, float) or (isinstance(value, str) and value in NUMBERS)
 
 
+@no_type_check
 def _wrong(value: Any, kind: Any, at: str) -> str:
     """What is wrong, beginning with the field's name; empty where nothing is."""
     if isinstance(kind, tuple) and not isinstance(kind, Each):
@@ -102,6 +107,7 @@ def _wrong(value: Any, kind: Any, at: str) -> str:
     return "" if _is(value, kind) else _said(value, kind, at)
 
 
+@no_type_check
 def _wrong_fields(value: Any, kind: Mapping[str, Any], at: str) -> str:
     if not isinstance(value, Mapping):
         return _said(value, dict, at)
@@ -115,6 +121,7 @@ def _wrong_fields(value: Any, kind: Mapping[str, Any], at: str) -> str:
     return ""
 
 
+@no_type_check
 def _is(value: Any, kind: Any) -> bool:
     if kind is number:
         return is_number(value)
@@ -127,6 +134,7 @@ def _is(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and (kind is not str or _is_text(value))
 
 
+@no_type_check
 def _is_text(value: str) -> bool:
     """Whether it can be written; a file name that is not text is kept as `os.fsdecode` gives it."""
     try:

@@ -37,18 +37,39 @@ except OSError as e:
 ROOT = Path(__file__).resolve().parent.parent
 
 
-KEYS_WATCHED = ("conformance", "nets", "objectives", "losses", "distributions", "metrics", "models")
-"""Rooms of the mathematics. Elsewhere the same programs run again, and the watch is a quarter of a session's time."""
+KEYS_WATCHED = ("objectives", "losses", "distributions", "models")
+"""Rooms where keys are used. Elsewhere the same programs run again, and the watch is a fifth of a program's tracing."""
+ALL_WATCHED = (*KEYS_WATCHED, "conformance", "nets", "metrics")
+"""Where the long tests run too."""
 ALSO_WATCHED = ("test_step", "test_loop", "test_accumulate", "test_mesh", "test_population", "test_optimizer")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _module(request):
     """Whether keys are watched; and what a module compiled goes with it, for gigabytes of it slow all that follows."""
-    path = request.node.path
-    jax.config.update("jax_debug_key_reuse", path.parent.name in KEYS_WATCHED or path.stem in ALSO_WATCHED)
+    path, quick = request.node.path, request.config.option.markexpr == "not slow"
+    watched = KEYS_WATCHED if quick else ALL_WATCHED
+    jax.config.update("jax_debug_key_reuse", path.parent.name in watched or path.stem in ALSO_WATCHED)
     yield
     jax.clear_caches()
+
+
+TRAINED_AGAIN = ("runs", "cli", "reliability", "measure", "health", "tests")
+"""Folders whose tests train and open runs of the same few recipes; the mathematics' own tests build what they test."""
+
+
+@pytest.fixture(scope="session")
+def programs():
+    """The programs of shipped recipes that tests have built so far."""
+    from programs import Programs
+
+    return Programs()
+
+
+@pytest.fixture(autouse=True)
+def _programs(request, programs, monkeypatch):
+    if request.node.path.parent.name in TRAINED_AGAIN:
+        programs.patch(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -120,11 +120,11 @@ def checkout(root: Path = Path(__file__).resolve().parents[2]) -> tuple[str | No
     if not (root / ".git").exists():
         return None, None
 
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout.strip()
-
+    command = ["git", "-C", str(root), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None, None
+    lines = done.stdout.splitlines()
+    commit = next((x.split()[-1] for x in lines if x.startswith("# branch.oid ")), None)
+    return commit, any(not x.startswith("#") for x in lines)

@@ -143,8 +143,9 @@ def test_trains_through_the_public_door(name, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("name", few(NAMES, *OWN_PLAYERS))
-def test_resumes_to_the_bit(name, tmp_path):
+def test_resumes_to_the_bit(name, tmp_path, programs, monkeypatch):
     """Three steps, a checkpoint and two more are five: every player's parameters and numbers, and both digests."""
+    programs.patch(monkeypatch)
     recipe, states = recipes.load(name), []
     for folder, sessions in (("whole", (5,)), ("parts", (3, 5))):
         options = runs.Options(run_dir=str(tmp_path / folder), quiet=True, health=False)

@@ -7,7 +7,6 @@ import pytest
 
 from genjax import cli
 from genjax.cli import cache
-from genjax.runs import setup
 from genjax.train import loop
 from genjax.train.signals import Signals
 
@@ -31,35 +30,10 @@ class Stops(Signals):
         pass
 
 
-@pytest.fixture(scope="session")
-def kept():
-    """Experiments by configuration, and compiled chunks by experiment."""
-    return {}
-
-
 @pytest.fixture
-def train_here(kept, monkeypatch):
-    """`train_here(argv)` is `genjax` in this process; with `stop_after=k`, stopped by SIGTERM after k chunks of a step.
-
-    A configuration's program is built and compiled once for all tests; everything else is done as ever.
-    """
-    build_anew, chunk_anew = setup.built, loop.make_chunk
-
-    def built(build, cfg, spec):
-        key = (build, spec, *(v for field, v in vars(cfg).items() if field != "steps"))
-        if key not in kept:
-            kept[key] = build_anew(build, cfg, spec)
-        return kept[key]
-
-    def chunk(step, source, capacity, *placed):
-        key = (step, source.batch_size, capacity, *placed[:1])
-        if key not in kept:
-            kept[key] = chunk_anew(step, source, capacity, *placed)
-        return kept[key]
-
+def train_here(monkeypatch):
+    """`train_here(argv)` is `genjax` in this process; with `stop_after=k` stopped by SIGTERM after k chunks."""
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
-    monkeypatch.setattr(setup, "built", built)
-    monkeypatch.setattr(loop, "make_chunk", chunk)
 
     def train(argv: list[str], stop_after: int | None = None) -> int:
         with monkeypatch.context() as m:

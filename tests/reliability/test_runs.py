@@ -64,7 +64,8 @@ def stopped_after_every_step(name, tmp_path, train, steps, *more):
     assert facts(run) == facts(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("name", few(FAMILIES, "vae_digits"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
 def test_stopped_after_each_of_a_few_steps(name, tmp_path, train_here):
     stopped_after_every_step(name, tmp_path, train_here, 6, "--log-every", 4, "--save-every", 3, "--sample-every", 5)
 
@@ -75,7 +76,8 @@ def test_stopped_after_every_step(name, tmp_path, train_here):
     stopped_after_every_step(name, tmp_path, train_here, STEPS)
 
 
-@pytest.mark.parametrize("step", few([10, STEPS], STEPS))
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [10, STEPS])
 def test_ended_as_soon_as_a_step_is_sealed(step, tmp_path, train_here, whole_here, monkeypatch):
     """Rows and grid of a step are on the disk before its seal: the next session does not come back to them."""
     name, run, save = "gan_digits", tmp_path / "run", Checkpoints.save
@@ -93,7 +95,8 @@ def test_ended_as_soon_as_a_step_is_sealed(step, tmp_path, train_here, whole_her
     assert facts(run) == whole_here(name, train_here)
 
 
-@pytest.mark.parametrize("name", few(FAMILIES, "gan_digits"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
 def test_killed_anywhere(name, tmp_path, child_env, whole_there):
     killed(name, tmp_path, child_env, whole_there, 1)
 
@@ -141,6 +144,7 @@ def test_a_signal_saves_and_says_how_to_go_on(name, number, code, at, tmp_path, 
     assert facts(run) == whole_there(name, child_env)[0]
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_sealed(tmp_path, child_env, whole_there):
     name, run = "vae_digits", tmp_path / "run"
     child = runs.session(name, run, child_env)
@@ -201,6 +205,7 @@ def test_a_finished_run_says_so_and_changes_nothing(tmp_path, train_here, capsys
     assert "finished: the run is at step 8 of 6" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_best_stays_whatever_comes_after(tmp_path, train_here):
     """The checkpoint with the lowest loss is kept, and with it what its metric is, in one session or in many."""
     found = []
