@@ -14,7 +14,7 @@ from pathlib import Path
 
 import genjax
 
-MODULES = ("errors", "losses.reduce", "memory", "models.contract", "recipes")
+MODULES = ("domains.contract", "errors", "losses.reduce", "memory", "models.contract", "recipes")
 """Modules that scripts import besides the packages of `genjax.ROOMS`."""
 DOT = r"(?:\.|<span class=\"o\">\.</span>)"
 

@@ -21,6 +21,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.VaeConfig):
     """An autoencoder and a critic of its latents."""
 
+    domains = ("image",)
     steps: int = 6000
     z_dim: int = 8
     gamma: float = runs.sweepable(5.0, ge=0)  # weight of the total correlation

@@ -22,6 +22,7 @@ from genjax import data, losses, models, nets, objectives, runs, train
 class Config(runs.GanConfig):
     """DCGAN without normalisation, with R1."""
 
+    domains = ("image",)
     steps: int = 8000
     z_dim: int = 32
     loss: str = "nonsaturating"

@@ -23,6 +23,7 @@ from genjax import data, losses, models, nets, objectives, runs, train
 class Config(runs.GanConfig):
     """DCGAN with batch norm."""
 
+    domains = ("image",)
     steps: int = 15_000
     data: str = "fashion_mnist"
     loss: str = "nonsaturating"

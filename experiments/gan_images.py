@@ -25,6 +25,7 @@ from genjax import data, losses, models, nets, objectives, runs, train
 class Config(runs.GanConfig):
     """DCGAN, batch norm in the generator; the penalty's weight follows the number of pixels."""
 
+    domains = ("image",)
     data: str = "fashion_mini"  # folder of images, .npz, embedded or TFDS name
     gamma: float = 0.15  # weight of R1 and R2 for 32x32 pixels; proportional to their number
     width: int = runs.structural(32, ge=1)  # channels at half the image's size

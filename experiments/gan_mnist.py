@@ -23,6 +23,7 @@ from genjax import data, losses, models, nets, objectives, runs, train
 class Config(runs.GanConfig):
     """DCGAN, batch norm in the generator."""
 
+    domains = ("image",)
     data: str = "mnist"
     width: int = runs.structural(32, ge=1)  # channels at half the image's size
 

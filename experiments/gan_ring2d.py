@@ -22,6 +22,7 @@ from genjax import data, losses, models, nets, objectives, runs, train
 class Config(runs.GanConfig):
     """Three hidden layers on each side; the rate of Adam falls."""
 
+    domains = ("points", "image")
     batch_size: int = 128
     z_dim: int = 2
     data: str = "ring"  # ring, grid; or images: embedded or TFDS name, folder, .npz

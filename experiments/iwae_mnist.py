@@ -32,6 +32,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.VaeConfig):
     """Two hidden layers on each side, and the bound with k samples."""
 
+    domains = ("image",)
     steps: int = 9_840_000  # optimizer updates; the last rate stays after `passes`
     batch_size: int = 20
     z_dim: int = 50

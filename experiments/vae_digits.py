@@ -20,6 +20,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.BetaVaeConfig):
     """One hidden layer on each side."""
 
+    domains = ("image",)
     steps: int = 6000
     z_dim: int = 16
     hidden: int = runs.structural(256, ge=1)  # units of the hidden layers

@@ -20,6 +20,7 @@ vae_mnist = recipes.load("vae_mnist")
 class Config(vae_mnist.Config):
     """As on MNIST, on other images."""
 
+    domains = ("image",)
     data: str = "fashion_mnist"
 
 

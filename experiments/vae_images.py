@@ -25,6 +25,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.BetaVaeConfig):
     """Convolutions with residual blocks on each side, and an average of the weights."""
 
+    domains = ("image",)
     batch_size: int = 32
     z_dim: int = 64
     data: str = "fashion_mini"  # folder of images, .npz, embedded or TFDS name

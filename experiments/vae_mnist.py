@@ -20,6 +20,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.BetaVaeConfig):
     """Convolutions with residual blocks on each side."""
 
+    domains = ("image",)
     steps: int = 4000
     batch_size: int = 128
     data: str = "mnist"

@@ -21,6 +21,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.BetaVaeConfig):
     """One hidden layer on each side, and a prior."""
 
+    domains = ("image",)
     steps: int = 6000
     z_dim: int = 16
     prior: str = runs.structural("realnvp", ("realnvp", "vamp", "standard_normal"))  # what p(z) is

@@ -21,6 +21,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.Config):
     """Three hidden layers on each side; the rate of Adam falls."""
 
+    domains = ("points", "image")
     batch_size: int = 128
     z_dim: int = 2
     data: str = "ring"  # ring, grid; or images: embedded or TFDS name, folder, .npz

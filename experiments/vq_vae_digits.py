@@ -21,6 +21,7 @@ from genjax import data, distributions, models, nets, objectives, runs, train
 class Config(runs.VaeConfig):
     """One hidden layer on each side of a codebook; z_dim is the size of a code."""
 
+    domains = ("image",)
     steps: int = 6000
     z_dim: int = 8
     n_latents: int = runs.structural(8, ge=1)  # codes that tell an image

@@ -15,6 +15,7 @@ ROOMS = (
     "checkpoint",
     "data",
     "distributions",
+    "domains",
     "health",
     "losses",
     "measure",

@@ -25,6 +25,8 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What a full disk answers."""
 FAILING = NO_ROOM | {errno.EIO, errno.EFBIG}
 """What a disk answers that is at fault itself; any other answer is about the path."""
+SOFTWARE = {"Software": "genjax"}
+"""What a run's pictures of its samples say of themselves inside: so it knows its own."""
 LOCK_SECONDS = 60.0
 """So long a process waits for another one that changes the same file."""
 RUN_FILES = ("config.json", "manifest.json", "metrics.jsonl", "validation.jsonl", "eval.json", "lock")

@@ -37,6 +37,28 @@ def docstring(path: str | Path) -> str:
         return f"(syntax error on line {e.lineno})"
 
 
+def domains(path: str | Path) -> tuple[str, ...]:
+    """The kinds of data that a recipe says it takes (`domains` of its `Config`), read without running it.
+
+    Empty where it does not say, or says it by other words than names in quotes.
+    """
+    try:
+        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    except SyntaxError:
+        return ()
+    configs = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config"]
+    for node in (inner for config in configs for inner in config.body):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "domains" for t in node.targets):
+            found = getattr(node.value, "elts", ())
+            return tuple(e.value for e in found if isinstance(e, ast.Constant) and isinstance(e.value, str))
+    return ()
+
+
+def taking(domain: str) -> list[str]:
+    """The names of the shipped recipes that say that they take a kind of data."""
+    return [name for name in names() if domain in domains(folder() / f"{name}.py")]
+
+
 def find(what: str | Path) -> Path:
     """The file of a recipe, given by name or by path.
 

@@ -6,8 +6,8 @@ from genjax.errors import UsageError
 
 COPIES = 3
 """A training state is in memory so often: as it is, as it becomes, and as it is saved."""
-IMAGE_COPIES = 4
-"""So are images: as they are drawn, in one array, as a grid, and as the file."""
+SAMPLE_COPIES = 4
+"""So are samples: as they are drawn, in one array, as a picture, and as the file."""
 SMALL = 64 * 2**20
 """Bytes for which `check` does not look."""
 MOST_MEMBERS = 100_000

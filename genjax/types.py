@@ -27,14 +27,16 @@ Params: TypeAlias = dict[str, Any]
 State: TypeAlias = dict[str, Any]
 """Non-trained arrays of a net (running statistics), a tree like `Params`; `{}` where there are none."""
 Metrics: TypeAlias = dict[str, Scalar]
-Range: TypeAlias = Literal["bits", "unit", "signed", "levels", "pixels"]
-"""What values images take: a transform gives one, a likelihood or a generator is made for some."""
+Range: TypeAlias = Literal["bits", "unit", "signed", "levels", "pixels", "integers", "real"]
+"""What values data take: a transform gives one, a likelihood or a generator is made for some."""
 RANGES: dict[Range, str] = {
     "bits": "{0, 1}",
     "unit": "[0, 1]",
     "signed": "[-1, 1]",
     "levels": "the integers 0 ... 255",
     "pixels": "raw uint8 pixels",
+    "integers": "the integers 0 ... n_values - 1",
+    "real": "the real numbers",
 }
 
 
@@ -45,7 +47,8 @@ class Net:
     Attributes:
         init: `init(key) -> (params, state)`; jit it.
         apply: `apply(params, state, *inputs, train=False, key=None, y=None) -> (out, state)`.
-            `key` feeds call-time randomness (dropout), `y` is the label of a class-conditional net.
+            `key` feeds call-time randomness (dropout), `y` is the label of a class-conditional net. A net that reads
+            events which may be masked also takes `event_mask=`, given only where there is a mask.
         couples_examples: True where one example's output depends on the others in its batch (batch norm,
             minibatch standard deviation). Per-example gradient penalties refuse such a net.
         range: of its output, where the net itself sets one (a generator's tanh); None where it does not.
@@ -67,9 +70,20 @@ class Batch(NamedTuple):
     mask: Bool[Array, "*n batch"] | Float[Array, "*n batch"] | None = None
     """1 where the example counts, 0 where it is padding."""
     event_mask: Any = None
-    """1 where an element of an event counts (sequences)."""
+    """True where an element of an event counts, (batch, *first event axes): the steps of a sequence, the known columns
+    of a row. None where all do."""
     id: Int[Array, "*n batch"] | None = None
     """Position of the example in its data set."""
+
+
+def masked(event_mask: Any) -> dict[str, Any]:
+    """The keyword that hands a mask on, where there is one: what knows of no masks is never asked about them.
+
+    Example:
+        >>> masked(None), masked(True)
+        ({}, {'event_mask': True})
+    """
+    return {} if event_mask is None else {"event_mask": event_mask}
 
 
 class Context(NamedTuple):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from reliability.trees import seal_anew
 
-from genjax import data, distributions, losses, models, objectives, recipes, report, runs, train, viz
+from genjax import data, distributions, domains, losses, models, objectives, recipes, report, runs, train, viz
 from genjax.checkpoint.checkpoints import tree_digest
 from genjax.cli.flags import parse_all
 from genjax.data import Dataset, Examples, Spec
@@ -285,14 +285,15 @@ def test_frames_are_thinned_evenly_with_both_ends(tmp_path, monkeypatch):
     (tmp_path / "samples").mkdir()
     for step in range(0, 1000, 10):
         viz.save_grid(tmp_path / "samples" / f"{step:08d}.png", np.full((4, 3, 3, 1), step // 4), 2)
-    kept, n = facts._frames([tmp_path / "samples"], (3, 3, 1), 4, [])
+    of = domains.of("image"), Spec("grey", (3, 3, 1), 0, 1, "")
+    kept, n = facts._frames([tmp_path / "samples"], *of, 4, [])
     assert n == 100
     assert len(kept) == facts.N_FRAMES
     assert (kept[0].step, kept[-1].step) == (0, 990)
     gaps = np.diff([f.step for f in kept])
     assert gaps.max() - gaps.min() <= 10
     monkeypatch.setattr(facts, "FRAME_BYTES", 1)
-    assert [f.step for f in facts._frames([tmp_path / "samples"], (3, 3, 1), 4, [])[0]] == [0, 990]
+    assert [f.step for f in facts._frames([tmp_path / "samples"], *of, 4, [])[0]] == [0, 990]
 
 
 def test_slerp_keeps_the_length_and_meets_its_ends():
@@ -315,7 +316,8 @@ def opened(model, transform, score, shape, n_classes):
     state = train.TrainState(jnp.int32(0), players, {})
     spec = Spec("made", shape, n_classes, 12, "x")
     experiment = SimpleNamespace(model=model, transform=transform, score=score)
-    return SimpleNamespace(config=SimpleNamespace(seed=0), experiment=experiment, state=state, spec=spec)
+    about = {"domain": domains.of(spec), "spec": spec}
+    return SimpleNamespace(config=SimpleNamespace(seed=0), experiment=experiment, state=state, **about)
 
 
 def linear(n_in, shape, n_classes=0):
@@ -351,8 +353,8 @@ def test_pictures_of_a_vae_of_any_shape(shape, n_classes):
     assert set(kinds) == {"reconstructions", "traversals", "interpolations"} | ({"classes"} if n_classes else set())
     assert len(kinds["traversals"].rows) == z
     assert "no test part" in kinds["reconstructions"].text
-    assert [len(r.images) for r in kinds["reconstructions"].rows] == [8, 8, 4, 4]
-    assert all(r.images.shape[1:] == shape and r.images.dtype == np.uint8 for f in got.figures for r in f.rows)
+    assert [len(r.examples.x) for r in kinds["reconstructions"].rows] == [8, 8, 4, 4]
+    assert all(r.examples.x.shape[1:] == shape and r.examples.x.dtype == np.uint8 for f in got.figures for r in f.rows)
     without = pictures.draw(run, None)
     assert without.real is None
     assert "reconstructions" not in {f.kind for f in without.figures}
@@ -386,14 +388,14 @@ def test_reconstructions_and_traversals_are_the_models():
     vae = models.VAE(*nets, 2, distributions.bernoulli())
     run = opened(vae, data.to_unit(), objectives.score_vae(vae), (2, 2, 1), 0)
     got = {f.kind: f for f in pictures.draw(run, made_set((2, 2, 1), 0)).figures}
-    original, rebuilt = (r.images.astype(float)[:, 0, :, 0] for r in got["reconstructions"].rows[:2])
+    original, rebuilt = (r.examples.x.astype(float)[:, 0, :, 0] for r in got["reconstructions"].rows[:2])
     np.testing.assert_allclose(rebuilt, 255 / (1 + np.exp(2 - 4 * original / 255)), atol=0.51)
     wanted = np.round(255 / (1 + np.exp(-np.linspace(-3, 3, pictures.N_ACROSS))))
     for row in got["traversals"].rows:
         d = int(row.label[1]) - 1
-        np.testing.assert_allclose(row.images[:, 0, d, 0], wanted, atol=1)
-        assert len(np.unique(row.images[:, 0, 1 - d, 0])) == 1
-    plane = np.stack([r.images for r in got["manifold"].rows])[:, :, 0, :, 0].astype(int)
+        np.testing.assert_allclose(row.examples.x[:, 0, d, 0], wanted, atol=1)
+        assert len(np.unique(row.examples.x[:, 0, 1 - d, 0])) == 1
+    plane = np.stack([r.examples.x for r in got["manifold"].rows])[:, :, 0, :, 0].astype(int)
     assert (np.diff(plane[..., 0], axis=1) > 0).all()
     assert (np.diff(plane[..., 1], axis=0) < 0).all()
 

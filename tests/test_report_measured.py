@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from test_report import Reader, read
 
-from genjax import cli, data, report, runs, viz
+from genjax import cli, data, domains, report, runs, viz
 from genjax.cli import cache
 from genjax.data import Dataset, Examples, Spec
 from genjax.measure import eval_file
 from genjax.metrics import Protocol, Record, Subject
 from genjax.metrics.neighbours import nearest_neighbours
-from genjax.metrics.spaces import space_of
 from genjax.report import measured, neighbours, population, words
 from genjax.report.members import Member
+
+IMAGE = domains.of("image")
 
 
 @pytest.fixture
@@ -126,32 +127,30 @@ def made(n, shape=(8, 8, 1), name="made", seed=0):
 def test_nearest_training_images_are_the_nearest(monkeypatch):
     dataset = made(40)
     copies = dataset.train.x[[7, 3, 30]]
-    got = neighbours.figure(copies, dataset)
+    got = neighbours.figure(Examples(copies), dataset, IMAGE)
     assert [r.label for r in got.rows] == ["generated", "nearest in pixels"]
-    np.testing.assert_array_equal(got.rows[1].images, copies)
+    np.testing.assert_array_equal(got.rows[1].examples.x, copies)
     assert "0.00 times as far" in got.text
     assert "were searched" not in got.text
     monkeypatch.setattr(neighbours, "N_VALUES", 10 * 64)
-    got = neighbours.figure(copies, dataset)
+    got = neighbours.figure(Examples(copies), dataset, IMAGE)
     assert "Of 40 training images, evenly spaced ones were searched: 10 in pixels." in got.text
 
 
 def test_in_features_they_are_the_nearest_of_the_feature_net():
     digits = data.load("digits")
     samples = digits.test.x[:4]
-    got = neighbours.figure(samples, digits)
-    features = space_of("", "digits", (8, 8, 1)).features
+    got = neighbours.figure(Examples(samples), digits, IMAGE)
+    features = IMAGE.space("", digits.spec).features
     index = nearest_neighbours(features(samples), features(digits.train.x)).index[:, 0]
-    np.testing.assert_array_equal(got.rows[2].images, digits.train.x[index])
+    np.testing.assert_array_equal(got.rows[2].examples.x, digits.train.x[index])
     assert got.rows[2].label == "nearest in features (digits)"
 
 
 def test_points_have_no_nearest_images():
     points = Examples(np.zeros((9, 1, 1, 2), np.float32))
-    assert (
-        neighbours.figure(np.zeros((2, 1, 1, 2), np.uint8), Dataset(points, None, Spec("p", (1, 1, 2), 0, 9, "x")))
-        is None
-    )
+    some, dataset = Examples(points.x[:2]), Dataset(points, None, Spec("p", (1, 1, 2), 0, 9, "x", domain="points"))
+    assert neighbours.figure(some, dataset, domains.of("points")) is None
 
 
 def test_validation_rows_are_read_like_metrics(run):

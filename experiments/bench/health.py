@@ -20,7 +20,7 @@ from pathlib import Path
 
 import jax
 
-from genjax import data, recipes, train
+from genjax import data, domains, recipes, train
 from genjax.health import Monitor
 from genjax.runs import sample_grids
 from genjax.train.loop import Every
@@ -38,8 +38,8 @@ def trained(name: str, steps: int | None, watched: bool) -> tuple[float, float, 
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         monitor = Monitor(experiment, dataset, key, cfg.batch_size, 100, 500) if watched else None
-        look = None if monitor is None else monitor.images
-        grid = sample_grids.grids(experiment, key, Path(folder), look=look)
+        look, domain = None if monitor is None else monitor.samples, domains.of(dataset.spec)
+        grid = sample_grids.grids(experiment, domain, dataset.spec, key, Path(folder), look=look)
 
         def on_row(row):
             if monitor is not None:

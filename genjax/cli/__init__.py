@@ -32,10 +32,10 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command("train", "[--data digits|fashion_mini]", "train a VAE and a GAN on real images, and show both"),
+    "demo": Command("train", "[--data KIND|SET]", "train a VAE and a GAN on data that ship with genjax, and show both"),
     "train": Command("train", "EXPERIMENT [--FIELD VALUE ...]", "train a recipe, or continue a run of it"),
-    "sample": Command("sample", "RUN --out F.png|F.npz|FOLDER/", "draw images from a trained run"),
-    "score": Command("score", "RUN IMAGES --out F.csv|F.json", "what a trained run says about given images"),
+    "sample": Command("sample", "RUN --out FILE|FOLDER/", "draw samples from a trained run"),
+    "score": Command("score", "RUN DATA --out F.csv|F.json", "what a trained run says about given examples"),
     "eval": Command("measure", "RUN [--metrics M,...] [--n N]", "measure a run: numbers with intervals and protocol"),
     "compare": Command("compare", "RUN [RUN ...]", "measured runs side by side, as a table and as a page"),
     "report": Command("use", "RUN [RUN ...]", "one HTML page about a run, or several side by side"),

@@ -1,28 +1,24 @@
-"""Files of samples: a grid, a folder of single images, an archive with the latents, and latents read from one."""
+"""Files of samples: a folder of a file each, an archive with the latents, and latents read from one."""
 
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genjax import __version__
 from genjax.errors import UsageError
 from genjax.files import FAILING, building, failed_write
 
 
 class Drawn(NamedTuple):
-    """Images and what they were drawn from."""
+    """Samples and what they were drawn from."""
 
-    image: Any
-    """uint8 (n, h, w, c); points of the plane float32"""
-    label: Any
-    """(n,), None for an unconditional run"""
+    examples: Any
+    """`data.Examples`, as they are stored; `y` None for an unconditional run."""
     z: Any
     """the noise: float32 (n, z) latents for most models, else a tree of arrays"""
     n_broken: int = 0
-    """How many samples hold NaN or infinity; they are hatched in pictures."""
+    """How many samples hold NaN or infinity; they are marked in pictures."""
 
 
 def read_latents(path: str, run: Any) -> tuple[Any, Any]:
@@ -83,50 +79,46 @@ def named_leaves(tree: Any) -> dict[str, Any]:
     return {"/".join(["noise", jax.tree_util.keystr(p, simple=True, separator="/")]) if p else "": v for p, v in flat}
 
 
-def npz(drawn: Drawn, of: dict[str, Any]) -> bytes:
-    """An archive of images, latents and labels, and of what else `of` says of them."""
+def npz(drawn: Drawn, domain: Any, spec: Any, of: dict[str, Any]) -> bytes:
+    """An archive of samples, latents and labels, and of what else `of` says of them."""
     import numpy as np
 
-    z = {name or "z": v for name, v in named_leaves(drawn.z).items()}
-    arrays: dict[str, Any] = {"image": drawn.image, **z, **{k: np.asarray(v) for k, v in of.items()}}
-    arrays |= {} if drawn.label is None else {"label": drawn.label}
+    from genjax.data import archive
+
+    z, examples = {name or "z": v for name, v in named_leaves(drawn.z).items()}, drawn.examples
+    about = {} if domain.name == "image" else archive.constants(spec)
+    arrays: dict[str, Any] = {domain.array: examples.x, **z, **{k: np.asarray(v) for k, v in (of | about).items()}}
+    arrays |= {} if examples.y is None else {"label": examples.y}
+    arrays |= {} if examples.event_mask is None else {"event_mask": examples.event_mask}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
-def grid(images: Any, kind: str, ncols: int | None, scale: int, about: str) -> bytes:
-    """Images side by side as a PNG or a PDF file, every pixel `scale` by `scale`; `about` is in its metadata."""
-    from genjax import viz
+def write_folder(out: str, examples: Any, domain: Any, spec: Any, how: Any) -> None:
+    """A file of each sample, all of them or none: in a folder beside the place first, which then takes it.
 
-    picture = viz.grid(images, ncols).repeat(scale, axis=0).repeat(scale, axis=1)
-    return viz.pdf(picture, about) if kind == ".pdf" else viz.encode(picture, _text(about)).data
-
-
-def _text(about: str) -> dict[str, str]:
-    return {"Software": f"genjax {__version__}", "Description": about.encode("latin-1", "replace").decode("latin-1")}
-
-
-def write_folder(out: str, drawn: Drawn, scale: int, about: str, classes: Sequence[str] = ()) -> None:
-    """A PNG of each image, all of them or none: in a folder beside the place first, which then takes it.
-
-    Labelled ones lie in folders of the names of `classes`, of their numbers where these are no names of folders.
+    Labelled ones lie in folders of the names of the classes, of their numbers where these are no names of folders.
 
     Raises:
         UsageError: there can be no such folder.
         RunFailure: the disk is full or fails.
     """
+    import numpy as np
+
     from genjax import data
 
-    target = Path(out)
-    names = data.folder_names(classes)
+    target, save = Path(out), domain.save[domain.each]
+    names = data.folder_names(spec.classes)
     try:
         with building(target) as made:
-            for i, image in enumerate(drawn.image):
-                label = None if drawn.label is None else int(drawn.label[i])
+            for i in range(len(examples.x)):
+                one = data.take(examples, np.array([i]))
+                label = None if one.y is None else int(one.y[0])
                 where = made if label is None else made / (names[label] if names else str(label))
                 where.mkdir(exist_ok=True)
-                (where / f"{i:06d}.png").write_bytes(grid(image[None], ".png", 1, scale, f"{about}, image {i}"))
+                about = how._replace(about=f"{how.about}, {domain.one} {i}", ncols=1)
+                (where / f"{i:06d}{domain.each}").write_bytes(save(one, spec, about))
     except OSError as e:
         if e.errno in FAILING:
             raise failed_write(target, 0, e) from e

@@ -43,7 +43,9 @@ class Flag(NamedTuple):
 
     @property
     def shown(self) -> str:
-        return self.name.upper() if self.positional else f"--{dashed(self.name)}"
+        if self.positional:
+            return self.field.metadata.get("metavar") or self.name.upper()
+        return f"--{dashed(self.name)}"
 
     @property
     def several(self) -> bool:

@@ -1,5 +1,6 @@
 """`genjax eval`: a run measured."""
 
+import dataclasses
 import math
 import os
 import sys
@@ -19,9 +20,9 @@ from genjax.trust import Access
 
 CHECKPOINTS = ("both", "last", "best")
 FEATURES = 4 * 2048
-"""Bytes of an image's features at most, Inception's."""
+"""Bytes of a sample's features at most, Inception's."""
 MOST_IMPORTANCE = 1_000_000
-"""Samples of an image's likelihood: more would take days, and change nothing that its interval does not hide."""
+"""Samples of an example's likelihood: more would take days, and change nothing that its interval does not hide."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,16 @@ class Eval:
 
     run: str = flag(help="a run's folder", positional=True)
     metrics: str = flag("", help="which, comma-separated; without it all that apply and are not costly")
-    n: int | None = flag(None, help="images to draw; without it as many as the reference has, at most 10,000")
+    n: int | None = flag(None, help="samples to draw; without it as many as the reference has, at most 10,000")
     seed: int = flag(0, help="of the evaluation's own draws: same seed, same numbers", ge=0)
     split: str = flag("", help="reference: test (default), validation or train")
     checkpoint: str = flag("both", help="last, best (on validation, where the run keeps it), or both")
-    features: str = flag("", help="feature net to compare images in, or pixels; without it the data set's own net")
+    features: str = flag(
+        "", help="space to compare samples in: of images a feature net, or pixels; by default the data's own"
+    )
     weights: str = flag("average", help="average (where the run keeps a moving average) or trained")
     temperature: float = flag(1.0, help="standard deviation of the latents", gt=0)
-    n_importance: int = flag(5000, help="importance samples of each image's likelihood, for --metrics nll", ge=1)
+    n_importance: int = flag(5000, help="importance samples of each example's likelihood, for --metrics nll", ge=1)
     member: str | None = flag(None, help="which member of a run of several (--seeds, --sweep): its number, or all")
 
 
@@ -52,7 +55,6 @@ def evaluate(argv: Sequence[str]) -> None:
     from genjax.measure import eval_file
     from genjax.measure.evaluate import Request
     from genjax.measure.references import real_of
-    from genjax.metrics.spaces import space_of
     from genjax.report import collapse
     from genjax.runs.dataset import dataset_of_run
 
@@ -64,13 +66,13 @@ def evaluate(argv: Sequence[str]) -> None:
             f"--checkpoint=best: {args.run} has no checkpoint chosen on validation. "
             "Train with --validation N --eval-every STEPS."
         )
-    shape = opened[0].spec.shape
+    spec, domain = opened[0].spec, opened[0].domain
     room.refuse_beyond(
-        f"--n={args.n}", room.IMAGE_COPIES * (math.prod(shape) + FEATURES), args.n or 0,
-        f"images of {by(shape)} and their features",
+        f"--n={args.n}", room.SAMPLE_COPIES * (math.prod(spec.shape) + FEATURES), args.n or 0,
+        f"{domain.many} of {by(spec.shape)} and their features",
     )  # fmt: skip
     real = real_of(dataset_of_run(opened[0], access), args.split, args.n)
-    space = space_of(args.features, real.name, shape)
+    space = domain.space(args.features, dataclasses.replace(spec, name=real.name))
     cache.enable()
     request = Request(args.metrics, args.seed, args.weights, args.temperature, args.n_importance)
     at_best = {}
@@ -155,7 +157,7 @@ def _check(args: Eval) -> None:
         raise UsageError(f"--weights={args.weights}: must be average or trained.")
     if args.n_importance > MOST_IMPORTANCE:
         raise UsageError(
-            f"--n-importance={args.n_importance}: every image would be decoded so often, which takes days.\n"
+            f"--n-importance={args.n_importance}: every example would be decoded so often, which takes days.\n"
             f"5,000 are usual, and {MOST_IMPORTANCE:,} the most."
         )
     if args.member not in (None, "all") and not args.member.isdecimal():

@@ -31,7 +31,7 @@ def measured(
         best: opened at its best one, and what that is the best of; None where there is none.
         checkpoint: `last`, `best` or `both`.
         real: what it is measured against.
-        space: where images are compared.
+        space: where samples are compared.
         request: what to measure.
         session: of eval.json; the seconds of each metric are added.
 
@@ -107,7 +107,7 @@ def _of_another_reference(gone: Sequence[Any], path: str) -> str:
     names = ", ".join(dict.fromkeys(r.protocol.metric for r in gone))
     return (
         f"genjax: {len(gone)} records of {path}/eval.json were measured against another {about.split} part of "
-        f"{about.reference}, whose images have changed since. They are taken out: {names}."
+        f"{about.reference}, which has changed since. They are taken out: {names}."
     )
 
 

@@ -1,7 +1,6 @@
 """`genjax plan`: what a step of a recipe costs on devices that need not be here."""
 
 import json
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +27,9 @@ class PlanFlags:
 
     device: str = flag("h100", help="h100, h200, a100, v4, v5e, v5p, v6e, or cpu, which is measured first")
     mesh: str = flag("", help="devices, like data=4,fsdp=2; one by default")
-    shape: str = flag("", help="HxWxC of an image, to plan without the data")
+    shape: str = flag("", help="HxWxC of an image, to plan without them")
     classes: int = flag(0, help="with --shape: number of classes")
-    n_train: int = flag(60_000, help="with --shape: number of training images")
+    n_train: int = flag(60_000, help="with --shape: number of training examples")
     data_dir: str | None = flag(None, help="TFDS folder; else $TFDS_DATA_DIR or ~/tensorflow_datasets")
     efficiency: float | None = flag(
         None, help=f"share of peak and bandwidth reached; where the device was not measured an assumption, {EFFICIENCY}"
@@ -96,20 +95,14 @@ def made_plan(recipe: ModuleType, cfg: Any, flags: PlanFlags) -> "Plan":
 def spec_of(cfg: Any, flags: PlanFlags) -> "data.Spec":
     """Sizes of the data: of `--shape` where it is given, of the data themselves else."""
     from genjax import data
+    from genjax.runs.dataset import read
 
     if not flags.shape:
         try:
-            return data.load(cfg.data, data_dir=flags.data_dir, image_size=cfg.image_size or None).spec
+            return read(cfg, cfg.data, flags.data_dir, cfg.image_size or None).spec
         except UsageError as e:
             raise UsageError(f"{e} Or plan without them: --shape 28x28x1.") from None
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})(?:x(\d{1,3}))?", flags.shape)
-    if not found or min(int(v or 1) for v in found.groups()) < 1:
-        raise UsageError(f"shape={flags.shape}: must be height x width x channels, like 64x64x3.")
-    if flags.classes < 0 or flags.n_train < 1:
-        raise UsageError(f"classes={flags.classes}, n_train={flags.n_train}: must be at least 0 and 1.")
-    h, w, c = (int(v or 1) for v in found.groups())
-    size = cfg.image_size
-    return data.Spec(cfg.data, (size or h, size or w, c), flags.classes, flags.n_train, "")
+    return data.image_spec(cfg.data, flags.shape, flags.classes, flags.n_train, cfg.image_size)
 
 
 def as_json(name: str, cfg: Any, p: "Plan") -> dict[str, Any]:
@@ -121,7 +114,7 @@ def as_json(name: str, cfg: Any, p: "Plan") -> dict[str, Any]:
         "batch_size": cfg.batch_size,
         "mesh": dict(p.mesh),
         "devices": p.devices,
-        "examples_per_step": p.images,
+        "examples_per_step": p.examples,
         "parameters": p.parameters,
         "per_device": {
             "batch": p.batch,
@@ -143,7 +136,7 @@ def as_json(name: str, cfg: Any, p: "Plan") -> dict[str, Any]:
             for t in p.traffic
         ],
         "seconds": {"bound": p.bound, "predicted": p.predicted, "communication": p.communication},
-        "examples_per_s": {"bound": p.images / p.bound, "predicted": p.images / p.predicted},
+        "examples_per_s": {"bound": p.examples / p.bound, "predicted": p.examples / p.predicted},
         "communication_dominates_at": {"weak": p.weak, "strong": p.strong},
         "remarks": list(p.remarks),
         "device": devices.figures(p.device),
@@ -162,7 +155,7 @@ def text(name: str, p: "Plan") -> str:
     side = "communication" if p.bound > e.bound else _side(p)
     rows = [
         ("devices", f"{p.devices} x {p.device.name}" + (f" ({', '.join(f'{k}={v}' for k, v in p.mesh.items())})")),
-        ("images a step", f"{p.images:,}, {p.batch:,} a device; {p.parameters:,} parameters"),
+        ("examples a step", f"{p.examples:,}, {p.batch:,} a device; {p.parameters:,} parameters"),
         ("", ""),
         ("FLOPs", flops),
         ("bytes moved", f"{si(e.bytes)}B in {e.kernels:.0f} kernels; {w.flops / max(e.bytes, 1):.1f} FLOPs a byte"),
@@ -173,8 +166,8 @@ def text(name: str, p: "Plan") -> str:
         ],
         *[("all of them", f"{si(sum(t.bytes for t in p.traffic))}B sent, {si(p.communication)}s")][: len(p.traffic)],
         ("", ""),
-        ("bound", f"{si(p.bound)}s a step, {p.images / p.bound:,.0f} images/s: {side}"),
-        ("predicted", f"{si(p.predicted)}s a step, {p.images / p.predicted:,.0f} images/s ({_how(p)})"),
+        ("bound", f"{si(p.bound)}s a step, {p.examples / p.bound:,.0f} examples/s: {side}"),
+        ("predicted", f"{si(p.predicted)}s a step, {p.examples / p.predicted:,.0f} examples/s ({_how(p)})"),
         *_dominance(p),
         ("", ""),
         *_notes("figures", p.device.sources),
@@ -207,11 +200,11 @@ def _how(p: "Plan") -> str:
 def _dominance(p: "Plan") -> list[tuple[str, str]]:
     if p.device.platform == "cpu":
         return []
-    batch, images = f"{p.batch:,} examples each", f"{p.batch * p.devices:,} examples in all"
+    batch, whole = f"{p.batch:,} examples each", f"{p.batch * p.devices:,} examples in all"
     none = "on no power of two of devices"
     weak = f"from {p.weak:,} devices on" if p.weak else f"{none} up to a million"
     strong = f"from {p.strong:,} devices on" if p.strong else f"{none} up to one example each"
-    return [("communication", f"takes longer than computation {weak}, {batch};"), ("", f"{strong}, {images}")]
+    return [("communication", f"takes longer than computation {weak}, {batch};"), ("", f"{strong}, {whole}")]
 
 
 def si(x: float) -> str:

@@ -1,5 +1,6 @@
-"""`genjax sample`: images drawn from a trained run."""
+"""`genjax sample`: samples drawn from a trained run, in the files that people use for such data."""
 
+import json
 import math
 import os
 from collections.abc import Sequence
@@ -9,15 +10,15 @@ from typing import Any
 
 from genjax import room
 from genjax.cli import cache
-from genjax.cli.drawn import Drawn, grid, npz, read_latents, write_folder
+from genjax.cli.drawn import Drawn, npz, read_latents, write_folder
 from genjax.cli.files import by, check_data, named
 from genjax.cli.flags import flag, parse_all
+from genjax.domains import KINDS
 from genjax.errors import RunFailure, UsageError
 from genjax.files import write_out
 from genjax.trust import Access
 
 DEFAULT_N = 64
-PICTURES = (".png", ".pdf")
 MOST_PIXELS = 80_000_000
 """Pixels of the largest grid: Pillow and many viewers refuse larger pictures as an attack."""
 MOST_FILES = 100_000
@@ -27,86 +28,86 @@ ONE = ("n", "seed", "temperature")
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw images from a trained run.
+    """Draw samples from a trained run.
 
-    A file that ends in .png or .pdf is a grid of them. A file that ends in .npz holds their pixels (image) and all that
-    they were drawn from: z, and label of a conditional run; run, digest, step, seed, temperature. With --latents they
-    can be drawn again from it, by this run or another one. Images with NaN or infinity in them are hatched in a picture
-    and never written elsewhere; the exit code is then 1. A folder (--out samples/) gets a PNG for each image, in
-    folders of their classes where the run is conditional: a data set that `--data samples/` reads.
+    What the file's name ends in says what it is: .png or .pdf for a grid of images, and what other kinds of data have
+    (a wrong name lists them). A file that ends in .npz holds the samples as numbers (of images `image`, of other data
+    `x`) and all that they were drawn from: z, and label of a conditional run; run, digest, step, seed, temperature.
+    With --latents they can be drawn again from it, by this run or another one. Samples with NaN or infinity in them are
+    marked in a picture and never written elsewhere; the exit code is then 1. A folder (--out samples/) gets a file for
+    each sample, in folders of their classes where the run is conditional: a data set that `--data samples/` reads.
     """
 
     run: str = flag(help="a run's folder", positional=True)
-    out: str = flag(help="what to write: a .png, .pdf or .npz, or a new folder (with a / at its end)", metavar="FILE")
-    n: int | None = flag(None, help=f"how many images (default: {DEFAULT_N})", ge=1)
-    seed: int | None = flag(None, help="same seed, same images (default: 0)", ge=0)
+    out: str = flag(help="what to write: a file, or a new folder (with a / at its end)", metavar="FILE")
+    n: int | None = flag(None, help=f"how many samples (default: {DEFAULT_N})", ge=1)
+    seed: int | None = flag(None, help="same seed, same samples (default: 0)", ge=0)
     label: str | None = flag(
         None, help="class to draw, by its name or number, for class-conditional runs; all in turn without it"
     )
     temperature: float | None = flag(
-        None, help="standard deviation of the latents; below 1 more typical images, fewer kinds (default: 1)", gt=0
+        None, help="standard deviation of the latents; below 1 more typical samples, fewer kinds (default: 1)", gt=0
     )
     latents: str | None = flag(None, help="draw from the z of this .npz, or from this .npy", metavar="FILE")
-    ncols: int | None = flag(None, help="columns of the grid; without it about a square", ge=1)
+    ncols: int | None = flag(None, help="columns of a grid; without it about a square", ge=1)
     scale: int = flag(1, help="draw every pixel as so many by so many", ge=1)
     member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
 
 
 def sample(argv: Sequence[str]) -> None:
-    """`genjax sample RUN --out F.png|F.pdf|F.npz|FOLDER/ [--n N] [--seed S] [--label L] ...`"""
+    """`genjax sample RUN --out FILE|FOLDER/ [--n N] [--seed S] [--label L] ...`"""
     args, access = parse_all([Sample, Access], argv, "genjax sample", Sample.__doc__ or "")
-    kind = _kind(args)
+    _check_flags(args)
     from genjax import runs
+    from genjax.domains.contract import How
 
     run = runs.open_run(args.run, member=args.member, trust=access.trust)
+    domain, spec = run.domain, run.spec
+    kind = _kind(args, domain)
     check_data(run, access)
-    points = run.spec.points
-    if points and kind != ".npz":
-        raise UsageError(f"--out={args.out}: {run.name} draws points in the plane, which are no pictures. Write .npz.")
     z, label = read_latents(args.latents, run) if args.latents else (None, None)
     n = len(z) if z is not None else DEFAULT_N if args.n is None else args.n
-    _check_size(args, kind, n, run.spec.shape)
-    room.refuse_beyond(f"--n={n}", room.IMAGE_COPIES * math.prod(run.spec.shape), n, f"images of {by(run.spec.shape)}")
+    _check_size(args, kind, n, domain.cell(spec))
+    each = room.SAMPLE_COPIES * math.prod(spec.shape)
+    room.refuse_beyond(f"--n={n}", each, n, f"{domain.many} of {by(spec.shape)}")
     cache.enable()
     seed, temperature = args.seed or 0, 1.0 if args.temperature is None else args.temperature
     drawn = draw(run, n, seed, _class(run, args.label), temperature, z, label)
-    what = "points" if points else "images"
-    broken = f"{drawn.n_broken} of {n} {what} hold NaN or infinity"
-    if drawn.n_broken and kind not in PICTURES:
-        see = "" if points else f" To see which: genjax sample {args.run} --out F.png"
+    broken = f"{drawn.n_broken} of {domain.named(n)} hold NaN or infinity"
+    if drawn.n_broken and kind not in domain.pictures:
+        see = f" To see which: genjax sample {args.run} --out F.png" if domain.cell(spec) else ""
         raise RunFailure(f"{broken}; nothing was written, for no other program could tell which.{see}")
     about = f"{named(run)} step {run.step}" + (f", seed {seed}" if z is None else "")
+    how = How(about, args.ncols, args.scale)
     if kind == ".npz":
         of = {"run": run.name, "step": run.step, "digest": _digest(run)}
         of |= {"seed": seed, "temperature": temperature} if z is None else {}
-        of |= {"classes": list(run.spec.classes)} if drawn.label is not None and run.spec.classes else {}
-        write_out(args.out, npz(drawn, of))
+        of |= {"classes": list(spec.classes)} if drawn.examples.y is not None and spec.classes else {}
+        write_out(args.out, npz(drawn, domain, spec, of))
     elif kind == "folder":
-        write_folder(args.out, drawn, args.scale, about, run.spec.classes)
+        write_folder(args.out, drawn.examples, domain, spec, how)
     else:
-        write_out(args.out, grid(drawn.image, kind, args.ncols, args.scale, about))
-    print(f"{n} {what if n > 1 else what[:-1]} of {named(run)} at step {run.step}: {args.out}")
+        write_out(args.out, domain.save[kind](drawn.examples, spec, how))
+    print(f"{domain.named(n)} of {named(run)} at step {run.step}: {args.out}")
     if drawn.n_broken:
-        raise RunFailure(f"{broken}; they are hatched in {args.out}. The run has diverged.")
+        raise RunFailure(f"{broken}; they are marked in {args.out}. The run has diverged.")
 
 
 def draw(
     run: Any, n: int, seed: int = 0, label: int | None = None, temperature: float = 1.0, z: Any = None, y: Any = None
 ) -> Drawn:
-    """n images of a run, from latents of a seed or from given ones.
+    """n samples of a run, from latents of a seed or from given ones.
 
     Args:
         run: opened.
         n: how many.
-        seed: same seed, same images.
+        seed: same seed, same samples.
         label: the number of the class of all.
         temperature: of the noise; 1 is the model as it is.
         z: noise to draw from, (n, z) latents for most models; that of the seed without it.
         y: their labels.
 
     """
-    import numpy as np
-
     from genjax import train
     from genjax.runs import drawing
 
@@ -115,13 +116,8 @@ def draw(
         y = drawing.labels_of(n, model.n_classes, label)
     if z is None:
         z = drawing.noise_of(run.experiment, n, seed, temperature)
-    weights = train.evaluation(run.state)
-    if run.spec.points:
-        x = drawing.generated_points(run.experiment, *weights, z, y)
-        finite = np.isfinite(x).reshape(len(x), -1).all(1)
-    else:
-        x, finite = drawing.generated_and_finite(run.experiment, *weights, z, y)
-    return Drawn(x, y, z, int((~finite).sum()))
+    found = drawing.generated(run.experiment, run.domain, run.spec, *train.evaluation(run.state), z, y)
+    return Drawn(found.examples, z, int((~found.finite).sum()))
 
 
 def _class(run: Any, label: str | None) -> int | None:
@@ -138,39 +134,64 @@ def _class(run: Any, label: str | None) -> int | None:
     return None if label is None else data.class_number(label, run.spec.classes, n_classes, run.name)
 
 
-def _kind(args: Sample) -> str:
-    """`.png`, `.pdf`, `.npz` or `folder`.
-
-    Raises:
-        UsageError: it is none of these, or a flag does not go with it.
-    """
-    suffix = Path(args.out).suffix.lower()
-    if args.out.endswith(("/", os.sep)) or (args.out and Path(args.out).is_dir()):
-        kind = "folder"
-    elif suffix in (*PICTURES, ".npz"):
-        kind = suffix
-    else:
-        raise UsageError(f"--out={args.out}: must end in .png, .pdf or .npz, or be a folder: {args.out}/")
-    if args.ncols is not None and kind not in PICTURES:
-        raise UsageError(f"--ncols={args.ncols}: only a grid (.png, .pdf) has columns.")
-    if args.scale != 1 and kind == ".npz":
-        raise UsageError(f"--scale={args.scale}: an .npz holds the pixels as they are; leave --scale out.")
+def _check_flags(args: Sample) -> None:
+    """Refuse flags that do not go together, before the run is opened."""
     if args.latents is not None and (also := [f for f in ONE if getattr(args, f) is not None]):
         raise UsageError(f"--{also[0]}={getattr(args, also[0])}: the file of --latents says that. Leave one out.")
-    if kind == "folder" and Path(args.out).exists() and any(Path(args.out).iterdir()):
+    folder = args.out.endswith(("/", os.sep)) or (args.out and Path(args.out).is_dir())
+    if folder and Path(args.out).exists() and any(Path(args.out).iterdir()):
         raise UsageError(f"--out={args.out}: is there already and not an empty folder. Name a new one.")
+    suffix, known = Path(args.out).suffix.lower(), KINDS.get(_stored_domain(args.run))
+    if not folder and known and suffix not in known:
+        raise UsageError(f"--out={args.out}: must end in {_or(known)}, or be a folder: {args.out}/")
+
+
+def _stored_domain(run: str) -> str:
+    """What kind of data a run is of, as its folder says: for an answer without the time that opening it takes."""
+    try:
+        return str(json.loads(Path(run, "config.json").read_text(encoding="utf-8"))["data"].get("domain", "image"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "image"
+
+
+def _or(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _kind(args: Sample, domain: Any) -> str:
+    """A suffix, or `folder`.
+
+    Raises:
+        UsageError: it is nothing that such data are written as, or a flag does not go with it.
+    """
+    suffix, known = Path(args.out).suffix.lower(), (*domain.save, ".npz")
+    if args.out.endswith(("/", os.sep)) or (args.out and Path(args.out).is_dir()):
+        kind = "folder"
+        if not domain.each:
+            raise UsageError(f"--out={args.out}: {domain.many} are not written one by one. Write {_or(known)}.")
+    elif suffix in known:
+        kind = suffix
+    else:
+        or_folder = f", or be a folder: {args.out}/" if domain.each else ""
+        raise UsageError(f"--out={args.out}: must end in {_or(known)}{or_folder}")
+    drawn = " or ".join(domain.pictures)
+    if args.ncols is not None and kind not in domain.pictures:
+        raise UsageError(f"--ncols={args.ncols}: only a grid{f' ({drawn})' if drawn else ''} has columns.")
+    if args.scale != 1 and kind not in (*domain.pictures, "folder"):
+        raise UsageError(f"--scale={args.scale}: {kind} holds the samples as they are; leave --scale out.")
     return kind
 
 
-def _check_size(args: Sample, kind: str, n: int, shape: Sequence[int]) -> None:
+def _check_size(args: Sample, kind: str, n: int, cell: tuple[int, int] | None) -> None:
     """Refuse what no picture and no folder holds, before anything is drawn."""
-    h, w, _ = shape
     if kind == "folder" and n > MOST_FILES:
         raise UsageError(f"--n={n}: at most {MOST_FILES:,} files in a folder. Write .npz, which holds any number.")
+    if cell is None:
+        return
     in_a_picture = 1 if kind == "folder" else max(n, args.ncols or 0)
-    pixels = in_a_picture * (h + 1) * (w + 1) * args.scale**2
+    pixels = in_a_picture * (cell[0] + 1) * (cell[1] + 1) * args.scale**2
     if kind != ".npz" and pixels > MOST_PIXELS:
-        hint = "a smaller --scale" if args.scale > 1 else "fewer images, or .npz"
+        hint = "a smaller --scale" if args.scale > 1 else "fewer of them, or .npz"
         raise UsageError(
             f"--out={args.out}: a picture of {pixels:,} pixels; at most {MOST_PIXELS:,} are legible. Take {hint}."
         )

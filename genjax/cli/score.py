@@ -1,4 +1,4 @@
-"""`genjax score`: what a trained run says about given images."""
+"""`genjax score`: what a trained run says about given examples."""
 
 import csv
 import functools
@@ -18,15 +18,17 @@ from genjax.files import write_out
 from genjax.trust import Access
 
 CHUNK = 64
-"""Images scored at once. Fixed, so that what is said of an image does not depend on how many there are."""
+"""Examples scored at once. Fixed, so that what is said of one does not depend on how many there are."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a trained run says about images: a GAN's logit and probability of being real, a VAE's ELBO and latents."""
+    """What a trained run says about examples: a GAN's logit and probability of being real, a VAE's ELBO and latents."""
 
     run: str = flag(help="a run's folder", positional=True)
-    images: str = flag(help="an image, a folder, an .npz, or the name of a data set", positional=True)
+    given: str = flag(
+        help="a file, a folder, or the name of a data set, of the run's kind", positional=True, metavar="DATA"
+    )
     out: str = flag(help="file to write, .csv or .json")
     image_size: int | None = flag(None, help="resize and crop the images of a folder to this size first")
     seed: int = flag(0, help="for the random part of a score (a VAE's latent sample)")
@@ -34,7 +36,7 @@ class Score:
 
 
 def score(argv: Sequence[str]) -> None:
-    """`genjax score RUN IMAGES --out F.csv|F.json`."""
+    """`genjax score RUN DATA --out F.csv|F.json`."""
     args, access = parse_all([Score, Access], argv, "genjax score", Score.__doc__ or "")
     suffix = suffix_of(args.out, (".csv", ".json"))
     check_range("seed", args.seed, 0)
@@ -42,7 +44,7 @@ def score(argv: Sequence[str]) -> None:
 
     run = runs.open_run(args.run, member=args.member, trust=access.trust)
     check_data(run, access)
-    parts = _load(run, args.images, access.data_dir, args.image_size)
+    parts = _load(run, args.given, access.data_dir, args.image_size)
     cache.enable()
     rows = [row for part in parts for row in score_rows(run, part, args.seed)]
     text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
@@ -50,52 +52,56 @@ def score(argv: Sequence[str]) -> None:
     write_out(args.out, text.encode("utf-8", "backslashreplace"))
     bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
     said = f" ({bad} with a score that is not finite)" if bad else ""
-    print(f"{len(rows)} images scored by {named(run)} at step {run.step}{said}: {args.out}")
+    print(f"{run.domain.named(len(rows))} scored by {named(run)} at step {run.step}{said}: {args.out}")
 
 
 class Part(NamedTuple):
-    """Images to score."""
+    """Examples to score."""
 
-    images: Any
+    examples: Any
     """`data.Examples` or `data.Lazy`."""
     name: str = ""
     """`train` or `test` of a data set that has both."""
     files: Sequence[str] = ()
-    """The file of each image, where each has one."""
+    """The file of each example, where each has one."""
     classes: Sequence[str] = ()
-    """The name of each class, where the images have any."""
+    """The name of each class, where the examples have any."""
 
 
 def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> list[Part]:
-    """The parts of what is to be scored, images of the run's shape.
+    """The parts of what is to be scored, examples of the run's kind and shape.
 
     Raises:
-        UsageError: it cannot be read, or is of another shape.
+        UsageError: it cannot be read, or is of another kind or shape.
     """
-    from genjax import data
+    from genjax import domains
+    from genjax.runs.dataset import read
 
-    loaded = data.load(what, data_dir=data_dir, image_size=image_size, like=run.spec)
+    loaded = read(run.config, what, data_dir, image_size, like=run.spec)
     for note in loaded.notes:
         channels.say(note)
-    shape = loaded.spec.shape
-    if tuple(shape) != tuple(run.spec.shape):
-        h, w, _ = run.spec.shape
-        hint = f" Try --image-size {h}." if h == w and image_size is None else ""
-        theirs, ours = by(shape), by(run.spec.shape)
-        raise UsageError(f"IMAGES={shown(what)}: images of {theirs}, but {run.name} was trained on {ours}.{hint}")
+    found, own, many = loaded.spec, run.spec, run.domain.many
+    if found.domain != own.domain:
+        theirs = domains.words(found.domain).many
+        raise UsageError(f"DATA={shown(what)}: holds {theirs}, but {run.name} was trained on {many}.")
+    if tuple(found.shape) != tuple(own.shape):
+        square = own.domain == "image" and own.shape[0] == own.shape[1] and image_size is None
+        hint = f" Try --image-size {own.shape[0]}." if square else ""
+        theirs, ours = by(found.shape), by(own.shape)
+        raise UsageError(f"DATA={shown(what)}: {many} of {theirs}, but {run.name} was trained on {ours}.{hint}")
     given = {name: getattr(loaded, name) for name in ("train", "validation", "test")}
-    given = {name: images for name, images in given.items() if images is not None}
+    given = {name: examples for name, examples in given.items() if examples is not None}
     return [
-        Part(images, name if len(given) > 1 else "", loaded.files.get(name, ()), loaded.spec.classes)
-        for name, images in given.items()
+        Part(examples, name if len(given) > 1 else "", loaded.files.get(name, ()), found.classes)
+        for name, examples in given.items()
     ]
 
 
 def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
-    """One row for each image: part, index, file and label where there are such, and the run's scores.
+    """One row for each example: part, index, file and label where there are such, and the run's scores.
 
     Raises:
-        UsageError: the run is class-conditional and the images have no labels, or others than its own.
+        UsageError: the run is class-conditional and the examples have no labels, or others than its own.
     """
     import jax
     import numpy as np
@@ -110,14 +116,14 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
     def scores(batch):
         seen = batch._replace(y=None)
         if n_classes:
-            y = None if batch.y is None else data.matched(np.asarray(batch.y), part.classes, ours, "IMAGES")
+            y = None if batch.y is None else data.matched(np.asarray(batch.y), part.classes, ours, "DATA")
             if y is None or y.max() >= n_classes:
                 some = ", ".join(ours[:10]) if ours else f"0 to {n_classes - 1}"
-                raise UsageError(f"IMAGES: {run.name} needs each image's class ({some}). Try class folders.")
+                raise UsageError(f"DATA: {run.name} needs each {run.domain.one}'s class ({some}). Try class folders.")
             seen = batch._replace(y=y)
         return chunk(params, state, seen, rng.at_step(key, int(batch.id[0])))
 
-    for batch, columns in metrics.in_batches(scores, part.images, CHUNK):
+    for batch, columns in metrics.in_batches(scores, part.examples, CHUNK):
         ids, label = np.asarray(batch.id), None if batch.y is None else np.asarray(batch.y)
         for j in range(int(np.asarray(batch.mask).sum())):
             row: dict[str, Any] = {"part": part.name} if part.name else {}

@@ -23,17 +23,26 @@ VERSIONS = (
 
 @dataclass(frozen=True)
 class List:
-    """The recipes that ship with genjax, with the first line of each."""
+    """The recipes that ship with genjax, with the kinds of data that each takes and its first line."""
+
+    kind: tuple[str, ...] = flag(help="show only those that take such data: image, points", positional=True)
 
 
 def list_recipes(argv: Sequence[str]) -> None:
-    """`genjax list`: name and first line of every shipped recipe, read without running any."""
-    parse(List, argv, "genjax list")
-    rows = [(name, recipes.docstring(recipes.find(name)).split("\n")[0]) for name in recipes.names()]
+    """`genjax list [KIND]`: name, data and first line of every shipped recipe, read without running any."""
+    args = parse(List, argv, "genjax list")
+    every = [(name, recipes.find(name)) for name in recipes.names()]
+    rows = [(name, ", ".join(recipes.domains(path)), recipes.docstring(path).split("\n")[0]) for name, path in every]
     if not rows:
         print(f"There are no recipes in {recipes.folder()}.")
         return
-    print(table(rows))
+    kinds = list(dict.fromkeys(kind for _, path in every for kind in recipes.domains(path)))
+    for kind in args.kind:
+        if kind not in kinds:
+            there = f" There are {', '.join(kinds)}." if kinds else ""
+            raise UsageError(f"KIND={kind}: no recipe is for such data.{recipes.nearest(kind, kinds)}{there}")
+        rows = [row for row in rows if kind in row[1].split(", ")]
+    print(table(rows if kinds else [(name, what) for name, _, what in rows]))
     print("\n`genjax train NAME` trains one; `genjax train NAME --help` shows what it is and lists its flags.")
 
 
@@ -107,6 +116,7 @@ def _devices() -> list[str]:
 
 def _data(data_dir: str | None) -> list[str]:
     from genjax import data
+    from genjax.data import readers
 
     lines = [f"{name}: {what}" for name, what in data.names().items()]
     folder = data.data_dir_of(data_dir)
@@ -120,7 +130,7 @@ def _data(data_dir: str | None) -> list[str]:
     lines.append(f"prepared in {folder}:")
     for s in sets:
         splits = ", ".join(f"{n:,} {split}" for split, n in s.splits.items())
-        why_not = "" if s.has_images else "; no images: no recipe reads it yet"
+        why_not = "" if s.has_images or readers.of_prepared(s.name) else "; nothing of genjax reads it"
         if s.file_format != "array_record":
             why_not = f"; stored as {s.file_format}, prepare it again with --file_format=array_record"
         lines.append(f"  {s.name} {s.version}: {splits}{why_not}")

@@ -14,17 +14,22 @@ if TYPE_CHECKING:
     from genjax.data.classes import class_number, folder_names, matched
     from genjax.data.examples import Dataset, Examples, Lazy, Spec, fingerprint, guarded, size, spec_of, take, untrained
     from genjax.data.loading import load
+    from genjax.data.resize import image_spec
     from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
     from genjax.data.synthetic import Mixture, grid, ring
     from genjax.data.transforms import (
         Transform,
+        as_bits,
+        as_reals,
         binarize,
         check_range,
+        check_values,
         compose,
         dequantize,
         for_range,
+        to_integers,
         to_levels,
         to_plane,
         to_signed,
@@ -36,6 +41,7 @@ _HOME = {
     "catalogue": ("Prepared", "data_dir_of", "names", "prepared", "survey"),
     "classes": ("class_number", "folder_names", "matched"),
     "loading": ("load",),
+    "resize": ("image_spec",),
     "examples": (
         "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     ),
@@ -44,8 +50,8 @@ _HOME = {
     "stacks": ("stacked",),
     "synthetic": ("Mixture", "grid", "ring"),
     "transforms": (
-        "Transform", "binarize", "check_range", "compose", "dequantize", "for_range", "to_levels", "to_plane",
-        "to_signed", "to_unit",
+        "Transform", "as_bits", "as_reals", "binarize", "check_range", "check_values", "compose", "dequantize",
+        "for_range", "to_integers", "to_levels", "to_plane", "to_signed", "to_unit",
     ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names_ in _HOME.items() for name in names_}
@@ -55,13 +61,14 @@ __all__ = [  # noqa: RUF022  (by module)
     "Prepared", "data_dir_of", "names", "prepared", "survey",
     "class_number", "folder_names", "matched",
     "load",
+    "image_spec",
     "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     "Source", "make_source", "once", "resident", "streamed",
     "hold_out", "part",
     "stacked",
     "Mixture", "grid", "ring",
-    "Transform", "binarize", "check_range", "compose", "dequantize", "for_range", "to_levels", "to_plane", "to_signed",
-    "to_unit",
+    "Transform", "as_bits", "as_reals", "binarize", "check_range", "check_values", "compose", "dequantize", "for_range",
+    "to_integers", "to_levels", "to_plane", "to_signed", "to_unit",
 ]  # fmt: skip
 
 

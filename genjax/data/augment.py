@@ -29,7 +29,7 @@ def shift(most: int) -> Transform:
         starts = jax.random.randint(key, (batch.x.shape[0], 2), 0, 2 * most + 1)
         return batch._replace(x=jax.vmap(moved)(batch.x, starts))
 
-    return Transform(apply, lambda x: x, range="pixels", name=f"shift({most})")
+    return Transform(apply, lambda x: x, range="pixels", name=f"shift({most})", values=256)
 
 
 def flip() -> Transform:
@@ -39,4 +39,4 @@ def flip() -> Transform:
         mirrored = jax.random.bernoulli(key, shape=(batch.x.shape[0],)).reshape(-1, 1, 1, 1)
         return batch._replace(x=jnp.where(mirrored, batch.x[:, :, ::-1], batch.x))
 
-    return Transform(apply, lambda x: x, range="pixels", name="flip")
+    return Transform(apply, lambda x: x, range="pixels", name="flip", values=256)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from genjax.data import files
+from genjax.data import files, readers
 from genjax.errors import UsageError, shown
 
 EMBEDDED = {
@@ -50,13 +50,13 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def names() -> dict[str, str]:
-    """The embedded and the synthetic sets, each with a line of description.
+    """The embedded and the synthetic sets of all kinds of data, each with a line of description.
 
     Example:
         >>> list(names())
         ['digits', 'fashion_mini', 'ring', 'grid']
     """
-    return EMBEDDED | SYNTHETIC
+    return EMBEDDED | readers.names() | SYNTHETIC
 
 
 def data_dir_of(data_dir: str | os.PathLike | None = None) -> Path:

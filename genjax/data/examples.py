@@ -54,6 +54,7 @@ class Lazy:
         read: `read(indices) -> Examples` of those examples, in that order; safe to call from several threads.
         y: every label, where they are known without decoding; None otherwise.
         dtype: of the arrays that `read` gives.
+        masked: first axes of an event that the masks are over; 0 where there are none.
     """
 
     n: int
@@ -61,6 +62,7 @@ class Lazy:
     read: Callable[[Int[np.ndarray, " b"]], Examples]
     y: np.ndarray | None = None
     dtype: str = "uint8"
+    masked: int = 0
 
     @property
     def n_bytes(self) -> int:
@@ -93,6 +95,7 @@ class Spec:
             prose; 0 of real numbers.
         columns: of a table, a mapping for each column that JSON can hold; () of other data.
         about: constants of the kind of data that JSON can hold: the `rate` of speech in Hz, the `alphabet` of prose.
+        masked: first axes of an event that its mask is over; 0 where there is none.
     """
 
     name: str
@@ -110,11 +113,7 @@ class Spec:
     n_values: int = 256
     columns: tuple[Mapping[str, Any], ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def points(self) -> bool:
-        """Whether the examples are points in the plane."""
-        return self.domain == "points"
+    masked: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -238,6 +237,7 @@ def spec_of(stored: Mapping[str, Any]) -> Spec:
             domain=domain, dtype=np.dtype(stored.get("dtype") or ("float32" if real else "uint8")).name,
             n_values=int(stored.get("n_values", 0 if real else 256)),
             columns=tuple(map(dict, stored.get("columns") or ())), about=dict(stored.get("about") or {}),
+            masked=int(stored.get("masked") or 0),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise UsageError(f"what is stored of the run's data is damaged ({type(e).__name__}: {e}).") from None
@@ -253,11 +253,11 @@ def dataset(
     """Parts put together into a `Dataset`, with its `Spec`; a reader's last line.
 
     Raises:
-        UsageError: where another part has another shape or dtype than the training part, or a mask does not fit.
+        UsageError: where another part has another shape, dtype or mask than the training part, or a mask does not fit.
     """
-    shape, dtype = _like(train)
+    shape, dtype, masked = _like(train)
     for what, part in (("test", test), ("validation", validation)):
-        if part is not None and _like(part) != (shape, dtype):
+        if part is not None and _like(part) != (shape, dtype, masked):
             of, axes = ("images", " (H, W, C)") if domain == "image" else ("examples", "")
             raise UsageError(
                 f"{shown(name)}: {what} {of} are {_like(part)[0]}, training {of} {shape}{axes}; they must agree."
@@ -276,7 +276,7 @@ def dataset(
     classes = tuple(classes)
     spec = Spec(
         name, shape, len(classes), size(train), train_, test_, validation_, classes, white, toned,
-        domain, dtype, n_values, tuple(columns), dict(about or {}),
+        domain, dtype, n_values, tuple(columns), dict(about or {}), masked,
     )  # fmt: skip
     made = Dataset(train, test, spec, validation, files or {})
     if without := untrained(made):
@@ -326,17 +326,17 @@ def by(shape: Iterable[int]) -> str:
     return "x".join(str(n) for n in shape)
 
 
-def _like(part: Examples | Lazy) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of an example.
+def _like(part: Examples | Lazy) -> tuple[tuple[int, ...], str, int]:
+    """Shape and dtype of an example, and the axes of its mask.
 
     Raises:
         UsageError: a mask that is not over the first axes of an event.
     """
     if isinstance(part, Lazy):
-        return tuple(part.shape), np.dtype(part.dtype).name
+        return tuple(part.shape), np.dtype(part.dtype).name, part.masked
     mask = part.event_mask
     if mask is not None and (mask.dtype != np.bool_ or mask.ndim < 2 or mask.shape != part.x.shape[: mask.ndim]):
         raise UsageError(
             f"event_mask is {mask.dtype} {mask.shape} of examples {part.x.shape}; wanted bool over the first axes."
         )
-    return tuple(map(int, part.x.shape[1:])), part.x.dtype.name
+    return tuple(map(int, part.x.shape[1:])), part.x.dtype.name, 0 if mask is None else mask.ndim - 1

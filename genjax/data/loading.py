@@ -4,10 +4,11 @@ import contextlib
 import difflib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genjax.data import files
+from genjax.data import archive, files, readers
 from genjax.data.arrays import load_array, load_npz
 from genjax.data.catalogue import EMBEDDED, SYNTHETIC, data_dir_of, prepared
 from genjax.data.embedded import load_embedded
@@ -32,8 +33,9 @@ def load(
     image_size: int | None = None,
     stream: bool | None = None,
     like: Spec | None = None,
+    options: Mapping[str, Any] = {},
 ) -> Dataset:
-    """A data set as uint8 images (N, H, W, C) with int32 labels.
+    """A data set: images as uint8 (N, H, W, C) with int32 labels; other kinds as `Examples` says.
 
     Args:
         what: one of
@@ -41,6 +43,7 @@ def load(
               coordinates in the place of pixels, see `synthetic.load_synthetic`);
             - the name of an image set that TFDS has prepared in `data_dir`, also `name/config` and `name:version`
               (its `test` split, else its `validation` split, becomes the test part);
+            - a name, a file or a folder of one of the kinds of data in `readers`, or an `.npz` of samples of any kind;
             - a folder of images, class folders giving labels (see `folder.load_folder`), an image file, or an `.npz`
               file (see `arrays.load_npz`). A plain word is a name first; write `./word` for a folder;
             - an array of images, or a tuple (images, labels).
@@ -53,6 +56,7 @@ def load(
             `RESIDENT_BYTES`. Embedded sets, arrays and `.npz` files are always in memory.
         like: what a run was trained on, where the images are for that run: its white is theirs, and colour images
             become gray, or gray ones colour, as its own are; a note says so.
+        options: of the reader of data that are no images: the fields that a recipe's `Config.reads` names.
 
     Raises:
         UsageError: anything wrong with it, saying what was found, what is allowed, and what to try.
@@ -62,11 +66,19 @@ def load(
         (297, 8, 8, 1)
     """
     check_image_size(image_size)
-    found = _found(what, data_dir, image_size, {None: RESIDENT_BYTES, True: -1, False: sys.maxsize}[stream], like)
-    return found if like is None else of_channels(found, like.shape[-1])
+    above = {None: RESIDENT_BYTES, True: -1, False: sys.maxsize}[stream]
+    found = _found(what, data_dir, image_size, above, like, dict(options))
+    if found.spec.domain != "image":
+        if image_size is not None:
+            raise UsageError(f"image_size={image_size}: {shown(found.spec.name)} holds no images. Leave it out.")
+        return found
+    return found if like is None or like.domain != "image" else of_channels(found, like.shape[-1])
 
 
-def _found(what: Any, data_dir: str | os.PathLike | None, image_size: int | None, above: int, like: Spec | None):
+def _found(
+    what: Any, data_dir: str | os.PathLike | None, image_size: int | None, above: int, like: Spec | None,
+    options: dict[str, Any],
+) -> Dataset:  # fmt: skip
     white = None if like is None or like.white == 255 else like.white
     if not isinstance(what, str | os.PathLike):
         return load_array(what, image_size, white=white)
@@ -74,24 +86,26 @@ def _found(what: Any, data_dir: str | os.PathLike | None, image_size: int | None
     if isinstance(what, str) and name in EMBEDDED:
         return _resized(load_embedded(name), image_size)
     if isinstance(what, str) and name in SYNTHETIC:
-        if image_size is not None:
-            raise UsageError(f"image_size={image_size}: {name} is points in the plane, which have no size.")
         return load_synthetic(name)
+    if isinstance(what, str) and (reader := readers.of_name(name)) is not None:
+        return reader.load("embedded", name, like=like, **options)
     if not name:
-        raise UsageError(f"data={what!r}: empty. Name a data set, a folder of images (`.` for this one) or an .npz.")
+        raise UsageError(f"data={what!r}: empty. Name a data set, a folder (`.` for this one) or a file.")
     try:
         path = Path(name).expanduser()
     except RuntimeError:
         raise UsageError(f"data={shown(name)}: there is no such user. Write the folder out.") from None
     if isinstance(what, os.PathLike) or _looks_like_a_path(name, data_dir):
-        return _load_path(path, image_size, above, white)
+        return _load_path(path, image_size, above, white, like, options)
     from genjax.data import tfds  # TFDS takes most of a second to import
 
     found = tfds.find(name, data_dir)
+    if found is not None and (reader := readers.of_prepared(found.name)) is not None:
+        return reader.load("prepared", found, like=like, **options)
     if found is not None:
         return tfds.load_prepared(name, found, image_size, above)
     if files.kind_of(path) is not None:
-        return _load_path(path, image_size, above, white)
+        return _load_path(path, image_size, above, white, like, options)
     raise _unknown(name, data_dir)
 
 
@@ -111,13 +125,17 @@ def _looks_like_a_path(name: str, data_dir: str | os.PathLike | None) -> bool:
     """Whether a string is meant as a path: `name/config` of a prepared set is not."""
     if name.startswith((".", "~", os.sep)) or name.endswith((".npz", os.sep)) or "\\" in name or not name.isprintable():
         return True
+    if readers.of_file(Path(name)) is not None:
+        return True
     if os.sep not in name:
         return len(name) > MOST_NAME
     return files.kind_of(data_dir_of(data_dir) / name.partition(":")[0]) != "folder"
 
 
-def _load_path(path: Path, image_size: int | None, above: int, white: int | None) -> Dataset:
-    """A folder, an image, or an .npz file."""
+def _load_path(
+    path: Path, image_size: int | None, above: int, white: int | None, like: Spec | None, options: dict[str, Any]
+) -> Dataset:
+    """A folder, an image, an .npz file, or a file of another kind of data."""
     kind, said = files.kind_of(path), shown(path)
     if kind is None:
         siblings: list[str] = []
@@ -127,14 +145,22 @@ def _load_path(path: Path, image_size: int | None, above: int, white: int | None
         hint = f" Nearest in {shown(path.parent)}: {', '.join(map(shown, near))}." if near else ""
         raise UsageError(f"data={said}: there is no such file or folder.{hint}")
     suffix = path.suffix.lower()
+    if kind != "other":
+        reader = readers.of_file(path) if kind == "file" else readers.of_folder(path, tuple(SUFFIXES))
+        if reader is not None:
+            return reader.load("path", path, like=like, **options)
     if kind == "folder" or (kind == "file" and suffix in SUFFIXES):
         return load_folder(path, image_size, above, white)
     if kind == "file" and suffix == ".npz":
-        return load_npz(path, image_size, white)
+        domain = archive.domain_of(path)
+        return load_npz(path, image_size, white) if domain in ("", "image") else archive.load_archive(path, domain)
     if kind == "other":
         raise files.not_a_file(path)
     hint = _CONVERT.get(suffix, "")
-    raise UsageError(f"data={said}: is neither a folder of images nor an .npz file.{hint}")
+    known = [".npz", *(s for r in readers.READERS.values() for s in r.suffixes)]
+    raise UsageError(
+        f"data={said}: is neither a folder that genjax reads nor a file of {', '.join(known)} or of an image.{hint}"
+    )
 
 
 _CONVERT = {
@@ -152,11 +178,12 @@ def _unknown(name: str, data_dir: str | os.PathLike | None) -> UsageError:
     plain = name.partition(":")[0].partition("/")[0]
     if plain in known:
         return UsageError(tfds.how_to_prepare(name, root))
-    here = [p.name for p in prepared(root) if p.has_images]
-    near = difflib.get_close_matches(name, [*EMBEDDED, *SYNTHETIC, *here, *known], n=4, cutoff=0.5)
+    here = [p.name for p in prepared(root) if p.has_images or readers.of_prepared(p.name)]
+    others = readers.names()
+    near = difflib.get_close_matches(name, [*EMBEDDED, *SYNTHETIC, *others, *here, *known], n=4, cutoff=0.5)
     nearest = f" Nearest: {', '.join(near)}." if near else ""
     return UsageError(
         f"data={name!r}: no data set of this name, nor a folder.{nearest} "
-        f"Embedded: {', '.join(EMBEDDED)}; points: {', '.join(SYNTHETIC)}. "
+        f"Embedded: {', '.join([*EMBEDDED, *others])}; points: {', '.join(SYNTHETIC)}. "
         f"Prepared by TFDS in {root}: {', '.join(here) or 'none'}."
     )

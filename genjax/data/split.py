@@ -52,4 +52,4 @@ def part(examples: Examples | Lazy, indices: np.ndarray) -> Examples | Lazy:
         return take(examples, indices)
     y = None if examples.y is None else examples.y[indices]
     read = lambda i: examples.read(indices[np.asarray(i)])  # noqa: E731
-    return Lazy(len(indices), examples.shape, read, y, examples.dtype)
+    return Lazy(len(indices), examples.shape, read, y, examples.dtype, examples.masked)

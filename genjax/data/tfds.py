@@ -76,12 +76,7 @@ def load_prepared(name: str, found: Prepared, image_size: int | None, stream_abo
         UsageError: another file format than array_record, no images or no `train` split in it, images that are not
             8 bits, mixed sizes without `image_size`.
     """
-    if found.file_format != "array_record":
-        root = found.path.parents[found.name.count("/") + 1]
-        raise UsageError(
-            f"data={name!r}: {found.path} is prepared as {found.file_format}, which cannot be read without TensorFlow. "
-            f"Move that folder away and prepare it as array_record:\n{_commands(name, root)}"
-        )
+    _check_format(name, found)
     if found.splits.get("train", 0) < 1:
         raise UsageError(
             f"data={name!r}: {found.path} has no 'train' split; it has {', '.join(found.splits) or 'none'}."
@@ -97,6 +92,48 @@ def load_prepared(name: str, found: Prepared, image_size: int | None, stream_abo
         train = train._replace(y=labels[0])
         test = None if test is None else test._replace(y=labels[1])
     return dataset(name, train, test, classes, notes=reader.notes)
+
+
+def open_split(name: str, found: Prepared, split: str) -> Any:
+    """The examples of a split of any prepared set, as TFDS decodes them: `source[i]` is a dict of features.
+
+    For readers of data that are no images.
+
+    Raises:
+        UsageError: another file format than array_record, no such split, or features of code that is not TFDS's own.
+    """
+    import tensorflow_datasets as tfds
+
+    _check_format(name, found)
+    if found.splits.get(split, 0) < 1:
+        raise UsageError(f"data={name!r}: {found.path} has no {split!r} split; it has {', '.join(found.splits)}.")
+    _check_code(found)
+    with _reading(name, found):
+        return tfds.builder_from_directory(found.path).as_data_source(split=split)
+
+
+def _check_format(name: str, found: Prepared) -> None:
+    if found.file_format != "array_record":
+        root = found.path.parents[found.name.count("/") + 1]
+        raise UsageError(
+            f"data={name!r}: {found.path} is prepared as {found.file_format}, which cannot be read without TensorFlow. "
+            f"Move that folder away and prepare it as array_record:\n{_commands(name, root)}"
+        )
+
+
+@contextlib.contextmanager
+def _reading(name: str, found: Prepared) -> Iterator[None]:
+    """What TFDS and its reader make of damaged files, told by the set's folder."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as e:
+        what = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise UsageError(
+            f"data={name!r}: {shown(found.path)} cannot be read ({shown(what)}). "
+            "Remove that folder and prepare it again."
+        ) from e
 
 
 class _Reader:
@@ -181,19 +218,8 @@ class _Reader:
     def _at(self, place: int) -> str:
         return f"{shown(self.found.path)}: example {place}"
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """What TFDS and its reader make of damaged files, told by the set's folder."""
-        try:
-            yield
-        except UsageError:
-            raise
-        except Exception as e:
-            what = str(e).splitlines()[0] if str(e) else type(e).__name__
-            raise UsageError(
-                f"data={self.name!r}: {shown(self.found.path)} cannot be read ({shown(what)}). "
-                "Remove that folder and prepare it again."
-            ) from e
+    def _reading(self) -> contextlib.AbstractContextManager[None]:
+        return _reading(self.name, self.found)
 
     def _shape(self, shape: tuple[int | None, ...]) -> tuple[int, int, int]:
         h, w, c = shape

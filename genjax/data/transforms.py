@@ -1,7 +1,8 @@
-"""From raw pixels to what a likelihood is defined on, and back.
+"""From stored examples to what a likelihood is defined on, and back.
 
-A `Transform` is `(key, batch) -> batch`, run inside the compiled step on raw `uint8` pixels, for resident and
-streamed data alike. It changes `batch.x` only. Its inverse takes data or samples of the model to pixels 0..255.
+A `Transform` is `(key, batch) -> batch`, run inside the compiled step on examples as they are stored (raw `uint8`
+pixels of images), for resident and streamed data alike. It changes `batch.x` only. Its inverse takes data or samples of
+the model back: to pixels 0..255, to whatever is stored of other data.
 
 A transform says what range it gives. A likelihood, or a generator's tanh, is made for one; `check_range` refuses a pair
 that does not fit, which nothing else would notice: the loss falls, and the pictures are wrong.
@@ -21,7 +22,7 @@ U = 65536.0
 
 @dataclass(frozen=True)
 class Transform:
-    """A map from pixels towards a model's range, with its inverse.
+    """A map from stored examples towards a model's range, with its inverse.
 
     Attributes:
         apply: `apply(key, batch) -> batch`; also by calling the transform. Deterministic ones leave the key alone.
@@ -31,6 +32,8 @@ class Transform:
             0 where it has not.
         range: what `apply` gives; None where it is not known, and then nothing checks it.
         name: of the constructor, for messages.
+        values: how many values an element of what it takes can have (`data.Spec.n_values`): 256 of pixels, 2 of bits, 0
+            of real numbers; None where it takes any.
     """
 
     apply: Callable[[Key, Batch], Batch]
@@ -38,6 +41,7 @@ class Transform:
     levels: int = 0
     range: Range | None = None
     name: str = ""
+    values: int | None = None
 
     def __call__(self, key: Key, batch: Batch) -> Batch:
         return self.apply(key, batch)
@@ -70,19 +74,23 @@ def compose(*transforms: Transform) -> Transform:
     # The last that leaves the pixels' scale says where they are: after one that says nothing, nobody knows.
     moving = [t for t in transforms if t.range != "pixels"]
     name = " then ".join(t.name or "a transform" for t in transforms)
+    values = transforms[0].values if transforms else None
     if not moving:
-        return Transform(apply, inverse, 0, "pixels", name or "no transform")
-    return Transform(apply, inverse, moving[-1].levels, moving[-1].range, name)
+        return Transform(apply, inverse, 0, "pixels", name or "no transform", values)
+    return Transform(apply, inverse, moving[-1].levels, moving[-1].range, name, values)
 
 
 def for_range(range: Range) -> Transform:
-    """The transform from 8-bit pixels to a range, with noise where a density needs it.
+    """The transform to a range, from 8-bit pixels where they have one, with noise where a density needs it.
 
     Example:
         >>> [for_range(range).name for range in ("bits", "unit", "signed", "levels")]
         ['binarize', 'dequantize', 'to_signed', 'to_levels']
     """
-    return {"bits": binarize, "unit": dequantize, "signed": to_signed, "levels": to_levels}[range]()
+    return {
+        "bits": binarize, "unit": dequantize, "signed": to_signed, "levels": to_levels,
+        "integers": to_integers, "real": as_reals,
+    }[range]()  # fmt: skip
 
 
 def check_range(transform: Transform, wanted: Sequence[Range], whose: str) -> None:
@@ -102,10 +110,31 @@ def check_range(transform: Transform, wanted: Sequence[Range], whose: str) -> No
     if transform.range is None or not wanted or transform.range in wanted:
         return
     given, meant = RANGES[transform.range], " or ".join(RANGES[r] for r in wanted)
-    fits = " or ".join(f"data.{for_range(r).name}()" for r in wanted)
+    of_pixels = [r for r in wanted if r not in ("integers", "real")]
+    fits = " or ".join(f"data.{for_range(r).name}()" for r in of_pixels or wanted)
     raise UsageError(
         f"{transform.name or 'The transform'} gives values in {given}, but {whose} is for {meant}.\nUse {fits}."
     )
+
+
+def check_values(transform: Transform, n_values: int, name: str) -> None:
+    """Raises `UsageError` for a transform of data whose elements take another number of values.
+
+    Args:
+        transform: what makes the model's data.
+        n_values: of the data, as their `Spec` has it.
+        name: of the data.
+
+    Example:
+        >>> check_values(to_unit(), 2, "chorales")
+        Traceback (most recent call last):
+        genjax.errors.UsageError: to_unit takes elements of 256 values, and those of chorales have 2.
+    """
+    if transform.values is None or transform.values == n_values:
+        return
+    takes, has = (f"{n} values" if n else "real numbers" for n in (transform.values, n_values))
+    of = transform.name or "The transform"
+    raise UsageError(f"{of} takes elements of {takes}, and those of {name} have {n_values or has}.")
 
 
 def to_unit() -> Transform:
@@ -135,7 +164,7 @@ def to_plane() -> Transform:
     def apply(key: Key, batch: Batch) -> Batch:
         return batch if batch.x.dtype == jnp.float32 else signed(key, batch)
 
-    return replace(signed, apply=apply, name="to_plane")
+    return replace(signed, apply=apply, name="to_plane", values=None)
 
 
 def to_levels() -> Transform:
@@ -189,4 +218,28 @@ def _pointwise(name: str, range: Range, apply, inverse, levels: int = 0) -> Tran
             )
         return batch._replace(x=apply(key, batch.x))
 
-    return Transform(checked, inverse, levels, range, name)
+    return Transform(checked, inverse, levels, range, name, 256)
+
+
+def as_bits() -> Transform:
+    """Stored 0 and 1 as floats, the range of the Bernoulli likelihood; nothing is drawn. The inverse is the identity.
+
+    Example:
+        >>> as_bits()(jax.random.key(0), Batch(jnp.array([[0, 1]], jnp.uint8))).x.tolist()
+        [[0.0, 1.0]]
+    """
+    return Transform(_cast(jnp.float32), lambda y: y, range="bits", name="as_bits", values=2)
+
+
+def to_integers() -> Transform:
+    """Numbers of symbols as int32, the range of categorical likelihoods. The inverse is the identity."""
+    return Transform(_cast(jnp.int32), lambda y: y, range="integers", name="to_integers")
+
+
+def as_reals() -> Transform:
+    """Real numbers as they are, in float32. The inverse is the identity."""
+    return Transform(_cast(jnp.float32), lambda y: y, range="real", name="as_reals", values=0)
+
+
+def _cast(dtype) -> Callable[[Key, Batch], Batch]:
+    return lambda key, batch: batch._replace(x=batch.x.astype(dtype))

@@ -15,8 +15,10 @@ from genjax.distributions.likelihood import (
     gaussian_global,
     gaussian_per_pixel,
     likelihood_of,
+    why_chosen,
 )
 from genjax.distributions.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
+from genjax.distributions.numerics import log_prob
 from genjax.distributions.prior import Flow, Mixture, Prior, rate, realnvp, scaled, standard_normal, vamp
 
 __all__ = [
@@ -40,9 +42,11 @@ __all__ = [
     "gaussian_global",
     "gaussian_per_pixel",
     "likelihood_of",
+    "log_prob",
     "rate",
     "realnvp",
     "scaled",
     "standard_normal",
     "vamp",
+    "why_chosen",
 ]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from genjax.distributions.numerics import at_least_float32, flat_event, softplus, sum_event
+from genjax.distributions.numerics import EventMask, at_least_float32, flat_event, softplus, sum_event
 from genjax.types import Key
 
 
@@ -38,12 +38,15 @@ class Bernoulli(NamedTuple):
         """One sample of zeros and ones; carries no gradient."""
         return at_least_float32(jax.random.bernoulli(key, self.mean))
 
-    def log_prob(self, x: Shaped[Array, "batch *event"]) -> Float[Array, " batch"]:
-        """Log probability per example in nats, summed over the event: x * l - softplus(l).
+    def log_prob(self, x: Shaped[Array, "batch *event"], event_mask: EventMask = None) -> Float[Array, " batch"]:
+        """Log probability per example in nats, summed over what counts of the event: x * l - softplus(l).
 
         For x strictly between 0 and 1 (grey values) this is the usual cross-entropy, minimal where the mean equals x,
         but not the logarithm of a normalised density: binarise the data where the number itself matters.
         """
+        if event_mask is not None:
+            logits, x = at_least_float32(self.logits), at_least_float32(x)
+            return sum_event(x * logits - softplus(logits), event_mask)
         logits, x = (flat_event(at_least_float32(a)) for a in (self.logits, x))
         return sum_event(x * logits - softplus(logits))
 
@@ -87,15 +90,16 @@ class Categorical(NamedTuple):
         """One sample of class indices, int32; carries no gradient."""
         return jax.random.categorical(key, at_least_float32(self.logits), axis=-1)
 
-    def log_prob(self, x: Shaped[Array, "batch *event"]) -> Float[Array, " batch"]:
+    def log_prob(self, x: Shaped[Array, "batch *event"], event_mask: EventMask = None) -> Float[Array, " batch"]:
         """Log probability per example in nats, summed over the event.
 
         Args:
+            event_mask: which elements of the event count, over its first axes; None where all do.
             x: class indices 0 ... k-1, integers or floats that hold integers. An index of k or more gives NaN, so
                 that data of the wrong range shows at once.
         """
         index = x.astype(jnp.int32)[..., None]
-        return sum_event(jnp.take_along_axis(self.log_probs, index, axis=-1, mode="fill")[..., 0])
+        return sum_event(jnp.take_along_axis(self.log_probs, index, axis=-1, mode="fill")[..., 0], event_mask)
 
     def kl(self, other: "Categorical") -> Float[Array, " batch"]:
         """KL(self || other) per example in nats, summed over the event; at least 0."""

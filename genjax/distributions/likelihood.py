@@ -30,8 +30,8 @@ LOG_SCALE_RANGE = (-7.0, 7.0)
 """Range of log scales for logistic pixels in [-1, 1]: at exp(-7) one level can hold all but 3 % of the mass."""
 
 
-DENSITY: tuple[Range, ...] = ("unit", "signed")
-"""Ranges of normal pixels: any scale near 1. Not bits: a density of two points grows without end."""
+DENSITY: tuple[Range, ...] = ("unit", "signed", "real")
+"""Ranges of normal values: any scale near 1. Not bits: a density of two points grows without end."""
 EIGHT_BITS = "gaussian_learned"
 """The likelihood of colour and natural images where none is named."""
 TWO_TONED = 0.5
@@ -222,6 +222,18 @@ def chosen_for(spec: Any) -> str:
     """The name that `likelihood_of` chooses."""
     grey = spec.shape[-1] == 1
     return "bernoulli" if grey and (spec.contrast is None or spec.contrast >= TWO_TONED) else EIGHT_BITS
+
+
+def why_chosen(spec: Any) -> str:
+    """What about the images made `likelihood_of` choose, in words: `grey images of contrast 0.83`.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> why_chosen(SimpleNamespace(shape=(8, 8, 1), contrast=0.83))
+        'grey images of contrast 0.83'
+    """
+    toned = "" if spec.contrast is None else f" of contrast {spec.contrast:g}"
+    return f"{'grey' if spec.shape[-1] == 1 else 'colour'} images{toned}"
 
 
 def _channels(channels: int) -> int:

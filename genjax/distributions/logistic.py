@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from genjax.distributions.numerics import at_least_float32, sum_event
+from genjax.distributions.numerics import EventMask, at_least_float32, sum_event
 from genjax.types import Key
 
 HALF_BIN = 1.0 / 255.0
@@ -63,9 +63,9 @@ class DiscretizedLogistic(NamedTuple):
         """One sample on the 256 levels; carries no gradient."""
         return _sample(key, *map(at_least_float32, self))
 
-    def log_prob(self, x: Float[Array, "batch *event"]) -> Float[Array, " batch"]:
-        """Log probability per example in nats, summed over the event; x holds levels v / 127.5 - 1."""
-        return sum_event(_log_mass(*map(at_least_float32, (x, *self))))
+    def log_prob(self, x: Float[Array, "batch *event"], event_mask: EventMask = None) -> Float[Array, " batch"]:
+        """Log probability per example in nats, over what counts of the event; x holds levels v / 127.5 - 1."""
+        return sum_event(_log_mass(*map(at_least_float32, (x, *self))), event_mask)
 
 
 class DiscretizedLogisticMixture(NamedTuple):
@@ -122,14 +122,14 @@ class DiscretizedLogisticMixture(NamedTuple):
         picked = d._pick(jax.random.categorical(k_component, d.logits, axis=-1))
         return picked._chain(lambda c, mu, log_scale: _sample(k_channels[c], mu, log_scale))[..., 0]
 
-    def log_prob(self, x: Float[Array, "batch *event c"]) -> Float[Array, " batch"]:
-        """Log probability per example in nats, summed over the event; x holds levels v / 127.5 - 1."""
+    def log_prob(self, x: Float[Array, "batch *event c"], event_mask: EventMask = None) -> Float[Array, " batch"]:
+        """Log probability per example in nats, over what counts of the event; x holds levels v / 127.5 - 1."""
         d, x = self._float32(), at_least_float32(x)
         channels = [x[..., c, None] for c in range(x.shape[-1])]
         log_mass = sum(
             _log_mass(x_c, d._location(c, channels[:c]), d.log_scale[..., c, :]) for c, x_c in enumerate(channels)
         )
-        return sum_event(jax.nn.logsumexp(jax.nn.log_softmax(d.logits, axis=-1) + log_mass, axis=-1))
+        return sum_event(jax.nn.logsumexp(jax.nn.log_softmax(d.logits, axis=-1) + log_mass, axis=-1), event_mask)
 
     def _float32(self) -> "DiscretizedLogisticMixture":
         return DiscretizedLogisticMixture(*map(at_least_float32, self))

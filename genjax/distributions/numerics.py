@@ -1,11 +1,14 @@
 """The few numerical habits every distribution and loss shares: float32 at least, event sums, soft clamps."""
 
 import math
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+EventMask: TypeAlias = Shaped[Array, "batch *leading"] | None
+"""Which elements of events count, over the first axes of an event: nonzero where they do; None where all do."""
 LOG_2PI = math.log(2.0 * math.pi)
 
 
@@ -14,9 +17,46 @@ def at_least_float32(x: Shaped[Array, "*s"]) -> Float[Array, "*s"]:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def sum_event(values: Float[Array, "batch *event"]) -> Float[Array, " batch"]:
-    """Sum over every axis but the first: elementwise values to one value per example."""
-    return values.sum(axis=tuple(range(1, values.ndim)))
+def sum_event(values: Float[Array, "batch *event"], event_mask: EventMask = None) -> Float[Array, " batch"]:
+    """Sum over every axis but the first: elementwise values to one value per example.
+
+    Args:
+        values: of each element of an event.
+        event_mask: over the first axes of an event, nonzero where an element counts; None where all do. What does not
+            count adds nothing, whatever it is, and gets no gradient where it is finite.
+
+    Example:
+        >>> sum_event(jnp.ones((2, 3, 2)), jnp.array([[True, True, False], [False, False, True]])).tolist()
+        [4.0, 2.0]
+    """
+    return kept(values, event_mask).sum(axis=tuple(range(1, values.ndim)))
+
+
+def kept(values: Shaped[Array, "batch *event"], event_mask: EventMask) -> Shaped[Array, "batch *event"]:
+    """`values`, with zeros where the mask over the first axes says that an element does not count.
+
+    Raises:
+        ValueError: the mask is not over the first axes.
+    """
+    if event_mask is None:
+        return values
+    if event_mask.ndim > values.ndim or event_mask.shape != values.shape[: event_mask.ndim]:
+        raise ValueError(f"event_mask {event_mask.shape} is not over the first axes of events {values.shape}.")
+    here = event_mask.reshape(event_mask.shape + (1,) * (values.ndim - event_mask.ndim)).astype(bool)
+    return jnp.where(here, values, jnp.zeros((), values.dtype))
+
+
+def log_prob(p: Any, x: Any, event_mask: Any = None) -> Float[Array, " batch"]:
+    """`p.log_prob(x)` in nats per example, over what counts: a distribution without masks needs to know of none.
+
+    Example:
+        >>> from genjax.distributions import Bernoulli
+        >>> half = Bernoulli(jnp.zeros((1, 2)))
+        >>> mask = jnp.array([[True, False]])
+        >>> [round(float(log_prob(half, jnp.ones((1, 2)), m)[0]), 4) for m in (None, mask)]
+        [-1.3863, -0.6931]
+    """
+    return p.log_prob(x) if event_mask is None else p.log_prob(x, event_mask)
 
 
 @jax.custom_jvp

@@ -4,7 +4,7 @@ These are its modules.
 
     monitor          runs all of it beside a run          judge      what numbers say is wrong; thresholds, reasons
     probes           model and images -> numbers          budget     when there is time for a probe
-    diversity        are samples too much alike?          pictures   are they near the data?
+    diversity        are samples too much alike?          nearness   are they near the data?
     first_nonfinite  what was first not finite            coverage   what could be judged, and what not and why
     finding          one finding, in words                messages   which findings were reported already
     journal          where findings are written           findings_file   the findings that a run's folder holds

@@ -49,13 +49,13 @@ class Journal:
         if self.monitor is not None and self._partial:
             self.monitor.pending = told  # a run that goes on has another row in its place, and tells it there
 
-    def images(self, step: int, images: np.ndarray) -> None:
+    def samples(self, step: int, samples: np.ndarray) -> None:
         """Takes a grid of samples; its findings go to the row of that step where there is one, else to the next."""
         if self.monitor is None:
             return
         here = self.log is not None and self.last.get("step") == step
         known = len(self.monitor.pending) if here and self._partial else 0
-        apart = self.monitor.images(step, images)
+        apart = self.monitor.samples(step, samples)
         if self.log is None or not here:
             for f in apart:
                 self.say(f.line(step))

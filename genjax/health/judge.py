@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from genjax.domains.contract import Words
 from genjax.health.diversity import Compared
 from genjax.health.finding import Finding
 
@@ -21,9 +22,9 @@ interval and come often; a probe and a grid are dear, and rare. What is not fini
 that one measurement makes sure."""
 
 RATE_FLOOR = 0.1
-"""Nats: a code tells apart at most exp(rate) images on average, here 1.1."""
+"""Nats: a code tells apart at most exp(rate) examples on average, here 1.1."""
 ACTIVE = 0.01
-"""Variance over images of a latent dimension's mean from which it counts as active: Burda, Grosse & Salakhutdinov 2016,
+"""Variance over examples of a latent dimension's mean from which it is active: Burda, Grosse & Salakhutdinov 2016,
 Importance Weighted Autoencoders, whose histogram of variances has its valley there."""
 FEW_ACTIVE = 0.1
 """Share of active dimensions below which most of the latent space is idle. Published VAEs on MNIST use 0.4 of 50."""
@@ -31,13 +32,13 @@ LOGIT_LIMIT = {True: 100.0, False: 1e4}
 """Mean logit, where it is a log-odds and where it is a critic's free scale. A float32 sigmoid is exactly 1 from 17 on;
 a critic's output at 1e4 carries an absolute rounding error of 1e-3, the size of the differences it is to tell."""
 FLAT = 1e-4
-"""Distance of real from generated logits, and their standard deviation over images, below which a discriminator gives
+"""Distance of real from generated logits, and their standard deviation over examples, below which a discriminator gives
 one answer to all. Rows average thousands of logits, whose noise alone is near 1e-2."""
 WON = 0.02
 """Nats (or units of a hinge) of the discriminator's own loss, without penalties, below which it is right almost
 surely: probabilities of 0.99 and 0.01."""
 OVERFIT = 0.5
-"""Where held-out images stand between training images (0) and generated ones (1): from here on nearer to the fakes.
+"""Where held-out examples stand between training ones (0) and generated ones (1): from here on nearer to the fakes.
 Karras et al. 2020, Training Generative Adversarial Networks with Limited Data, name this share r_v."""
 SURE = 4.0
 """Standard errors that differences of mean logits must have to count."""
@@ -72,12 +73,14 @@ GROWING, APART = 0.3, 1.1
 """Power of the step by which the variety of a young model grows at least, and the ratio of steps it is measured over. A
 VAE on digits has 1 at step 300; a collapsed one has 0 or less."""
 FAR, BEYOND = 1.5, 0.5
-"""Median distance of samples to the nearest real image over that of other real images, and the share of samples that
+"""Median distance of samples to the nearest real one over that of other real ones, and the share of samples that
 are farther than any of these. Grids of healthy recipes have 0.9 to 1.4 and at most 0.2 (a large net's first hundreds of
 steps on MNIST 1.3 and 0.45), uniform noise 1.8 to 2.5 and 1, a GAN at a hundred times its learning rate 1.8 to 2 and
 0.8 to 1."""
 
 Values = Mapping[str, Any]
+IMAGES = Words("image", "images")
+"""What examples are called where nobody says."""
 FREE_BITS = "a smaller beta, a warm-up of beta (warm_up=...), free_bits=0.1, or a weaker decoder"
 SLOWER = "a smaller learning rate or clip=1.0 on the move"
 
@@ -94,7 +97,7 @@ def judge(history: Sequence[Sequence[Finding]], hold: int) -> list[Finding]:
     return [f for f in history[-1] if f.sure or (agree and all((f.code, f.where) in keys for keys in recent))]
 
 
-def of_row(row: Values) -> list[Finding]:
+def of_row(row: Values, words: Words = IMAGES) -> list[Finding]:
     """Conditions on a logged row of one run: metrics by name, each the mean of an interval."""
     if row["step"] < SETTLED:
         return []
@@ -103,9 +106,9 @@ def of_row(row: Values) -> list[Finding]:
         prefix, _, metric = name.rpartition("/")
         prefix = f"{prefix}/" if prefix else ""
         if metric == "rate" and value < RATE_FLOOR:
-            found.append(_idle_code(name, value, row.get(f"{prefix}beta", math.nan)))
+            found.append(_idle_code(name, value, row.get(f"{prefix}beta", math.nan), words))
         elif metric == "real_logit":
-            found += _logits(row, prefix)
+            found += _logits(row, prefix, words)
         elif metric == "skipped" and value > SKIPPED:
             says = f"{value:.0%} of the updates of {name.removesuffix('/skipped')} were skipped by its guard."
             found.append(Finding("updates_skipped", "warning", name, value, says, SLOWER))
@@ -118,11 +121,11 @@ def of_row(row: Values) -> list[Finding]:
     return found
 
 
-def _idle_code(name: str, rate: float, beta: float) -> Finding:
+def _idle_code(name: str, rate: float, beta: float, words: Words) -> Finding:
     weight = f", at beta={beta:g}" if math.isfinite(beta) else ""
     says = (
-        f"Posterior collapse: the code says {max(rate, 0.0):.2g} nats about an image ({name}{weight}), so the decoder "
-        "ignores it and makes the same image of every code."
+        f"Posterior collapse: the code says {max(rate, 0.0):.2g} nats about {words.a} ({name}{weight}), so the decoder "
+        f"ignores it and makes the same {words.one} of every code."
     )
     return Finding("posterior_collapse", "serious", name, rate, says, FREE_BITS)
 
@@ -141,82 +144,83 @@ def _ratio(prefix: str, ratio: float) -> list[Finding]:
     return []
 
 
-def _logits(row: Values, prefix: str) -> list[Finding]:
+def _logits(row: Values, prefix: str, words: Words) -> list[Finding]:
     """Findings about a discriminator's move: logits that explode or vanish, and a game that is won."""
     real, fake = row[f"{prefix}real_logit"], row.get(f"{prefix}fake_logit", math.nan)
     log_odds, found = f"{prefix}real_probability" in row, []
     most = max(abs(real), abs(fake))
     if most > LOGIT_LIMIT[log_odds]:
-        says = f"The discriminator's logits explode: {real:.3g} for real images, {fake:.3g} for generated ones."
+        says = f"The discriminator's logits explode: {real:.3g} for real {words.many}, {fake:.3g} for generated ones."
         advice = "a gradient penalty (r1) or a larger weight of it, spectral norm, or a smaller learning rate of d"
         found.append(Finding("logits_explode", "serious", f"{prefix}real_logit", most, says, advice))
     if abs(real - fake) < FLAT:
-        found.append(_flat(f"{prefix}real_logit", abs(real - fake), "on average"))
+        found.append(_flat(f"{prefix}real_logit", abs(real - fake), "on average", words))
     own = row.get(f"{prefix}loss", math.nan) - row.get(f"{prefix}penalty", 0.0)
     if 0.0 <= own < WON:  # a Wasserstein loss is below zero while the critic leads
         says = (
-            f"The discriminator has won: its loss without penalties is {own:.2g}, it tells every generated image, and "
-            "the generator has little to go by."
+            f"The discriminator has won: its loss without penalties is {own:.2g}, it tells every generated {words.one}"
+            ", and the generator has little to go by."
         )
         advice = "a larger weight of the penalty, a smaller learning rate of d, or a larger generator"
         found.append(Finding("discriminator_wins", "warning", f"{prefix}loss", own, says, advice))
     return found
 
 
-def _flat(where: str, value: float, how: str) -> Finding:
+def _flat(where: str, value: float, how: str, words: Words) -> Finding:
     says = (
-        f"The discriminator's logits vanish: real and generated images get the same {how} (difference {value:.1e}), so "
-        "the generator is told nothing."
+        f"The discriminator's logits vanish: real and generated {words.many} get the same {how} (difference "
+        f"{value:.1e}), so the generator is told nothing."
     )
     advice = "a smaller weight of the penalty, a larger learning rate of d, or a larger discriminator"
     return Finding("logits_vanish", "serious", where, value, says, advice)
 
 
-def of_probe(values: Values, leaves: Sequence[str] = ()) -> list[Finding]:
+def of_probe(values: Values, leaves: Sequence[str] = (), words: Words = IMAGES) -> list[Finding]:
     """Conditions on a probe's numbers: those of `probes.vae` or `probes.gan`, and the dead units of `leaves`."""
     found = []
     if "active" in values:
-        found += _latents(np.asarray(values["active"]), np.asarray(values["rate"]))
+        found += _latents(np.asarray(values["active"]), np.asarray(values["rate"]), words)
     if "train_logit" in values:
-        found += _discriminator(values)
+        found += _discriminator(values, words)
     for name, share in zip(leaves, np.asarray(values.get("dead", ())), strict=True):
         if share >= DEAD:
             serious = share >= 0.95
-            says = f"Dead units: {share:.0%} of the units at {name} have no gradient on any of the images looked at."
+            says = f"Dead units: {share:.0%} of the units at {name} have no gradient on any {words.one} looked at."
             advice = "a smaller learning rate, leaky ReLU, or another initialisation of that layer"
             found.append(Finding("dead_units", "serious" if serious else "warning", name, float(share), says, advice))
     return found
 
 
-def _latents(variance: np.ndarray, rate: np.ndarray) -> list[Finding]:
+def _latents(variance: np.ndarray, rate: np.ndarray, words: Words) -> list[Finding]:
     """Findings about a VAE's latent dimensions, from the variances of their means and the nats of each."""
     active, z = int((variance > ACTIVE).sum()), len(variance)
     if active >= FEW_ACTIVE * z:
         return []
     says = (
-        f"Posterior collapse: {active} of {z} latent dimensions are active (variance of their mean over images above "
-        f"{ACTIVE:g})."
+        f"Posterior collapse: {active} of {z} latent dimensions are active (variance of their mean over {words.many} "
+        f"above {ACTIVE:g})."
     )
     if len(rate) == z:  # else the prior is one of all dimensions together
         top = ", ".join(f"z{d + 1} {rate[d]:.2g}" for d in np.argsort(-rate)[:3])
-        says += f" Those that say most, in nats per image: {top}."
+        says += f" Those that say most, in nats per {words.one}: {top}."
     severity = "warning" if active else "serious"
     return [Finding("posterior_collapse", severity, "latents", active, says, FREE_BITS)]
 
 
-def _discriminator(v: Values) -> list[Finding]:
-    """Findings about a discriminator, from its mean logits of training, held-out and generated images."""
+def _discriminator(v: Values, words: Words) -> list[Finding]:
+    """Findings about a discriminator, from its mean logits of training, held-out and generated examples."""
     train, fake, sd = (float(v[k]) for k in ("train_logit", "fake_logit", "logit_sd"))
     found, lead = [], train - fake
     if sd < FLAT and abs(lead) < FLAT:
-        found.append(_flat("logits", abs(lead), "one by one"))
+        found.append(_flat("logits", abs(lead), "one by one", words))
     if "held_logit" not in v:
         return found
     gap, error = train - float(v["held_logit"]), float(v["standard_error"])
     if gap > SURE * error and lead > SURE * error and gap > OVERFIT * lead:
         says = (
-            f"The discriminator overfits: held-out images get {gap:.2g} less than training images, {gap / lead:.0%} of "
-            f"the way to generated ones ({lead:.2g} less). It knows its training images by heart."
+            f"The discriminator overfits: held-out {words.many} get {gap:.2g} less than training ones, "
+            f"{gap / lead:.0%} of the way to generated ones ({lead:.2g} less). It knows its training "
+            f"{words.many} by heart."
         )
         advice = "more data or augmentation, a larger weight of the penalty, a smaller discriminator, or stop earlier"
         found.append(Finding("discriminator_overfits", "warning", "held-out gap", gap / lead, says, advice))
@@ -224,23 +228,25 @@ def _discriminator(v: Values) -> list[Finding]:
 
 
 def of_pictures(
-    step: int, away: Values, diversity: Mapping[str, Compared], before: Sequence[tuple[int, float]] = ()
-) -> list[Finding]:
+    step: int, away: Values, diversity: Mapping[str, Compared], before: Sequence[tuple[int, float]] = (),
+    words: Words = IMAGES,
+) -> list[Finding]:  # fmt: skip
     """Conditions on a grid of samples.
 
     Args:
         step: the grid's.
-        away: `pictures.measure` of it.
+        away: `nearness.measure` of it.
         diversity: `diversity.measure` of it.
         before: steps of earlier grids and their `variety`, oldest first. A model whose variety grows is young and not
             collapsed; one grid is enough where it is known not to.
+        words: what examples are called.
     """
     if step < SETTLED:
         return []
-    alike, growth = _alike(diversity, away["far"]), trend(step, variety(diversity), before)
+    alike, growth = _alike(diversity, away["far"], words), trend(step, variety(diversity), before)
     if growth is None and step < YOUNG:
         alike = [f._replace(sure=False) for f in alike]
-    return [*(alike if growth is None or growth < GROWING else []), *_away(away)]
+    return [*(alike if growth is None or growth < GROWING else []), *_away(away, words)]
 
 
 def variety(diversity: Mapping[str, Compared]) -> float:
@@ -261,22 +267,22 @@ def trend(step: int, now: float, before: Sequence[tuple[int, float]]) -> float |
     return math.log(now / old[1]) / math.log(step / old[0])
 
 
-def _away(values: Values) -> list[Finding]:
+def _away(values: Values, words: Words) -> list[Finding]:
     far, beyond = values["far"], values["beyond"]
     if not (far >= FAR and beyond >= BEYOND):
         return []
     says = (
-        f"The samples are far from the data: {far:.1f} times as far from the nearest real image as other real images "
-        f"are (in pixels), and {beyond:.0%} of them farther than any of these. They are noise, or of another kind."
+        f"The samples are far from the data: {far:.1f} times as far from the nearest real {words.one} as other real "
+        f"{words.many} are, and {beyond:.0%} of them farther than any of these. They are noise, or of another kind."
     )
     advice = (
         "a smaller learning rate, longer training, and for a GAN a gradient penalty (r1); where the losses look fine, "
-        "see that the transform's inverse gives pixels on the data's scale"
+        f"see that the transform's inverse gives {words.many} on the data's scale"
     )
     return [Finding("samples_far", "serious" if far > 2.0 else "warning", "samples", far, says, advice)]
 
 
-def _alike(found: Mapping[str, Compared], far: float) -> list[Finding]:
+def _alike(found: Mapping[str, Compared], far: float, words: Words) -> list[Finding]:
     """Samples that are too much alike; `far` is NaN of points."""
     close = math.isnan(far) or (far < FAR and "nearest" in found and found["nearest"].ratio < 1.0)
     low = {k: c for k, c in found.items() if c.below and c.ratio < LEVELS[k][1] and (close or k not in SHARES)}
@@ -285,7 +291,7 @@ def _alike(found: Mapping[str, Compared], far: float) -> list[Finding]:
     sure = any(c.ratio < LEVELS[k][0] for k, c in low.items())
     worst = min(c.ratio for c in low.values())
     some = "" if sure or low.keys() - SHARES else " of some kinds"  # the others are as varied as real ones
-    says = f"Mode collapse{some}: {'; '.join(SAYS[k](c) for k, c in low.items())}."
+    says = f"Mode collapse{some}: {'; '.join(SAYS[k](c, words) for k, c in low.items())}."
     advice = (
         "for a GAN a relativistic loss with R1 and R2, a smaller learning rate or a larger batch; for a VAE "
         f"{FREE_BITS}"
@@ -293,19 +299,20 @@ def _alike(found: Mapping[str, Compared], far: float) -> list[Finding]:
     return [Finding("mode_collapse", "serious" if sure else "warning", "samples", worst, says, advice, sure=sure)]
 
 
-SAYS: Mapping[str, Callable[[Compared], str]] = {
-    "spread": lambda c: f"pairs of samples are {c.ratio:.2g} times as far apart as pairs of real images",
-    "distinct": lambda c: f"a grid shows about {c.value:.2g} different images, one of real images {c.usual:.2g}",
-    "nearest": lambda c: f"a sample's nearest other one is {c.ratio:.2g} times as far away as a real image's",
-    "within": lambda c: (
-        f"within a class there is {max(c.ratio, 0.0):.0%} of the variety of real images, so nearly one image a class"
+SAYS: Mapping[str, Callable[[Compared, Words], str]] = {
+    "spread": lambda c, w: f"pairs of samples are {c.ratio:.2g} times as far apart as pairs of real {w.many}",
+    "distinct": lambda c, w: f"a grid shows about {c.value:.2g} different {w.many}, one of real {w.many} {c.usual:.2g}",
+    "nearest": lambda c, w: f"a sample's nearest other one is {c.ratio:.2g} times as far away as a real {w.one}'s",
+    "within": lambda c, w: (
+        f"within a class there is {max(c.ratio, 0.0):.0%} of the variety of real {w.many}, "
+        f"so nearly one {w.one} a class"
     ),
-    "kinds": lambda c: (
-        f"{c.value:.0%} of the samples are spread over the kinds of images as real ones are "
+    "kinds": lambda c, w: (
+        f"{c.value:.0%} of the samples are spread over the kinds of {w.many} as real ones are "
         f"(of as many real ones {c.usual:.0%})"
     ),
-    "classes": lambda c: (
-        f"{c.value:.0%} of the samples are spread over the classes as real images are, by the nearest "
+    "classes": lambda c, w: (
+        f"{c.value:.0%} of the samples are spread over the classes as real {w.many} are, by the nearest "
         f"real one (of as many real ones {c.usual:.0%})"
     ),
 }

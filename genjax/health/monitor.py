@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import data
-from genjax.health import diversity, first_nonfinite, judge, pictures, probes
+from genjax import data, domains
+from genjax.domains.contract import Domain
+from genjax.health import diversity, first_nonfinite, judge, nearness, probes
 from genjax.health.budget import Budget
 from genjax.health.coverage import NAMES, Looked
 from genjax.health.finding import Finding, folded, found
@@ -26,7 +27,7 @@ from genjax.train.mesh import ONE_DEVICE, Place
 from genjax.train.population import Roots
 from genjax.train.state import TrainState
 from genjax.train.watch import Watch
-from genjax.types import Batch, Key
+from genjax.types import Key
 
 REPLAY_SECONDS = 60.0
 """After a failure at most so much time goes into doing its steps again, to name the parameter that was first."""
@@ -46,15 +47,17 @@ class Monitor:
         group: the run's processes: all probe together, the leader judges.
         stored: `stored()` of the checkpoint that the run continues from.
         budget: how much time it may take.
+        domain: of the data; by default that which their `Spec` names.
     """
 
     def __init__(
         self, experiment: Experiment, dataset: data.Dataset, key: Key | Roots, batch_size: int, log_every: int = 1,
         sample_every: int = 1, *, layout: Place = ONE_DEVICE, group: Group | None = None,
-        stored: Mapping[str, Any] | None = None, budget: Budget | None = None,
+        stored: Mapping[str, Any] | None = None, budget: Budget | None = None, domain: Domain | None = None,
     ):  # fmt: skip
         stored = dict(numbers(stored or {}))
         self.experiment, self.dataset, self.key, self.layout = experiment, dataset, key, layout
+        self.domain = domain or domains.of(dataset.spec)
         self.group, self.log_every, self.sample_every = group or Group(), log_every, sample_every
         step = experiment.step
         self.n = step.n
@@ -75,9 +78,9 @@ class Monitor:
         }
         """The variety of earlier grids, by member."""
         self.looked = Looked(stored.get("looked"))
-        self.looked.cannot |= _within(experiment.model, dataset)
-        self._compared: tuple[Any, np.ndarray] | None = None
-        """What grids are compared with: real ones, and real images; of `diversity` and `pictures`."""
+        self.looked.cannot |= _within(experiment.model, dataset, self.domain.many)
+        self._compared: tuple[Any, tuple[np.ndarray, ...]] | None = None
+        """What grids are compared with: real ones, and views of real examples; of `diversity` and `nearness`."""
 
     # What `fit` calls.
 
@@ -116,12 +119,12 @@ class Monitor:
                 for i in self._members():
                     mine = _of(row, i)
                     if i == ALONE or not (failed and failed[i]):
-                        each += self._seen("rows", judge.of_row(mine), i)
+                        each += self._seen("rows", judge.of_row(mine, self.domain.words), i)
                 self.pending += folded(each)
             return self.take()
 
-    def images(self, step: int, images: np.ndarray) -> list[Finding]:
-        """Takes a grid of samples as pixels, [n, h, w, c], or one for each member.
+    def samples(self, step: int, samples: np.ndarray) -> list[Finding]:
+        """Takes a grid of samples as the transform's inverse gives them, [n, *event], or one for each member.
 
         What it shows is to be told with the next row. Of a grid that the uninterrupted run does not have it comes back
         instead, to be told at once, and a run that goes on from there knows nothing of it.
@@ -131,13 +134,14 @@ class Monitor:
             return []  # a last grid may be drawn twice, before an evaluation and a checkpoint
         telling = copy.deepcopy(self.telling) if apart else self.telling
         with self.budget.paid():
-            reference, real = self._compared = self._compared or self._real(images.shape[-4])
+            reference, real = self._compared = self._compared or self._real(samples.shape[self.n is not None])
             each = []
             for i in self._members():
-                mine, before = images if i == ALONE else images[i], self.before.setdefault(i, [])
-                varied = {} if isinstance(reference, str) else diversity.measure(mine, reference)
+                mine, before = samples if i == ALONE else samples[i], self.before.setdefault(i, [])
+                rows, views = self._rows(mine)
+                varied = {} if isinstance(reference, str) else diversity.measure(rows, reference)
                 if step >= judge.SETTLED:
-                    found = judge.of_pictures(step, pictures.measure(mine, real), varied, before)
+                    found = judge.of_pictures(step, nearness.measure(views, real), varied, before, self.domain.words)
                     each += [(None if i == ALONE else i, f) for f in telling.see("pictures", found, i)]
                 if not apart:
                     self.before[i] = _thinned([*before, (step, round(judge.variety(varied), 4))])
@@ -192,18 +196,34 @@ class Monitor:
             "grids": [[i, b] for i, b in self.before.items()],
         }
 
-    def _real(self, n: int) -> tuple[Any, np.ndarray]:
+    def _rows(self, samples: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """What a grid's samples are compared by: rows, and views, with NaN where a sample is not finite."""
+        domain, spec = self.domain, self.dataset.spec
+        if domain.coarse is not None:
+            return domain.coarse(samples, spec), self._views(samples, None)
+        found = domain.finish(samples, spec)
+        rows = np.where(found.finite[:, None], domain.vector(found.examples, spec), np.nan)
+        return rows, self._views(samples, rows)
+
+    def _views(self, x: np.ndarray, rows: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        if self.domain.near is not None:
+            return self.domain.near(x, self.dataset.spec)
+        return () if rows is None else (rows,)
+
+    def _real(self, n: int) -> tuple[Any, tuple[np.ndarray, ...]]:
         """What grids of n samples are compared with; notes what cannot be."""
         n_classes = getattr(self.experiment.model, "n_classes", 0)
         asked = None if not n_classes else np.asarray(labels_for(n, n_classes))
-        real = pictures.pool(self.dataset.train, asked)
-        image, label = real.x, real.y
-        if image.dtype != np.uint8:  # points: in the shades that a grid shows them in
-            transform = self.experiment.transform
-            image = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(image)).x))
-        reference = diversity.reference(image, label, n, asked, getattr(self.experiment.model, "z_dim", None))
-        self.looked.cannot |= diversity.cannot(reference, label, asked) | pictures.cannot(image)
-        return reference, pictures.halves(image)
+        real = nearness.pool(self.dataset.train, asked)
+        domain, spec, words, halves = self.domain, self.dataset.spec, self.domain.words, nearness.halves(real)
+        coarse, z_dim = domain.coarse, getattr(self.experiment.model, "z_dim", None)
+        rows = domain.vector(real, spec) if coarse is None else coarse(real.x, spec)
+        size = int(np.prod(spec.shape))
+        reference = diversity.reference(rows, real.y, n, asked, z_dim, size=size, words=words)
+        views = self._views(halves.x, domain.vector(halves, spec) if domain.near is None else None)
+        self.looked.cannot |= diversity.cannot(reference, real.y, asked, words)
+        self.looked.cannot |= nearness.cannot(len(real.x), views, words)
+        return reference, views
 
     def _members(self) -> Sequence[int]:
         return (ALONE,) if self.n is None else range(self.n)
@@ -224,7 +244,7 @@ class Monitor:
             self.pending += folded(each)
 
     def _made(self, state: TrainState) -> Callable[..., Any]:
-        """`probe(params, state)`, compiled, with its images and draws inside."""
+        """`probe(params, state)`, compiled, with its examples and draws inside."""
         model, layout, params = self.experiment.model, self.layout, {n: p.params for n, p in state.players.items()}
         probe = probes.probe_of(model)
         if probe is None:
@@ -258,16 +278,16 @@ class Monitor:
         for i in self._members():
             mine = values if i == ALONE else {k: v[i] for k, v in values.items()}
             if all(np.isfinite(v).all() for v in mine.values()):
-                each += self._seen("probe", judge.of_probe(mine, self._leaves), i)
+                each += self._seen("probe", judge.of_probe(mine, self._leaves, self.domain.words), i)
         self.pending += folded(each)
 
 
-def _within(model: Any, dataset: data.Dataset) -> dict[str, str]:
+def _within(model: Any, dataset: data.Dataset, many: str) -> dict[str, str]:
     """What a look into the model cannot judge, and why."""
     if probes.probe_of(model) is None:
         return {NAMES["probe"]: "neither a VAE nor a GAN"}
     if hasattr(model, "fake") and dataset.test is None and dataset.validation is None:
-        return {"whether the discriminator overfits": "no held-out images"}
+        return {"whether the discriminator overfits": f"no held-out {many}"}
     return {}
 
 

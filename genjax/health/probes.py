@@ -18,11 +18,11 @@ from jax import lax
 from genjax import data, distributions, rng
 from genjax.data import Transform
 from genjax.train.step import jit_once
-from genjax.types import Array, Batch, Key, Params, State
+from genjax.types import Array, Batch, Key, Params, State, masked
 
-N_IMAGES, N_BYTES = 128, 2**26
-"""Images of each kind that a probe looks at (a share of dimensions or a mean logit needs no more), and the memory that
-it may keep on the device: of large images there are fewer, but 16."""
+N_EXAMPLES, N_BYTES = 128, 2**26
+"""Examples of each kind that a probe looks at (a share of dimensions or a mean logit needs no more), and the memory
+that it may keep on the device: of large ones there are fewer, but 16."""
 LEAST_UNITS = 8
 """Smaller layers are not looked at: half of 4 channels are 2."""
 
@@ -31,53 +31,57 @@ class Reference(NamedTuple):
     """What a run's probes look at, the same every time; in parts, [parts, part, ...] each."""
 
     x: Any
-    """Training images as the model sees them."""
+    """Training examples as the model sees them."""
     y: Any
     """Their labels, int32; None for an unconditional model."""
     held: Any
-    """The same number of images that training never sees, from the validation part, else the test part, else None."""
+    """The same number of examples that training never sees, from the validation part, else the test part, else None."""
     held_y: Any
     z: Any
-    """Draws, one an image: a VAE's posteriors are sampled with them, a GAN's images are made of them."""
+    """Draws, one an example: a VAE's posteriors are sampled with them, a GAN's samples are made of them."""
     weights: Any
     """Standard normal, shaped like `x`."""
     signs: Any
     """-1 and 1, [parts, 2 part]."""
+    event_mask: Any = None
+    """Which elements of `x` count; None where all do."""
+    held_mask: Any = None
+    """The same of `held`."""
 
 
 Probe = Callable[[Params, State, Reference], dict[str, Array]]
 
 
 def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int, key: Key) -> Reference:
-    """Evenly spaced images of both parts of a data set, in parts of at most `part`, and draws from the stream "health".
+    """Evenly spaced examples of both parts of a data set, in parts of at most `part`; draws from the stream "health".
 
     Args:
-        dataset: where the images come from.
+        dataset: where the examples come from.
         transform: the run's.
         model: it says how many latent dimensions there are, and whether it wants labels.
-        part: most images at a time.
+        part: most examples at a time.
         key: the run's root key.
     """
-    n = min(N_IMAGES, max(16, N_BYTES // (12 * int(np.prod(dataset.spec.shape)))))
+    n = min(N_EXAMPLES, max(16, N_BYTES // (12 * int(np.prod(dataset.spec.shape)))))
     part, key = min(part, n), rng.named(key, "health")
     parts = max(1, round(n / part))
     seen = jit_once(jax.vmap(transform.apply))
 
-    def of(images: Any, stream: str) -> tuple[Any, Any]:
-        taken = data.take(images, np.linspace(0, data.size(images) - 1, parts * part).astype(np.int64))
+    def of(examples: Any, stream: str) -> tuple[Any, Any, Any]:
+        taken = data.take(examples, np.linspace(0, data.size(examples) - 1, parts * part).astype(np.int64))
         keys = jax.random.split(rng.named(key, stream), parts)
-        x = seen(keys, Batch(taken.x.reshape(parts, part, *taken.x.shape[1:]))).x
-        labels = model.n_classes > 0 and taken.y is not None
-        return np.asarray(x), np.asarray(taken.y, np.int32).reshape(parts, part) if labels else None
+        raw, y, event_mask = (None if a is None else a.reshape(parts, part, *a.shape[1:]) for a in taken)
+        x = seen(keys, Batch(raw, event_mask=event_mask)).x
+        return np.asarray(x), np.asarray(y, np.int32) if model.n_classes > 0 and y is not None else None, event_mask
 
     draws = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    x, y = of(dataset.train, "train")
+    x, y, event_mask = of(dataset.train, "train")
     unseen = dataset.test if dataset.validation is None else dataset.validation
-    held, held_y = (None, None) if unseen is None else of(unseen, "held")
+    held, held_y, held_mask = (None, None, None) if unseen is None else of(unseen, "held")
     z = _noise(model, parts, part, rng.named(key, "noise"), draws)
     weights = draws.standard_normal(x.shape, np.float32)
     signs = draws.choice(np.array([-1.0, 1.0], np.float32), (parts, 2 * part))
-    return Reference(x, y, held, held_y, z, weights, signs)
+    return Reference(x, y, held, held_y, z, weights, signs, event_mask, held_mask)
 
 
 def _noise(model: Any, parts: int, part: int, key: Key, draws: np.random.Generator) -> Any:
@@ -110,11 +114,11 @@ def vae(model: Any, params: Params, state: State, ref: Reference) -> dict[str, A
     def part(ref: Reference):
         def negative_elbo(biases):
             mine = put_back(biases)["vae"]
-            q, s = model.encode(mine, state["vae"], ref.x, ref.y)
+            q, s = model.encode(mine, state["vae"], ref.x, ref.y, **masked(ref.event_mask))
             z = q.mean + q.scale * ref.z
             p, _ = model.decode(mine, s, z, ref.y)
             rate = distributions.rate(q, model.prior_of(mine, state["vae"]), z)
-            return (rate.sum(1) - p.log_prob(ref.x)).sum(), (q, rate)
+            return (rate.sum(1) - distributions.log_prob(p, ref.x, ref.event_mask)).sum(), (q, rate)
 
         grads, (q, rate) = jax.grad(negative_elbo, has_aux=True)(biases)
         return rate.mean(0), q.mean, [g != 0 for g in grads]
@@ -129,8 +133,9 @@ def autoencoder(model: Any, params: Params, state: State, ref: Reference) -> dic
 
     def part(ref: Reference):
         def loss(biases):
-            out = model.forward(put_back(biases), state, ref.x, ref.y, key=jax.random.key(0))
-            return (out.rate.sum(1) - out.p.log_prob(ref.x)).sum()
+            mask = masked(ref.event_mask)
+            out = model.forward(put_back(biases), state, ref.x, ref.y, key=jax.random.key(0), **mask)
+            return (out.rate.sum(1) - distributions.log_prob(out.p, ref.x, ref.event_mask)).sum()
 
         return [g != 0 for g in jax.grad(loss)(biases)]
 
@@ -157,8 +162,9 @@ def gan(model: Any, params: Params, state: State, ref: Reference) -> dict[str, A
             # The discriminator's gradient stops at the images: a generator that it does not move is not dead.
             images = [ref.x, lax.stop_gradient(fake), *([] if ref.held is None else [ref.held])]
             labels = [ref.y, ref.y, *([] if ref.held is None else [ref.held_y])]
-            y = None if ref.y is None else jnp.concatenate(labels)
-            logits, _ = model.logits(mine["d"], state["d"], jnp.concatenate(images), y)
+            masks = [ref.event_mask, ref.event_mask, *([] if ref.held is None else [ref.held_mask])]
+            y, mask = (None if of[0] is None else jnp.concatenate(of) for of in (labels, masks))
+            logits, _ = model.logits(mine["d"], state["d"], jnp.concatenate(images), y, **masked(mask))
             seen = logits[: ref.signs.shape[0]]  # of held-out images no unit's life depends
             return (seen * ref.signs).sum() + (fake * ref.weights).sum(), logits
 

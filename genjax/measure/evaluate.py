@@ -15,18 +15,18 @@ import numpy as np
 
 import genjax
 from genjax import data, progress, rng, sources
+from genjax.domains.contract import Finished
 from genjax.errors import RunFailure, UsageError
 from genjax.measure.references import Real
 from genjax.metrics.measured import N_IMPORTANCE, Estimate, Measured
 from genjax.metrics.protocol import NO_LABELS, Protocol, Record, Subject
 from genjax.metrics.resampling import HALVES, half_samples, of_mean
-from genjax.metrics.spaces import PIXELS, Kind, Space
-from genjax.metrics.table import Metric, chosen, nll, of_points
+from genjax.metrics.spaces import Kind, Space
+from genjax.metrics.table import METRICS, Metric, chosen, nll
 from genjax.runs.config import resumable_fields
-from genjax.runs.drawing import SHARES, draw_points, generated_and_finite, labels_of, noise_of
+from genjax.runs.drawing import SHARES, at_once, generated, labels_of, noise_of
 from genjax.runs.manifest import checkout
 from genjax.runs.opening import Run
-from genjax.train.experiment import Experiment
 from genjax.train.leaves import tree_digest
 from genjax.train.state import TrainState, evaluation
 from genjax.types import Key, Params, State
@@ -43,7 +43,7 @@ class Request:
 
     Args:
         metrics: names of `METRICS`, comma-separated; empty for all that apply by default.
-        seed: of the evaluation's draws: images, latents, halves.
+        seed: of the evaluation's draws: samples, latents, halves.
         weights: `average` (where the run keeps one) or `trained`.
         temperature: standard deviation of the latents.
         n_importance: importance samples of each example's likelihood.
@@ -104,7 +104,7 @@ def outcomes(
     Args:
         run: opened at the checkpoint.
         real: what it is measured against; kept for the next checkpoint, so that its own side is computed once.
-        space: where images are compared.
+        space: where samples are compared.
         request: what to measure.
         checkpoint: `last` or `best`.
         chosen_by: what the best is the best of.
@@ -120,10 +120,13 @@ def outcomes(
     )  # fmt: skip
     if real.held_out:
         measured = measured._replace(trained=real.trained(data.size(measured.part)))
-    picked = chosen(request.metrics, measured, space)
-    too_few = {name: why for name, metric in picked.items() if (why := _too_few(metric, real))}
+    domain = run.domain
+    table = {**METRICS, **domain.metrics}
+    picked = chosen(request.metrics, measured, space, table, domain.kinds, domain.many)
+    too_few = {name: why for name, metric in picked.items() if (why := _too_few(metric, real, domain.many))}
     if not request.metrics:
-        too_few |= {k: why for k, m in picked.items() if k not in too_few and (why := _too_costly(k, m, real, space))}
+        costly = {k: _too_costly(k, m, real, space, domain.many) for k, m in picked.items() if k not in too_few}
+        too_few |= {k: why for k, why in costly.items() if why}
     if request.metrics and too_few:
         name, why = next(iter(too_few.items()))
         raise UsageError(f"--metrics={name}: {why}, so it cannot be measured. Raise --n, or leave it out.")
@@ -132,24 +135,24 @@ def outcomes(
     return _each(run, real, space, request, measured, picked, too_few, checkpoint, chosen_by)
 
 
-def _too_few(metric: Metric, real: Real) -> str:
+def _too_few(metric: Metric, real: Real, many: str) -> str:
     """Why there are too few samples for a metric; empty where there are enough."""
     size = data.size(real.training if metric.against == "training" else real.reference)
     if metric.kind in ("model", "modes") or min(real.n, size) >= metric.least:
         return ""
-    return f"it takes {metric.least} images on either side, and there are {real.n} generated and {size} real ones"
+    return f"it takes {metric.least} {many} on either side, and there are {real.n} generated and {size} real ones"
 
 
-def _too_costly(name: str, metric: Metric, real: Real, space: Space) -> str:
+def _too_costly(name: str, metric: Metric, real: Real, space: Space, many: str) -> str:
     """Why a metric takes too long to be measured unasked; empty where it takes a few minutes at most."""
-    if metric.operations is None or space.name != PIXELS:
+    if metric.operations is None or space.sha256:
         return ""  # the features of nets are few
     size, d = data.size(real.reference), int(np.prod(real.reference.x.shape[1:]))
     cost = 2 * metric.operations(size, real.n, d) + metric.n_resamples * metric.operations(size, real.n // 2, d)
     if cost < MOST_OPERATIONS:
         return ""
     return (
-        f"in the {d:,} dimensions of pixels {real.n:,} images take {cost:.0e} operations, half an hour or more; "
+        f"in the {d:,} dimensions of {space.name} {real.n:,} {many} take {cost:.0e} operations, half an hour or more; "
         f"kd says much the same, and --metrics {name} measures it nevertheless"
     )
 
@@ -162,9 +165,7 @@ def _each(
                   temperature=float(request.temperature), labels=NO_LABELS)  # fmt: skip
     subject, key = subject_of(run, request, chosen_by), rng.named(jax.random.key(request.seed), "eval")
     labels = real.labels(measured.model.n_classes)
-    samples = Samples(
-        lambda: _drawn(run.experiment, measured.params, measured.state, real, request, labels), space, labels
-    )
+    samples = Samples(lambda: _drawn(run, measured.params, measured.state, real, request, labels), space, labels)
     for i, (name, metric) in enumerate(picked.items(), 1):
         began, mine = time.perf_counter(), rng.named(key, name)
         if name in too_few:
@@ -178,7 +179,8 @@ def _each(
                 if metric.kind == "model":
                     records = _of_model(metric, measured, real, of, subject, mine)
                 else:
-                    records = _of_samples(metric, samples, real, _seen(of, run, real, labels), subject, mine, notes)
+                    seen, many = _seen(of, run, labels), run.domain.many
+                    records = _of_samples(metric, samples, real, seen, subject, mine, notes, many)
             except UsageError as e:
                 if request.metrics:
                     failure = e
@@ -201,37 +203,33 @@ class Samples:
         labels: what a conditional model was asked for.
     """
 
-    def __init__(
-        self, drawn: Callable[[], tuple[data.Examples, np.ndarray]], space: Space, labels: np.ndarray | None = None
-    ):
+    def __init__(self, drawn: Callable[[], Finished], space: Space, labels: np.ndarray | None = None):
         self._drawn, self.space, self.labels = functools.cache(drawn), space, labels
-        self._rows = functools.cache(lambda kind: space.rows(kind, self._drawn()[0]))
+        self._rows = functools.cache(lambda kind: space.rows(kind, self._drawn().examples))
 
     def rows(self, kind: Kind) -> Any:
         """What metrics of a kind see of the samples.
 
         Raises:
-            RunFailure: some are not finite. No number is made of black pixels in their place.
+            RunFailure: some are not finite. No number is made of what stands in their place.
         """
-        finite = self._drawn()[1]
+        finite = self._drawn().finite
         if bad := int((~finite).sum()):
             raise RunFailure(f"{bad:,} of {len(finite):,} samples of the model hold NaN or infinity; no number is made "
                              "of those.")  # fmt: skip
         return self._rows(kind)
 
 
-def _drawn(
-    experiment: Experiment, params: Params, state: State, real: Real, request: Request, labels: np.ndarray | None
-) -> tuple[data.Examples, np.ndarray]:
+def _drawn(run: Run, params: Params, state: State, real: Real, request: Request, labels: np.ndarray | None) -> Finished:
     """Samples with the labels that they were asked for, and which are finite."""
-    if of_points(real.reference):
-        key = rng.named(jax.random.key(request.seed), "points")
-        x = draw_points(experiment.model, params, state, real.n, key, request.temperature, labels)
-        return data.Examples(x), np.asarray(np.isfinite(x).reshape(len(x), -1).all(1))
+    experiment, domain = run.experiment, run.domain
+    if domain.drawn == "whole":
+        key = rng.named(jax.random.key(request.seed), domain.many)
+        x = at_once(experiment.model, params, state, real.n, key, request.temperature, labels)
+        return domain.finish(x if domain.as_is else np.asarray(experiment.transform.inverse(x)), run.spec)
     z = noise_of(experiment, real.n, request.seed, request.temperature)
     label = labels if labels is not None else labels_of(real.n, experiment.model.n_classes)
-    images, finite = generated_and_finite(experiment, params, state, z, label)
-    return data.Examples(images, label), finite
+    return generated(experiment, domain, run.spec, params, state, z, label)
 
 
 def weights_of(state: TrainState, weights: str) -> tuple[Params, State]:
@@ -263,15 +261,10 @@ def config_sha256(run: Run) -> str:
     return hashlib.sha256(json.dumps([run.name, fields], sort_keys=True).encode()).hexdigest()
 
 
-def _seen(of: Protocol, run: Run, real: Real, labels: np.ndarray | None) -> Protocol:
+def _seen(of: Protocol, run: Run, labels: np.ndarray | None) -> Protocol:
     if run.experiment.model.n_classes:
         of = dataclasses.replace(of, labels="in turn" if labels is None else SHARES)
-    if of_points(real.reference):
-        return of
-    size = getattr(run.config, "image_size", 0)
-    return dataclasses.replace(
-        of, quantisation="uint8, rounded", resize=f"to {size} pixels, cut to a square" if size else "none"
-    )
+    return dataclasses.replace(of, **run.domain.measured(run.spec, run.config))
 
 
 def _of_model(metric: Metric, measured: Measured, real: Real, of: Protocol, subject: Subject, key: Key) -> list[Record]:
@@ -300,9 +293,9 @@ def estimate(values: Any, method: str) -> Estimate:
 
 
 def _of_samples(
-    metric: Metric, samples: Samples, real: Real, of: Protocol, subject: Subject, key: Key, notes: list[str]
+    metric: Metric, samples: Samples, real: Real, of: Protocol, subject: Subject, key: Key, notes: list[str], many: str
 ) -> list[Record]:
-    """Records of a metric of samples; what they lack goes to `notes`."""
+    """Records of a metric of samples; what they lack goes to `notes`. `many` is what they are called."""
     space, kind = samples.space, metric.kind
     assert kind != "model"
 
@@ -318,7 +311,7 @@ def _of_samples(
     fresh = rng.named(key, "draws")
 
     def measure(x: Any, by: Callable[..., Any] = metric.of) -> dict[str, Estimate]:
-        return {k: estimate(v, "Student's t over the generated images") for k, v in by(against, x, fresh).items()}
+        return {k: estimate(v, f"Student's t over the generated {many}") for k, v in by(against, x, fresh).items()}
 
     found, floors, halves = measure(fake), {}, {}
     beside = real.stand_ins(trained_on, samples.labels)
@@ -341,7 +334,7 @@ def _of_samples(
                 warnings.simplefilter("ignore")  # of halves that are too small, where the whole is not
                 halves = half_samples(of_half, real.n, rng.named(key, "halves"), metric.n_resamples)
         except UsageError as e:
-            notes.append(f"no interval: it comes from halves of the {real.n} generated images, and {e}")
+            notes.append(f"no interval: it comes from halves of the {real.n} generated {many}, and {e}")
     if trained_on:
         size, sha256 = data.size(real.training), real.kept("fingerprint", lambda: data.fingerprint(real.training))
         of = dataclasses.replace(of, split="train", reference_sha256=sha256, n_reference=size)
@@ -350,9 +343,9 @@ def _of_samples(
     if kind == "modes":
         assert space.modes is not None
         of = dataclasses.replace(of, features=space.modes.features, features_sha256=space.modes.features_sha256)
-    elif kind != "images":
+    elif kind != "examples":
         of = dataclasses.replace(of, features=space.name, features_sha256=space.sha256)
-    method = f"{metric.n_resamples} {HALVES} of the generated {'points' if of_points(real.reference) else 'images'}"
+    method = f"{metric.n_resamples} {HALVES} of the generated {many}"
     return [
         _record(
             metric, name, v if np.isfinite(v.half) else Estimate(v.value, halves.get(name, float("nan")), method),

@@ -1,4 +1,4 @@
-"""Real data to measure a model against: the reference, and as many other real images for the floor."""
+"""Real data to measure a model against: the reference, and as many other real examples for the floor."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from genjax import data, rng
+from genjax import data, domains, rng
 from genjax.errors import UsageError
 from genjax.runs.drawing import by_shares
 
 MOST_REFERENCE, DEFAULT_N = 50_000, 10_000
-"""Most images of a reference; most images drawn where no number was given."""
+"""Most examples of a reference; most samples drawn where no number was given."""
 SPLITS = ("test", "validation", "train")
 
 
@@ -24,10 +24,11 @@ class Real:
     Args:
         name: the data set's.
         split: which part the reference is.
-        reference: images to compare with.
+        reference: examples to compare with.
         training: the part that the run was trained on.
-        order: which images of it are not in the reference, in random order.
-        n: images to draw from a model.
+        order: which examples of it are not in the reference, in random order.
+        n: samples to draw from a model.
+        many: what examples are called.
     """
 
     name: str
@@ -36,20 +37,21 @@ class Real:
     training: data.Examples | data.Lazy
     order: np.ndarray
     n: int
+    many: str = "examples"
     _kept: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def others(self) -> data.Examples:
-        """Training images, none of them in the reference, in the place of the generated ones; fewer where there are."""
+        """Training examples, none of them in the reference, in the place of generated ones; fewer where there are."""
         return self.trained(self.n)
 
     def trained(self, n: int) -> data.Examples:
-        """n training images, none of them in the reference; fewer where there are."""
+        """n training examples, none of them in the reference; fewer where there are."""
         return self.kept(("trained", n), lambda: data.take(self.training, np.sort(self.order[:n])))
 
     @property
     def has_floor(self) -> bool:
-        """Whether there are as many other real images as generated ones."""
+        """Whether there are as many other real examples as generated ones."""
         return len(self.order) >= self.n
 
     @property
@@ -58,16 +60,16 @@ class Real:
         return self.split != "train"
 
     def some(self) -> data.Examples:
-        """n images of the reference, evenly spaced; all of them where it has no more."""
+        """n examples of the reference, evenly spaced; all of them where it has no more."""
         size = data.size(self.reference)
         return data.take(
             self.reference, np.unique(np.linspace(0, size - 1, min(self.n, size)).round().astype(np.int64))
         )
 
     def stand_ins(self, trained_on: bool, labels: np.ndarray | None = None) -> data.Examples | str:
-        """n real images in the place of the generated ones, or why there are none.
+        """n real examples in the place of the generated ones, or why there are none.
 
-        They are training images; or, where these are compared with the training part, images that nothing was trained
+        They are training examples; or, where these are compared with the training part, some that nothing was trained
         on.
 
         Args:
@@ -78,9 +80,9 @@ class Real:
             size = data.size(self.reference)
             if not self.held_out:
                 return "the reference is of the training part, so nothing is held out"
-            return self.some() if size >= self.n else f"it takes {self.n} held-out images, and there are {size}"
+            return self.some() if size >= self.n else f"it takes {self.n} held-out {self.many}, and there are {size}"
         if not self.has_floor:
-            return f"it takes {self.n} other real images, and there are {len(self.order)}"
+            return f"it takes {self.n} other real {self.many}, and there are {len(self.order)}"
         if labels is None or self.training.y is None:
             return self.others
         return self.kept("alike", lambda: self._alike(labels))
@@ -92,7 +94,7 @@ class Real:
         for c, n in enumerate(np.bincount(labels)):
             there = self.order[of_others == c]
             if len(there) < n:
-                return f"it takes {n} other real images of class {c}, and there are {len(there)}"
+                return f"it takes {n} other real {self.many} of class {c}, and there are {len(there)}"
             picked.append(there[:n])
         return data.take(self.training, np.sort(np.concatenate(picked)))
 
@@ -109,25 +111,28 @@ class Real:
         return self._kept[what]
 
     def sha256(self) -> str:
-        """SHA-256 of the reference's pixels, sizes included."""
+        """SHA-256 of the reference's examples, sizes and masks included."""
 
         def make() -> str:
-            image = np.ascontiguousarray(self.reference.x)
-            return hashlib.sha256(f"{image.shape}".encode() + image.tobytes()).hexdigest()
+            digest = hashlib.sha256()
+            for array in (self.reference.x, self.reference.event_mask):
+                if array is not None:
+                    digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+            return digest.hexdigest()
 
         return self.kept("sha256", make)
 
 
 def real_of(dataset: data.Dataset, split: str = "", n: int | None = None) -> Real:
-    """Reference and other images of a data set.
+    """Reference and other examples of a data set.
 
     The others come from the training part. Where the reference is the training part, it is one half of it and the
-    others are from the other half; which images are where depends on the set's size alone.
+    others are from the other half; which ones are where depends on the set's size alone.
 
     Args:
         dataset: with its validation part, if it has one.
         split: `test`, `validation` or `train`; by default `test`, of a set without one `train`.
-        n: images that will be drawn; by default as many as the reference holds, at most 10,000.
+        n: samples that will be drawn; by default as many as the reference holds, at most 10,000.
 
     Raises:
         UsageError: the set has no such part, or n is out of range.
@@ -152,7 +157,8 @@ def real_of(dataset: data.Dataset, split: str = "", n: int | None = None) -> Rea
     n = min(size, DEFAULT_N) if n is None else n
     if not 4 <= n < 2**31:
         raise UsageError(f"--n={n}: must be at least 4.")
-    return Real(dataset.spec.name, split, data.take(reference, np.arange(size)), dataset.train, order, n)
+    many = domains.words(dataset.spec.domain).many
+    return Real(dataset.spec.name, split, data.take(reference, np.arange(size)), dataset.train, order, n, many)
 
 
 def _order(part: data.Examples | data.Lazy, name: str) -> np.ndarray:

@@ -22,7 +22,7 @@ def in_batches(
     Args:
         function: compiled, of raw batches. Draws take their key from `batch.id`: from that of each example (as `fixed`
             and `iw_log_likelihood` do), and the results do not depend on the batch size.
-        part: images, or a set read on demand.
+        part: examples, or a set read on demand.
         batch_size: examples at once, at least 1. The last batch is filled up with zeros, mask 0.
     """
     with progress.part("examples", 0, data.size(part)) as here:
@@ -54,13 +54,14 @@ def fixed(transform: data.Transform, key: Key) -> Callable[[Batch], Batch]:
         ValueError: a batch without.
     """
 
-    def one(key: Key, x: Any) -> Any:
-        return jax.tree.map(lambda a: a[0], transform(key, Batch(jax.tree.map(lambda a: a[None], x))).x)
+    def one(key: Key, x: Any, event_mask: Any) -> Any:
+        x, event_mask = jax.tree.map(lambda a: a[None], (x, event_mask))
+        return jax.tree.map(lambda a: a[0], transform(key, Batch(x, event_mask=event_mask)).x)
 
     def apply(batch: Batch) -> Batch:
         if batch.id is None:
             raise ValueError("fixed: the batch has no id to draw by. Batches of `data.once` have one.")
-        return batch._replace(x=jax.vmap(one)(by_id(key, batch.id), batch.x))
+        return batch._replace(x=jax.vmap(one)(by_id(key, batch.id), batch.x, batch.event_mask))
 
     return apply
 

@@ -6,10 +6,11 @@ A record holds what its genjax thought; of a metric that is in the table, the ta
 import math
 from collections.abc import Mapping
 
+from genjax.metrics.image_metrics import IMAGE_METRICS
 from genjax.metrics.protocol import Record
 from genjax.metrics.table import METRICS
 
-BETTER: Mapping[str, str] = {name: better for m in METRICS.values() for name, better in m.better.items()}
+BETTER: Mapping[str, str] = {k: v for m in (*METRICS.values(), *IMAGE_METRICS.values()) for k, v in m.better.items()}
 """`lower`, `higher`, `nearest` (to real data) or empty, by a metric's name without its space's."""
 ARROWS = {"higher": " ↑", "lower": " ↓", "nearest": " ≈"}
 IDEAL = {"density": 1.0, "high_frequency_ratio": 1.0, "laplacian_ratio": 1.0, "gap": 0.0, "gap_auc": 0.5}

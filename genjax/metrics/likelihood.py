@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -17,7 +18,7 @@ from genjax import distributions, losses, nets
 from genjax.distributions.numerics import LOG_2PI
 from genjax.metrics.batches import by_id
 from genjax.models.contract import require
-from genjax.types import Key, Params, PerExample, State, UsageError
+from genjax.types import Key, Params, PerExample, State, UsageError, masked
 
 DECODED = {"cpu": 2**20, "default": 2**24}
 """Numbers that the decoder may give at once, by platform: what a CPU's cache holds; 64 MiB elsewhere."""
@@ -51,6 +52,7 @@ def iw_log_likelihood(
     y: Int[Array, " batch"] | None = None,
     id: Int[Array, " batch"] | None = None,
     chunk: int | None = None,
+    event_mask: Any = None,
 ) -> IwEstimate:
     """log p(x) of each example by importance sampling from q(z | x), with the evidence lower bound beside it.
 
@@ -69,6 +71,7 @@ def iw_log_likelihood(
         y: labels of a class-conditional model.
         id: what tells the examples' draws apart; 0, 1, 2, ... without it.
         chunk: samples decoded at once; None chooses.
+        event_mask: of masked data, (batch, *first event axes).
 
     Raises:
         UsageError: `n_samples` or `chunk` below 1; a model that gives no density of its latents.
@@ -80,15 +83,17 @@ def iw_log_likelihood(
         if value < 1:
             raise UsageError(f"{name}={value} must be at least 1.")
     require(model, "iw_log_likelihood", "encode", "decode", "prior_of")
-    return _estimated(model, params, state, x, key, n_samples, y, id, chunk)
+    return _estimated(model, params, state, x, key, n_samples, y, id, chunk, event_mask)
 
 
 @functools.partial(jax.jit, static_argnames=("model", "n_samples", "chunk"))
-def _estimated(model: Any, params: Params, state: State, x: Any, key: Key, n_samples: int, y, id, chunk) -> IwEstimate:
+def _estimated(
+    model: Any, params: Params, state: State, x: Any, key: Key, n_samples: int, y, id, chunk, event_mask
+) -> IwEstimate:
     with nets.full_precision():
-        q, _ = model.encode(params["vae"], state["vae"], x, y)
+        q, _ = model.encode(params["vae"], state["vae"], x, y, **masked(event_mask))
         prior = model.prior_of(params["vae"], state["vae"])
-    likelihood = log_likelihood_of(model, params, state, x, y)
+    likelihood = log_likelihood_of(model, params, state, x, y, event_mask)
     keys = by_id(key, jnp.arange(q.shape[0]) if id is None else id)
     one = jax.eval_shape(lambda z: model.decode(params["vae"], state["vae"], z, y)[0], q.mean)
     size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(one))
@@ -102,12 +107,12 @@ def _estimated(model: Any, params: Params, state: State, x: Any, key: Key, n_sam
     return _estimate(total, rate, n_samples)
 
 
-def bits_per_dim(log_likelihood: Any, n_dims: int, levels: int = 1) -> Any:
+def bits_per_dim(log_likelihood: Any, n_dims: Any, levels: int = 1) -> Any:
     """Nats per example as bits per dimension of x, lower is better: -log p / (n_dims log 2) + log2 levels.
 
     Args:
         log_likelihood: log p(x) or a bound on it, in nats, an array or a number.
-        n_dims: dimensions of x, h * w * c of an image.
+        n_dims: dimensions of x, h * w * c of an image; of masked data an array, those that count of each example.
         levels: 1 where p is a probability of pixels (discretised logistics, categorical, Bernoulli); where it is a
             density of dequantised ones, how many grey levels one unit of x holds: 256 after `data.dequantize`.
 
@@ -120,12 +125,14 @@ def bits_per_dim(log_likelihood: Any, n_dims: int, levels: int = 1) -> Any:
         >>> bits_per_dim(0.0, 784, levels=256)  # the same as a density
         8.0
     """
-    if n_dims < 1 or levels < 1:
-        raise UsageError(f"n_dims={n_dims} and levels={levels} must be at least 1.")
+    if np.min(n_dims) < 1 or levels < 1:
+        raise UsageError(f"n_dims={np.min(n_dims)} and levels={levels} must be at least 1.")
     return -log_likelihood / (n_dims * math.log(2.0)) + math.log2(levels)
 
 
-def log_likelihood_of(model: Any, params: Params, state: State, x: Any, y: Any) -> Callable[[Array], Array]:
+def log_likelihood_of(
+    model: Any, params: Params, state: State, x: Any, y: Any, event_mask: Any = None
+) -> Callable[[Array], Array]:
     """`f(z)`: (m, batch, z) to log p(x | z) in nats, (m, batch), in full precision."""
 
     def log_likelihood(z: Float[Array, "m batch z"]) -> Float[Array, "m batch"]:
@@ -134,7 +141,8 @@ def log_likelihood_of(model: Any, params: Params, state: State, x: Any, y: Any) 
         with nets.full_precision():
             labels = None if y is None else repeated(y)
             p, _ = model.decode(params["vae"], state["vae"], z.reshape(m * n, -1), labels)
-            return p.log_prob(jax.tree.map(repeated, x)).reshape(m, n)
+            mask = None if event_mask is None else repeated(event_mask)
+            return distributions.log_prob(p, jax.tree.map(repeated, x), mask).reshape(m, n)
 
     return log_likelihood
 

@@ -89,8 +89,15 @@ class Measured(NamedTuple):
         """
         of = getattr(getattr(self.model, "likelihood", None), "of", "")
         levels = {"levels": 1, "density": self.transform.levels}.get(of, 0)
-        n_dims = int(np.prod(data.take(self.part, np.arange(1)).x.shape[1:]))
-        return bits_per_dim(log_likelihood, n_dims, levels) if levels else None
+        return bits_per_dim(log_likelihood, self._dims(len(log_likelihood)), levels) if levels else None
+
+    def _dims(self, n: int) -> Any:
+        """Dimensions of an example; of masked ones those that count, of each of the first n."""
+        some = data.take(self.part, np.arange(min(n, data.size(self.part))))
+        if some.event_mask is None:
+            return int(np.prod(some.x.shape[1:]))
+        per = int(np.prod(some.x.shape[some.event_mask.ndim :]))
+        return some.event_mask.reshape(len(some.x), -1).sum(1) * per
 
     def sha256(self) -> str:
         """SHA-256 of the examples as the model sees them: equal hashes mean equal binarisation."""
@@ -130,7 +137,8 @@ def _importance(model: Any, transform: data.Transform, conditional: bool, n_samp
 
     def of(params, state, batch, key):
         seen = _view(transform, conditional, batch)
-        found = iw_log_likelihood(model, params, state, seen.x, key, n_samples, y=seen.y, id=batch.id)
+        of = {"y": seen.y, "id": batch.id, "event_mask": seen.event_mask}
+        found = iw_log_likelihood(model, params, state, seen.x, key, n_samples, **of)
         return {"nll": -found.log_likelihood, "nll_ess": found.ess}
 
     return jax.jit(of)
@@ -176,7 +184,7 @@ def latents(measured: Measured, key: Key) -> dict[str, float]:
 
 
 def gap(measured: Measured, key: Key) -> dict[str, Estimate]:
-    """How well a discriminator tells training images from as many held-out ones: difference of mean logits, and AUC.
+    """How well a discriminator tells training examples from as many held-out ones: difference of mean logits, and AUC.
 
     0 and 1/2 where it has learned none by heart. The first is in its own logits: only the second compares between
     discriminators.

@@ -5,13 +5,12 @@ model and the data. Both give named numbers. A new metric is a function and a li
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from genjax import data
 from genjax.errors import UsageError
 from genjax.metrics.conditional import frechet_per_class
 from genjax.metrics.frechet import Fitted, frechet_distance, frechet_of_subsets, operations
@@ -20,7 +19,6 @@ from genjax.metrics.manifold import prdc
 from genjax.metrics.measured import N_IMPORTANCE, Measured, bits_of_bound, bound, gap, latents, likelihood
 from genjax.metrics.memorisation import authenticity
 from genjax.metrics.score import inception_score
-from genjax.metrics.sharpness import high_frequency_share, laplacian_variance
 from genjax.metrics.sliced import mind
 from genjax.metrics.spaces import Kind, Labelled, Numbers, Space
 
@@ -34,8 +32,8 @@ class Metric(NamedTuple):
     Attributes:
         of: `of(real, fake, key) -> {name: number, or one for each sample (n,), whose mean is meant}`; of a model
             `of(measured, key)` likewise, also an `Estimate`. In a name, `{}` stands for the space's.
-        kind: what real and fake are: rows of `features` or `logits`, uint8 `images`, `classes` (both, with labels), or
-            `modes` (real is the space's `Modes`); or `model`.
+        kind: what real and fake are: rows of `features` or `logits`, `examples` as they are stored (metrics of one kind
+            of data), `classes` (features and logits, with labels), or `modes` (real is the space's `Modes`); `model`.
         better: of each name without its `_{}`: `lower`, `higher`, or `nearest`: to that of real data, beyond which it
             is no better (one image again and again may have the greatest precision, density or inception score). Of
             a name that is left out no number is better.
@@ -71,16 +69,6 @@ class Metric(NamedTuple):
     operations: Callable[[int, int, int], float] | None = None
 
 
-def _sharpness(images: np.ndarray) -> tuple[float, float]:
-    return float(high_frequency_share(images).mean()), float(laplacian_variance(images).mean())
-
-
-def _sharper(real: tuple[float, float], fake, key) -> Numbers:
-    """Over those of real images: 1 is as sharp as they are, below is blur, above is noise; of constant ones NaN."""
-    each = [f / r if r > 0 else float("nan") for f, r in zip(_sharpness(fake), real, strict=True)]
-    return dict(zip(("high_frequency_ratio", "laplacian_ratio"), each, strict=True))
-
-
 def _fd_of_subsets(real: Fitted, fake: np.ndarray) -> Callable[[np.ndarray], Numbers]:
     distance = frechet_of_subsets(real, fake)
     return lambda rows: {"fd_{}": distance(rows)}
@@ -91,7 +79,7 @@ def _prdc(real, fake, key) -> Numbers:
 
 
 def _right(of: Labelled) -> np.ndarray:
-    """Whether the classifier says of each image what it was asked for."""
+    """Whether the classifier says of each sample what it was asked for."""
     return (of.logits.argmax(1) == of.label).astype(np.float64)
 
 
@@ -157,9 +145,6 @@ METRICS: dict[str, Metric] = {
         _prdc, "features", {**dict.fromkeys(("precision", "recall", "density"), "nearest"), "coverage": "higher"},
         n_resamples=8, settings={"k": 5}, least=6,
     ),
-    "sharpness": Metric(
-        _sharper, "images", {"high_frequency_ratio": "nearest", "laplacian_ratio": "nearest"}, prepare=_sharpness,
-    ),
     "authenticity": Metric(
         lambda r, f, key: {"authenticity_{}": authenticity(f, r).authentic}, "features",
         {"authenticity": "nearest"}, n_resamples=0, by_default=False, against="training",
@@ -177,42 +162,47 @@ METRICS: dict[str, Metric] = {
         settings={"n_splits": N_SPLITS}, by_default=False, least=N_SPLITS,
     ),
 }  # fmt: skip
-"""Every metric by the name that `--metrics` takes."""
+"""Metrics of any data by the name that `--metrics` takes; a domain may have more."""
 
 
-def chosen(names: str, measured: Measured, space: Space) -> dict[str, Metric]:
+def chosen(
+    names: str, measured: Measured, space: Space, table: Mapping[str, Metric], kinds: Sequence[str], many: str
+) -> dict[str, Metric]:
     """The metrics that a comma-separated list names; of an empty one, all that are made by default and apply.
+
+    Args:
+        names: the list.
+        measured: the model and the data.
+        space: where examples are compared.
+        table: every metric that there is for these data.
+        kinds: of metrics that such data can have.
+        many: what examples are called.
 
     Raises:
         UsageError: there is no such metric, or it does not apply to this model, data or space, and why.
     """
-    columns, points = measured.columns(), of_points(measured.part)
+    columns = measured.columns()
 
     def lacking(m: Metric) -> str:
         if m.needs and m.needs not in columns:
             return f"the model's score has no {m.needs}"
         if m.kind == "modes" and space.modes is None:
             return "the modes of these data are not known"
-        if points and m.kind not in ("modes", "model"):
-            return "the data are points, and this is a metric of images"
+        if m.kind not in kinds:
+            return f"the data are {many}, which have no {m.kind} to compare"
         if m.kind in ("logits", "classes") and space.logits is None:
             return f"the space {space.name} has no classifier"
         return m.lacks(measured)
 
     if not names:
-        return {k: m for k, m in METRICS.items() if m.by_default and not lacking(m)}
+        return {k: m for k, m in table.items() if m.by_default and not lacking(m)}
     picked = {}
     for name in filter(None, (n.strip() for n in names.split(","))):
-        if name not in METRICS:
-            raise UsageError(f"--metrics={name}: there is no such metric. There are {', '.join(METRICS)}.")
-        if why := lacking(METRICS[name]):
+        if name not in table:
+            raise UsageError(f"--metrics={name}: there is no such metric of {many}. There are {', '.join(table)}.")
+        if why := lacking(table[name]):
             raise UsageError(f"--metrics={name}: {why}, so it cannot be measured.")
-        picked[name] = METRICS[name]
+        picked[name] = table[name]
     if not picked:
-        raise UsageError(f"--metrics={names}: names no metric. There are {', '.join(METRICS)}.")
+        raise UsageError(f"--metrics={names}: names no metric. There are {', '.join(table)}.")
     return picked
-
-
-def of_points(part: data.Examples | data.Lazy) -> bool:
-    """Whether the examples are points in the plane in the place of images."""
-    return isinstance(part, data.Examples) and part.x.dtype == np.float32

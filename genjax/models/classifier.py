@@ -5,7 +5,7 @@ from typing import Any
 
 from jaxtyping import Array, Float
 
-from genjax.types import Key, Net, Params, State
+from genjax.types import Key, Net, Params, State, masked
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Classifier:
         return {"classifier": params}, {"classifier": state}
 
     def outputs(
-        self, params: Params, state: State, x: Any, *, train: bool = False, key: Key | None = None
+        self, params: Params, state: State, x: Any, *, train: bool = False, key: Key | None = None, event_mask=None
     ) -> tuple[tuple[Float[Array, "batch d"], Float[Array, "batch k"]], State]:
         """Features and logits of x, and the net's state, from those of the player `"classifier"`."""
-        return self.net.apply(params, state, x, train=train, key=key)
+        return self.net.apply(params, state, x, train=train, key=key, **masked(event_mask))

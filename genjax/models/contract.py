@@ -4,14 +4,16 @@ Every model, whatever its family, has
 
 - `init(key) -> (params, state)`, both over players;
 - `noise(key, n, temperature=1.0)`: what n samples are made of, a tree of arrays with n first;
-- `generate(params, state, noise, y=None)`: their pictures, n first; `sample(params, state, key, n, y=None)` is both;
+- `generate(params, state, noise, y=None)`: what is shown of them, n first: of images the mean of p(x | z);
+  `sample(params, state, key, n, y=None)` is both;
 - `draw(params, state, noise, key, y=None)`: samples with all their noise, which a picture leaves out;
 - `n_classes`: 0 for an unconditional model; `family`: "VAE" or "GAN", how its page explains it, or ""; and, where they
   are known, `ranges`: of the data that it is for.
 
 An autoencoder has `forward(params, state, x, y=None, train=False, key)`, which gives a `Pass`: objectives of
 autoencoders need nothing else. Those that weigh samples (`objectives.iwae`, `metrics.iw_log_likelihood`) ask for
-`encode`, `decode` and `prior_of` too, and refuse a model without them.
+`encode`, `decode` and `prior_of` too, and refuse a model without them. Where data are masked, `forward`, `encode` and a
+GAN's `logits` get `event_mask=` too.
 """
 
 from collections.abc import Callable
@@ -26,7 +28,7 @@ class Pass(NamedTuple):
     """One pass of an autoencoder over a batch."""
 
     p: Any
-    """p(x | z), with `log_prob(x)` in nats."""
+    """p(x | z), with `log_prob(x)` in nats; of masked data `log_prob(x, event_mask)`."""
     rate: Float[Array, "batch groups"]
     """Nats that the latents cost, per example and group: a dimension, a level of a hierarchy, a code."""
     latents: Any

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from genjax import distributions
 from genjax.models.labels import labels_for
-from genjax.types import Key, Net, Params, PerExample, Range, State
+from genjax.types import Key, Net, Params, PerExample, Range, State, masked
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class GAN:
     The players are `"g"` and `"d"`.
 
     Args:
-        generator: (batch, z_dim) -> (batch, h, w, c).
-        discriminator: (batch, h, w, c) -> (batch,) logits.
+        generator: (batch, z_dim) -> (batch, *event).
+        discriminator: (batch, *event) -> (batch,) logits.
         z_dim: latent dimensions, at least 1.
         n_classes: 0 for an unconditional model.
 
@@ -56,12 +56,14 @@ class GAN:
         """G(z, y) and the generator's state, from those of the player `"g"`."""
         return self.generator.apply(params, state, z, train=train, key=key, y=y)
 
-    def logits(self, params: Params, state: State, x, y=None, *, train=False, key=None) -> tuple[PerExample, State]:
+    def logits(
+        self, params: Params, state: State, x, y=None, *, train=False, key=None, event_mask=None
+    ) -> tuple[PerExample, State]:
         """D(x, y) per example and the discriminator's state, from those of the player `"d"`."""
-        return self.discriminator.apply(params, state, x, train=train, key=key, y=y)
+        return self.discriminator.apply(params, state, x, train=train, key=key, y=y, **masked(event_mask))
 
     def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
-        """n images (n, h, w, c) in the generator's range, from parameters and states over players."""
+        """n samples (n, *event) in the generator's range, from parameters and states over players."""
         return self.generate(params, state, self.noise(key, n), y)
 
     def draw(self, params: Params, state: State, noise, key: Key, y: Int[Array, " batch"] | None = None):

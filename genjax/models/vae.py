@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from genjax import distributions
 from genjax.models.contract import Pass
 from genjax.models.labels import labels_for
-from genjax.types import Key, Net, Params, Range, State
+from genjax.types import Key, Net, Params, Range, State, masked
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class VAE:
 
     Args:
         encoder: (batch, ...) data -> (batch, 2 * z_dim), mu and logvar.
-        decoder: (batch, z_dim) -> (batch, h, w, likelihood.n_out(c)).
+        decoder: (batch, z_dim) -> what the likelihood takes: (batch, h, w, likelihood.n_out(c)) for images.
         z_dim: latent dimensions, at least 1.
         likelihood: what p(x | z) is; see `genjax.distributions`.
         channels: channels c of the data.
@@ -65,15 +65,16 @@ class VAE:
         return {"vae": params}, {"vae": {"encoder": s_enc, "decoder": s_dec}}
 
     def encode(
-        self, params: Params, state: State, x, y=None, *, train=False, key=None
+        self, params: Params, state: State, x, y=None, *, train=False, key=None, event_mask=None
     ) -> tuple[distributions.Normal, State]:
         """q(z | x, y), with fields of shape (batch, z)."""
-        h, s = self.encoder.apply(params["encoder"], state["encoder"], x, train=train, key=key, y=y)
+        mask = masked(event_mask)
+        h, s = self.encoder.apply(params["encoder"], state["encoder"], x, train=train, key=key, y=y, **mask)
         mu, logvar = jnp.split(h.astype(jnp.float32), 2, axis=-1)
         return distributions.Normal(mu, logvar), {**state, "encoder": s}
 
     def decode(self, params: Params, state: State, z: Float[Array, "batch z"], y=None, *, train=False, key=None):
-        """p(x | z, y), a distribution over (batch, h, w, c), and the state."""
+        """p(x | z, y), a distribution over (batch, *event), and the state."""
         h, s = self.decoder.apply(params["decoder"], state["decoder"], z, train=train, key=key, y=y)
         return self.likelihood.apply(params["likelihood"], h.astype(jnp.float32)), {**state, "decoder": s}
 
@@ -84,11 +85,11 @@ class VAE:
     def _encoder(self, params: Params, state: State):
         return lambda x: self.encode(params, state, x)[0]
 
-    def forward(self, params: Params, state: State, x, y=None, *, train=False, key: Key) -> Pass:
+    def forward(self, params: Params, state: State, x, y=None, *, train=False, key: Key, event_mask=None) -> Pass:
         """x encoded, one sample of z, and z decoded."""
         mine, s = params["vae"], state["vae"]
         k_encode, k_z, k_decode = jax.random.split(key, 3) if train else (None, key, None)
-        q, s = self.encode(mine, s, x, y, train=train, key=k_encode)
+        q, s = self.encode(mine, s, x, y, train=train, key=k_encode, event_mask=event_mask)
         z = q.sample(k_z)
         p, s = self.decode(mine, s, z, y, train=train, key=k_decode)
         return Pass(p, distributions.rate(q, self.prior_of(mine, state["vae"]), z), z, {"vae": s}, q)
@@ -103,7 +104,7 @@ class VAE:
         return self._prior.latents(params["vae"].get("prior", {}), noise, encode)
 
     def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
-        """`generate` of n draws of noise, (n, h, w, c) in the likelihood's range."""
+        """`generate` of n draws of noise, (n, *event) in the likelihood's range."""
         return self.generate(params, state, self.noise(key, n), y)
 
     def generate(self, params: Params, state: State, noise: Any, y: Int[Array, " batch"] | None = None):

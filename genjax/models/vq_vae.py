@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from genjax import distributions
 from genjax.models.contract import Pass
 from genjax.models.labels import labels_for
-from genjax.types import Key, Net, Params, PerExample, Range, Running, State
+from genjax.types import Key, Net, Params, PerExample, Range, Running, State, masked
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class VQVAE:
 
     Args:
         encoder: (batch, ...) data -> (batch, n_latents * code_dim).
-        decoder: (batch, n_latents * code_dim) -> (batch, h, w, likelihood.n_out(c)).
+        decoder: (batch, n_latents * code_dim) -> what the likelihood takes: (batch, h, w, likelihood.n_out(c)).
         n_latents: codes that an example is told by, at least 1.
         n_codes: codes to choose from, at least 2.
         code_dim: dimensions of a code, at least 1.
@@ -97,11 +97,12 @@ class VQVAE:
         usage = state["codebook"]["usage"] + 1e-5
         return jnp.log(usage / usage.sum(1, keepdims=True))
 
-    def forward(self, params: Params, state: State, x, y=None, *, train=False, key: Key) -> Pass:
+    def forward(self, params: Params, state: State, x, y=None, *, train=False, key: Key, event_mask=None) -> Pass:
         """x encoded, quantised (the gradient passes straight through), and decoded."""
         mine, s, codes = params["vae"], state["vae"], self.codes(state)
         k_encode, k_decode = jax.random.split(key)
-        h, s_enc = self.encoder.apply(mine["encoder"], s["encoder"], x, train=train, key=k_encode, y=y)
+        mask = masked(event_mask)
+        h, s_enc = self.encoder.apply(mine["encoder"], s["encoder"], x, train=train, key=k_encode, y=y, **mask)
         v = h.astype(jnp.float32).reshape(-1, self.n_latents, self.code_dim)
         chosen = jax.nn.one_hot(nearest(v, codes), self.n_codes)
         quantised = chosen @ codes
@@ -126,7 +127,7 @@ class VQVAE:
         return self.codes(state)[jnp.argmax(self.log_prior(state)[None] + noise, axis=2)].reshape(noise.shape[0], -1)
 
     def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
-        """`generate` of n draws of noise, (n, h, w, c) in the likelihood's range."""
+        """`generate` of n draws of noise, (n, *event) in the likelihood's range."""
         return self.generate(params, state, self.noise(key, n), y)
 
     def generate(self, params: Params, state: State, noise: Any, y: Int[Array, " batch"] | None = None):

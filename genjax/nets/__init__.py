@@ -10,6 +10,7 @@ from genjax.nets.devices import batches_over as batches_over
 from genjax.nets.devices import each_device as each_device
 from genjax.nets.devices import n_chunks as n_chunks
 from genjax.nets.functional import functional as functional
+from genjax.nets.functional import unmasked as unmasked
 from genjax.nets.image import conv_decoder as conv_decoder
 from genjax.nets.image import conv_encoder as conv_encoder
 from genjax.nets.image import dcgan_discriminator as dcgan_discriminator

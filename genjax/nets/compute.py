@@ -57,11 +57,11 @@ def compute(net: Net, precision: str = "f32", remat: bool = False) -> Net:
     if precision == "f32" and not remat:
         return net
 
-    def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None):
+    def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None, **more):
         if precision == "bf16" and not _FULL.get():
             inputs = _floats(lambda x: x.astype(jnp.bfloat16), inputs)
         with recomputing() if remat else contextlib.nullcontext():
-            out, state = net.apply(params, state, *inputs, train=train, key=key, y=y)
+            out, state = net.apply(params, state, *inputs, train=train, key=key, y=y, **more)
         return _floats(at_least_float32, out), state
 
     return dataclasses.replace(net, apply=apply)

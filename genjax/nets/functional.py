@@ -1,5 +1,6 @@
 """From an NNX module to a `Net`: two pure functions over plain dicts with string keys."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -25,7 +26,7 @@ def functional(
         range: of the output, where the module's last activation sets one.
 
     Returns:
-        A `Net` whose `apply` passes `train` (bool), `key` and `y` on to the module's `__call__`.
+        A `Net` whose `apply` passes `train` (bool), `key`, `y` and what else it gets (a mask) on to the module.
 
     Example:
         >>> import jax
@@ -48,15 +49,29 @@ def functional(
     def init(key: Key) -> tuple[Params, State]:
         return _arrays(make(nnx.Rngs(key)))
 
-    def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None):
+    def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None, **more):
         graph, variables = structure()
         values = flatten_dict(params) | flatten_dict(state)
         filled = [(path, v.replace(values[tuple(map(str, path))])) for path, v in variables]
         module = nnx.merge(graph, nnx.from_flat_state(filled))
-        out = module(*inputs, train=train, key=key, y=y)
+        out = module(*inputs, train=train, key=key, y=y, **more)
         return out, _arrays(module)[1]
 
     return Net(init, apply, couples_examples, range)
+
+
+def unmasked(net: Net) -> Net:
+    """A net for masked data that reads them as they are stored, with zeros where nothing counts.
+
+    Example:
+        >>> import jax
+        >>> from genjax.nets.mlp import mlp_encoder
+        >>> net = unmasked(mlp_encoder((3,), 2))
+        >>> params, state = net.init(jax.random.key(0))
+        >>> net.apply(params, state, jax.numpy.ones((1, 3)), event_mask=jax.numpy.ones((1, 3), bool))[0].shape
+        (1, 2)
+    """
+    return dataclasses.replace(net, apply=lambda *args, event_mask=None, **more: net.apply(*args, **more))
 
 
 def _arrays(module: nnx.Module) -> tuple[Params, State]:

@@ -54,13 +54,13 @@ def spectral_norm(
         draws = {p: jax.random.normal(k, w.shape[-1:]) for k, (p, w) in zip(keys, sorted(chosen.items()), strict=False)}
         return params, {"net": state, "u": {p: _unit(u, eps) for p, u in draws.items()}}
 
-    def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None):
+    def apply(params: Params, state: State, *inputs, train: bool = False, key: Key | None = None, y=None, **more):
         flat, new_u = _flat(params), {}
         for path, u in state["u"].items():
             sigma, new_u[path] = largest_singular_value(flat[path], u, n_iterations if train else 0, eps)
             sigma = jnp.where(sigma > eps, sigma, 1.0)
             flat[path] = flat[path] / sigma.astype(flat[path].dtype)
-        out, inner = net.apply(unflatten_dict(flat, sep="/"), state["net"], *inputs, train=train, key=key, y=y)
+        out, inner = net.apply(unflatten_dict(flat, sep="/"), state["net"], *inputs, train=train, key=key, y=y, **more)
         return out, {"net": inner, "u": new_u}
 
     return Net(init, apply, net.couples_examples, net.range)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from genjax import losses
 from genjax.losses.reduce import mean
 from genjax.models import Classifier
-from genjax.types import Aux, Batch, Context, Objective, Params
+from genjax.types import Aux, Batch, Context, Objective, Params, masked
 
 
 def classifier(model: Classifier, smoothing: float = 0.0) -> Objective:
@@ -22,7 +22,8 @@ def classifier(model: Classifier, smoothing: float = 0.0) -> Objective:
     def loss(params: Params, batch: Batch, ctx: Context):
         if batch.y is None:
             raise ValueError("A classifier is trained with labels; this batch has none (y=None).")
-        out = model.outputs(params["classifier"], ctx.state["classifier"], batch.x, train=True, key=ctx.key)
+        of, mask = "classifier", masked(batch.event_mask)
+        out = model.outputs(params[of], ctx.state[of], batch.x, train=True, key=ctx.key, **mask)
         (_, logits), state = out
         right = (jnp.argmax(logits, -1) == batch.y).astype(jnp.float32)
         total = mean(losses.cross_entropy(logits, batch.y, smoothing), batch.mask)

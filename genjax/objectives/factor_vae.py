@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from genjax import losses
+from genjax import distributions, losses
 from genjax.losses.reduce import mean
 from genjax.models.contract import require
 from genjax.objectives.trains import trains
 from genjax.objectives.vae import score_vae
-from genjax.types import Aux, Batch, Context, Key, Net, Objective, Params, State
+from genjax.types import Aux, Batch, Context, Key, Net, Objective, Params, State, masked
 
 
 class FactorVaeObjective(NamedTuple):
@@ -44,15 +44,17 @@ def factor_vae(model: Any, critic: Net, gamma=35.0) -> FactorVaeObjective:
     require(model, "factor_vae", "forward")
 
     def vae(params: Params, batch: Batch, ctx: Context):
-        out = model.forward(params, ctx.state, batch.x, batch.y, train=True, key=ctx.key)
-        D, R = -out.p.log_prob(batch.x), out.rate.sum(1)
+        mask = masked(batch.event_mask)
+        out = model.forward(params, ctx.state, batch.x, batch.y, train=True, key=ctx.key, **mask)
+        D, R = -distributions.log_prob(out.p, batch.x, batch.event_mask), out.rate.sum(1)
         TC, _ = critic.apply(params["critic"], ctx.state["critic"], out.latents, train=False)
         terms = {"elbo": losses.elbo(D, R), "rate": R, "distortion": D, "total_correlation": TC}
         return mean(D + R + gamma * TC, batch.mask), Aux({k: mean(v, batch.mask) for k, v in terms.items()}, out.state)
 
     def of_critic(params: Params, batch: Batch, ctx: Context):
         k_pass, k_order = jax.random.split(ctx.key)
-        z = model.forward(params, ctx.state, batch.x, batch.y, train=True, key=k_pass).latents
+        mask = masked(batch.event_mask)
+        z = model.forward(params, ctx.state, batch.x, batch.y, train=True, key=k_pass, **mask).latents
         z = jax.lax.stop_gradient(z)
         joint, s = critic.apply(params["critic"], ctx.state["critic"], z, train=True)
         product, s = critic.apply(params["critic"], s, permuted(k_order, z), train=True)

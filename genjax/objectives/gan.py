@@ -24,6 +24,7 @@ from genjax.types import (
     Penalty,
     State,
     UsageError,
+    masked,
 )
 
 
@@ -51,7 +52,8 @@ def gan(
     """The discriminator's and the generator's objective for an adversarial pair, with penalties on the discriminator.
 
     The discriminator's objective leaves the generator's parameters alone and the other way round: each move takes a
-    gradient over its own player only. A conditional generator makes its fakes with the labels of the real batch.
+    gradient over its own player only. A conditional generator makes its fakes with the labels of the real batch. The
+    discriminator sees the fakes of masked data through the masks of the real batch: both have the same lengths.
 
     Args:
         model: a `models.GAN`, or another with `noise`, `fake`, `logits` and `discriminator`.
@@ -93,14 +95,16 @@ def gan(
 
     def logits(params, batch, ctx, real, fake, k_d):
         """Real and fake logits: one pass where examples are independent, one each where batch norm couples them."""
-        state, y = ctx.state["d"], batch.y
+        state, y, event_mask = ctx.state["d"], batch.y, batch.event_mask
         k_real, k_fake = jax.random.split(k_d)
         if model.discriminator.couples_examples:
-            real_logits, state = model.logits(params["d"], state, real, y, train=True, key=k_real)
-            fake_logits, state = model.logits(params["d"], state, fake, y, train=True, key=k_fake)
+            mask = masked(event_mask)
+            real_logits, state = model.logits(params["d"], state, real, y, train=True, key=k_real, **mask)
+            fake_logits, state = model.logits(params["d"], state, fake, y, train=True, key=k_fake, **mask)
             return real_logits, fake_logits, state
-        both = None if y is None else _paired(y, y)
-        out, state = model.logits(params["d"], state, _paired(real, fake), both, train=True, key=k_real)
+        both, masks = (None if a is None else _paired(a, a) for a in (y, event_mask))
+        pairs = _paired(real, fake)
+        out, state = model.logits(params["d"], state, pairs, both, train=True, key=k_real, **masked(masks))
         out = out.reshape(-1, 2)
         return out[:, 0], out[:, 1], state
 
@@ -115,7 +119,8 @@ def gan(
 
         def score(key, x):
             x = seen(x, draws, ctx.state, 0)
-            return model.logits(params["d"], ctx.state["d"], x, batch.y, train=True, key=key)[0]
+            mask = masked(batch.event_mask)
+            return model.logits(params["d"], ctx.state["d"], x, batch.y, train=True, key=key, **mask)[0]
 
         of_both = real_logits, fake_logits, ctx.step, ctx.state
         game = Game(partial(score, k_score), batch.x, fake, k_penalty, *of_both)
@@ -159,14 +164,15 @@ def gan(
         draws = drawn(batch, ctx, k_z)
         fake, s = model.fake(params["g"], ctx.state["g"], draws["z"], batch.y, train=True, key=k_g)
         real, fake = seen(batch.x, draws, ctx.state, 0), seen(fake, draws, ctx.state, 1)
-        fake_logits, _ = model.logits(params["d"], ctx.state["d"], fake, batch.y, train=True, key=k_fake)
+        mask = masked(batch.event_mask)
+        fake_logits, _ = model.logits(params["d"], ctx.state["d"], fake, batch.y, train=True, key=k_fake, **mask)
         # read by relativistic losses only; XLA drops this pass for the others
-        real_logits, _ = model.logits(params["d"], ctx.state["d"], real, batch.y, train=True, key=k_real)
+        real_logits, _ = model.logits(params["d"], ctx.state["d"], real, batch.y, train=True, key=k_real, **mask)
         return mean(adversarial.g(fake_logits, real_logits), batch.mask), Aux({}, {"g": s})
 
     def score(params: Params, state: State, batch: Batch, key: Key) -> dict[str, Array]:
         del key  # nothing is random here; a VAE's score has one
-        out, _ = model.logits(params["d"], state["d"], batch.x, batch.y)
+        out, _ = model.logits(params["d"], state["d"], batch.x, batch.y, **masked(batch.event_mask))
         return {"logit": out} | (
             {} if adversarial.probability is None else {"probability": adversarial.probability(out)}
         )

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from genjax import losses, nets
+from genjax import distributions, losses, nets
 from genjax.distributions.numerics import LOG_2PI
 from genjax.losses.reduce import mean, weights
 from genjax.models.contract import require
 from genjax.objectives.trains import trains
-from genjax.types import Aux, Batch, Context, Key, Objective, Params, UsageError
+from genjax.types import Aux, Batch, Context, Key, Objective, Params, UsageError, masked
 
 
 def iwae(model: Any, k: int = 50) -> Objective:
@@ -68,18 +68,19 @@ def _weighted(model: Any, k: int, doubly: bool) -> Objective:
 
     def bound(decoder: Params, samples: _Samples, data: Any, state: Any, key: Key):
         """The sum of share * bound over some examples, and (log p(x | z), state)."""
-        x, y, share = data
+        x, y, event_mask, share = data
         n = share.shape[0]
-        x, y = jax.tree.map(lambda a: jnp.repeat(a, k, axis=0), (x, y))
+        x, y, event_mask = jax.tree.map(lambda a: jnp.repeat(a, k, axis=0), (x, y, event_mask))
         p, s = model.decode(decoder, {"decoder": state}, samples.z.reshape(n * k, -1), y, train=True, key=key)
-        log_likelihood = p.log_prob(x).reshape(n, k)
+        log_likelihood = distributions.log_prob(p, x, event_mask).reshape(n, k)
         each = losses.iwae((log_likelihood + samples.log_ratio + samples.learned).T)
         return jnp.where(share > 0, share * each, 0.0).sum(), (log_likelihood, s["decoder"])
 
     def loss(params: Params, batch: Batch, ctx: Context):
         k_encode, k_z, k_decode = jax.random.split(ctx.key, 3)
         vae, state = params["vae"], ctx.state["vae"]
-        q, state = model.encode(vae, state, batch.x, batch.y, train=True, key=k_encode)
+        mask = masked(batch.event_mask)
+        q, state = model.encode(vae, state, batch.x, batch.y, train=True, key=k_encode, **mask)
         split = doubly and bool(vae.get("prior"))  # its gradient has each weight once, like the decoder's
         held = lax.stop_gradient(vae) if split else vae
         samples = _sampled(q, model.prior_of(held, ctx.state["vae"]), k_z, k, doubly)
@@ -87,7 +88,7 @@ def _weighted(model: Any, k: int, doubly: bool) -> Objective:
             z = lax.stop_gradient(samples.z).reshape(-1, samples.z.shape[2])
             learned = model.prior_of(vae, ctx.state["vae"]).log_prob(z).reshape(samples.log_ratio.shape)
             samples = samples._replace(learned=learned - lax.stop_gradient(learned))
-        data = batch.x, batch.y, weights(q.shape[0], batch.mask)
+        data = batch.x, batch.y, batch.event_mask, weights(q.shape[0], batch.mask)
         size = k * math.prod(jax.tree.leaves(batch.x)[0].shape[1:])
         summed = nets.by_example(bound, size, model.decoder.couples_examples, _doubled if doubly else None)
         decoder = {name: vae[name] for name in ("decoder", "likelihood")}

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from genjax import losses
+from genjax import distributions, losses
 from genjax.losses.reduce import mean, weights
 from genjax.models.contract import Pass, require
 from genjax.objectives.trains import trains
-from genjax.types import Array, Aux, Batch, Context, Key, Objective, Params, State
+from genjax.types import Array, Aux, Batch, Context, Key, Objective, Params, State, masked
 
 
 def vae(model: Any) -> Objective:
@@ -41,8 +41,9 @@ def beta_vae(model: Any, beta=1.0, warm_up: int = 0, free_bits: float = 0.0) -> 
     require(model, "beta_vae", "forward")
 
     def loss(params: Params, batch: Batch, ctx: Context):
-        out = model.forward(params, ctx.state, batch.x, batch.y, train=True, key=ctx.key)
-        D, R = -out.p.log_prob(batch.x), out.rate.sum(1)
+        mask = masked(batch.event_mask)
+        out = model.forward(params, ctx.state, batch.x, batch.y, train=True, key=ctx.key, **mask)
+        D, R = -distributions.log_prob(out.p, batch.x, batch.event_mask), out.rate.sum(1)
         weight = beta * jnp.minimum(1.0, (ctx.step + 1) / warm_up) if warm_up else jnp.asarray(beta, jnp.float32)
         rate = losses.free_bits(out.rate, free_bits, batch.mask) if free_bits else mean(R, batch.mask)
         total = mean(D, batch.mask) + weight * rate
@@ -71,8 +72,8 @@ def score_vae(model: Any) -> Callable[[Params, State, Batch, Key], dict[str, Arr
     require(model, "score_vae", "forward")
 
     def score(params: Params, state: State, batch: Batch, key: Key) -> dict[str, Array]:
-        out = model.forward(params, state, batch.x, batch.y, key=key)
-        D, R = -out.p.log_prob(batch.x), out.rate.sum(1)
+        out = model.forward(params, state, batch.x, batch.y, key=key, **masked(batch.event_mask))
+        D, R = -distributions.log_prob(out.p, batch.x, batch.event_mask), out.rate.sum(1)
         latents = {} if out.q is None else {"mu": out.q.mean, "sigma": out.q.scale}
         return {"elbo": losses.elbo(D, R), "rate": R, "distortion": D, **latents}
 

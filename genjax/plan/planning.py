@@ -63,10 +63,10 @@ class Plan:
 
     device: Device
     mesh: Mapping[str, int]
-    images: int
-    """Images of one step on all devices together."""
+    examples: int
+    """Examples of one step on all devices together."""
     batch: int
-    """Images of one step on one device."""
+    """Examples of one step on one device."""
     parameters: int
     """All players', each counted once."""
     work: Work
@@ -77,7 +77,7 @@ class Plan:
     weak: int | None
     """Devices from which on communication takes longer than computation, each with the batch of this plan."""
     strong: int | None
-    """The same with all devices sharing the images of this plan."""
+    """The same with all devices sharing the examples of this plan."""
     efficiency: float
     remarks: tuple[str, ...]
     compiled_flops: float | None = None
@@ -148,7 +148,7 @@ def plan(
     return Plan(
         device=device,
         mesh=mesh,
-        images=batch_size,
+        examples=batch_size,
         batch=batch,
         parameters=sum(math.prod(v.shape) for p in paper.state.players.values() for v in jax.tree.leaves(p.params)),
         work=paper.model(batch),
@@ -216,8 +216,9 @@ class Paper:
         """The step with its data pipeline, and the shapes of its arguments."""
         step, spec = self.step, self.spec
         labels = np.zeros(batch, np.int32) if spec.n_classes else None
-        images = data.Examples(np.zeros((batch, *spec.shape), np.uint8), labels)
-        source = data.resident(images, batch, self.experiment.transform)
+        mask = np.ones((batch, *spec.shape[: spec.masked]), bool) if spec.masked else None
+        examples = data.Examples(np.zeros((batch, *spec.shape), spec.dtype), labels, mask)
+        source = data.resident(examples, batch, self.experiment.transform)
         held = jax.eval_shape(lambda: source.window(jax.random.key(0), 0, 1, step.n_batches))
 
         def one(state, held, key):
@@ -260,7 +261,7 @@ class Paper:
         state, mine = collectives.size_of(self.state), collectives.size_of(self.state, fsdp)
         if fsdp > 1:  # its part of the state, and all parameters gathered
             peak += mine - state + sum(collectives.size_of(p.params) for p in self.state.players.values())
-        held = math.prod(self.spec.shape) * float(self.spec.n_train)
+        held = math.prod(self.spec.shape) * np.dtype(self.spec.dtype).itemsize * float(self.spec.n_train)
         held = held if held <= RESIDENT_BYTES else 0.0
         return Memory(peak + held, mine, held, "derived" if compiled is None else "compiled")
 

@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax import data, runs, viz
+from genjax import data, domains, runs, viz
 from genjax.checked import checked
 from genjax.checkpoint.checkpoints import digest as leaves_digest
 from genjax.checkpoint.checkpoints import read_leaves, tree_digest
+from genjax.domains.contract import Domain, Words, one_above_the_other
 from genjax.errors import RunFailure, UsageError
 from genjax.health import Said, read_findings
 from genjax.measure.eval_file import best_of, read_eval
 from genjax.metrics.protocol import Record
 from genjax.report import neighbours, pictures, words
-from genjax.report.members import Member, members, sample_folder, stack
+from genjax.report.members import Member, members, sample_folder
 from genjax.report.pictures import Pictures
 from genjax.runs import recipe_code
 from genjax.runs.dataset import dataset_of_run
@@ -33,11 +34,14 @@ N_FRAMES, FRAME_BYTES = 24, 900_000
 """Sample grids over training in a page: at most so many, and so many bytes; evenly spaced, first and last kept."""
 
 
+_NO_SPEC = data.Spec("", (), 0, 0, "", domain="")
+
+
 class Frame(NamedTuple):
-    """A sample grid at a step of training."""
+    """What a run kept of its samples at a step of training: a picture, or a text."""
 
     step: int
-    png: viz.Png
+    seen: viz.Png | str
 
 
 class Facts(NamedTuple):
@@ -82,6 +86,13 @@ class Facts(NamedTuple):
     """Step of the checkpoint that is best on validation, and what it is the best of."""
     looked: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """What of its health could be judged, as the last checkpoint has it."""
+    domain: Domain | None = None
+    """Of its data; None where it is not known."""
+
+    @property
+    def words(self) -> Words:
+        """What its examples are called."""
+        return Words() if self.domain is None else self.domain.words
 
     @property
     def planned(self) -> int | None:
@@ -130,6 +141,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         config |= {"seed": who[member].seed, **who[member].values}
         name = f"{name}, member {member}"
     step, digest, drawn, family, resume = None, "", None, _family_of(rows), Resume()
+    domain, spec = _told(about)
     if _has_checkpoint(folder):
         try:
             if whole:
@@ -137,7 +149,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
                 digest, resume = leaves_digest(leaves), Resume.from_json(extra, f"checkpoint {step} of {path}")
             else:
                 run = runs.open_run(path, member=member, trust=access.trust)
-                step, family, resume = run.step, _family(run, family), run.resume
+                step, family, resume, domain, spec = run.step, _family(run, family), run.resume, run.domain, run.spec
                 digest = tree_digest(run.state)
                 drawn = _drawn(run, _dataset(run, problems, access))
         except (UsageError, RunFailure) as e:
@@ -146,9 +158,8 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         problems.append(gone)
     else:
         problems.append("This run has no checkpoint yet, so there is no model to draw pictures from.")
-    shape = tuple(about.get("shape") or ())
     folders = [sample_folder(folder, i) for i in (range(len(who)) if whole else () if member is None else (member,))]
-    frames, n_frames = _frames(folders or [folder / "samples"], shape if len(shape) == 3 else None, n_tiles, problems)
+    frames, n_frames = _frames(folders or [folder / "samples"], domain, spec, n_tiles, problems)
     records = _records(path, member, whole, problems)
     recipe, options = str(stored.get("experiment", "")), dict(stored.get("options", {}))
     return Facts(
@@ -177,6 +188,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         access.trust,
         best_of(path),
         _looked(resume),
+        domain,
     )
 
 
@@ -238,6 +250,15 @@ def data_uri(png: viz.Png) -> str:
     return "data:image/png;base64," + base64.b64encode(png.data).decode()
 
 
+def _told(about: Mapping[str, Any]) -> tuple[Domain | None, data.Spec | None]:
+    """The domain and the `Spec` that a run's folder tells of; None where it tells nothing that is known."""
+    try:
+        spec = data.spec_of(about)
+        return domains.of(spec), spec
+    except UsageError:
+        return None, None
+
+
 def _vanished(path: str, stored: Mapping[str, Any]) -> str:
     """What there is to say of checkpoints that are gone; empty where none ever was."""
     try:
@@ -271,7 +292,7 @@ def _looked(resume: Resume) -> dict[str, Any]:
 def _drawn(run: Any, dataset: data.Dataset | None) -> Pictures:
     """The pictures, those of nearest training images last."""
     drawn = pictures.draw(run, dataset)
-    near = None if dataset is None else neighbours.figure(drawn.samples, dataset)
+    near = None if dataset is None else neighbours.figure(drawn.samples, dataset, run.domain)
     return drawn if near is None else drawn._replace(figures=(*drawn.figures, near))
 
 
@@ -293,44 +314,33 @@ def _dataset(run: Any, problems: list[str], access: Access) -> data.Dataset | No
         return None
 
 
-def _frames(folders: Sequence[Path], shape, n_tiles: int, problems: list[str]) -> tuple[tuple[Frame, ...], int]:
-    """Some of `<step>.png`, re-cut with transparent gaps where they are grids of the run's image shape.
+def _frames(
+    folders: Sequence[Path], domain: Domain | None, spec: data.Spec | None, n_tiles: int, problems: list[str]
+) -> tuple[tuple[Frame, ...], int]:
+    """Some of `<step>.png`, as the domain cuts them anew, or of `<step>.txt`.
 
-    Of several folders, a member's each, a picture with a row for each.
+    Of several folders, a member's each, a picture (or text) with all of them.
     """
     where = folders[0]
-    found = sorted(int(p.stem) for p in where.glob("*.png") if p.stem.isdigit()) if where.is_dir() else []
+    suffix = ".png" if where.is_dir() and any(where.glob("*.png")) else ".txt"
+    found = sorted(int(p.stem) for p in where.glob(f"*{suffix}") if p.stem.isdigit()) if where.is_dir() else []
     if not found:
         return (), 0
 
-    def frame(step: int) -> viz.Png:
-        return _frame([f / f"{step:08d}.png" for f in folders], shape, n_tiles)
+    def frame(step: int) -> viz.Png | str:
+        paths = [f / f"{step:08d}{suffix}" for f in folders]
+        if suffix == ".txt":
+            return "\n\n".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
+        pictures = [viz.decode(path) for path in paths]
+        known = domain is not None and spec is not None
+        return domain.frame(pictures, spec, n_tiles) if known else one_above_the_other(pictures, _NO_SPEC, n_tiles)
 
     try:
         last = frame(found[-1])
-        n = min(N_FRAMES, len(found), max(2, FRAME_BYTES // max(1, len(last.data))))
+        size = len(last) if isinstance(last, str) else len(last.data)
+        n = min(N_FRAMES, len(found), max(2, FRAME_BYTES // max(1, size)))
         keep = np.unique(np.linspace(0, len(found) - 1, n).round().astype(int))
         return tuple(Frame(found[i], frame(found[i])) for i in keep), len(found)
     except OSError as e:
         problems.append(f"A sample grid in {where} cannot be read ({e}).")
         return (), len(found)
-
-
-def _frame(paths: Sequence[Path], shape, n_tiles: int) -> viz.Png:
-    found = [viz.decode(path) for path in paths]
-    cuts = [viz.tiles(picture, shape) if shape else None for picture in found]
-    cut = [c for c in cuts if c is not None]
-    if len(cut) < len(found):
-        return viz.encode(np.concatenate(found))
-    if len(cut) > 1:
-        images = stack([images for images, _ in cut])
-        return viz.sheet(images, len(images) // len(cut), gap_of(images))
-    images, ncols = cut[0]
-    if len(images) > n_tiles:
-        images, ncols = images[:n_tiles], None
-    return viz.sheet(images, ncols, gap_of(images))
-
-
-def gap_of(images: np.ndarray) -> int:
-    """Pixels between images: one between thumbnails, two otherwise."""
-    return 1 if images.shape[2] < 16 else 2

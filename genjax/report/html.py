@@ -1,16 +1,57 @@
 """Pieces of the page: text in, HTML out. Every function escapes what it is given, or takes HTML and says so."""
 
+import base64
+import contextlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from html import escape
 from importlib import resources
 from typing import Any
 
+import jax
 import numpy as np
 
 from genjax import figures, viz
-from genjax.report.facts import Frame, data_uri, gap_of
+from genjax.data import Examples
+from genjax.domains.contract import Chart, Picture, Piece, Table, Text, Words
+from genjax.report.facts import Frame, data_uri
 from genjax.report.pictures import Figure
+
+IMAGES = Words("image", "images")
+_WORDS: ContextVar[Words] = ContextVar("words", default=IMAGES)
+
+
+@contextlib.contextmanager
+def speaking_of(words: Words) -> Iterator[None]:
+    """Texts within are about examples of that name: `said` puts it in the place of "image"."""
+    token = _WORDS.set(words)
+    try:
+        yield
+    finally:
+        _WORDS.reset(token)
+
+
+def many() -> str:
+    """What several examples are called here."""
+    return _WORDS.get().many
+
+
+def said(text: str) -> str:
+    """A text as HTML, in the words of the data that it is about.
+
+    Example:
+        >>> with speaking_of(Words("piece", "pieces")):
+        ...     said("An image among images & gan_images")
+        'A piece among pieces &amp; gan_images'
+    """
+    words = _WORDS.get()
+    if words.one != "image":
+        for old, new in (("an image", words.a), ("images", words.many), ("image", words.one)):
+            text = re.sub(rf"\b{old}\b", new, text)
+            text = re.sub(rf"\b{old[0].upper()}{old[1:]}\b", new[0].upper() + new[1:], text)
+    return escape(text)
 
 
 def document(title: str, body: Iterable[str]) -> str:
@@ -38,8 +79,30 @@ def scaled(png: viz.Png, alt: str, group: str = "", most: int = 720) -> str:
     return f'<div class="scaled" data-width="{png.width}" data-most="{most}"{tied}>{image(png, alt)}</div>'
 
 
-def sheet(images: np.ndarray, alt: str, ncols: int | None = None, group="", most: int = 720, gap: int = -1) -> str:
-    return scaled(viz.sheet(images, ncols, gap_of(images) if gap < 0 else gap), alt, group, most)
+def pieces(shown: Iterable[Piece], alt: str, group: str = "", most: int = 720) -> str:
+    """What a domain shows of some examples."""
+    return "".join(piece(p, alt, group, most) for p in shown)
+
+
+def piece(p: Piece, alt: str, group: str = "", most: int = 720) -> str:
+    """A picture (with its sound), lines of text, a table, or a chart."""
+    if isinstance(p, Picture):
+        seen = scaled(p.png, alt, group, most) if p.sharp else _smooth(p.png, p.alt)
+        return seen + (f'<audio controls preload="none" src="{_wav(p.sound)}"></audio>' if p.sound else "")
+    if isinstance(p, Text):
+        return f'<pre class="lines">{escape(chr(10).join(p.lines))}</pre>'
+    if isinstance(p, Table):
+        return table(p.rows, p.head)
+    assert isinstance(p, Chart)
+    return f'<figure class="chart"><div class="head"><h3>{escape(p.title)}</h3></div>{p.svg.text}</figure>'
+
+
+def _smooth(png: viz.Png, alt: str) -> str:
+    return f'<img class="smooth" src="{data_uri(png)}" width="{png.width}" height="{png.height}" alt="{escape(alt)}">'
+
+
+def _wav(sound: bytes) -> str:
+    return "data:audio/wav;base64," + base64.b64encode(sound).decode()
 
 
 def frames(stack: Sequence[Frame], ident: str, what: str, time_at, group: str, most: int) -> str:
@@ -48,17 +111,25 @@ def frames(stack: Sequence[Frame], ident: str, what: str, time_at, group: str, m
     def at(step: int) -> str:
         return " · ".join(filter(None, (f"step {step:,}", time_at(step))))
 
-    shown = "".join(
-        image(f.png, f"{what} at step {f.step:,}", f' data-at="{at(f.step)}"').replace(
-            'class="pixels"', f'class="pixels{" on" if f is stack[-1] else ""}"'
-        )
-        for f in stack
+    shown = "".join(_frame(f, f"{what} at step {f.step:,}", f' data-at="{at(f.step)}"', f is stack[-1]) for f in stack)
+    last = stack[-1].seen
+    size = (
+        f' data-width="{last.width}" data-most="{most}" data-group="{escape(group)}"'
+        if isinstance(last, viz.Png)
+        else ""
     )
-    size = f'data-width="{stack[-1].png.width}" data-most="{most}" data-group="{escape(group)}"'
+    kind = "scaled frames" if size else "frames"
     return (
-        f'<div class="scaled frames" id="{ident}" {size}>{shown}</div>'
+        f'<div class="{kind}" id="{ident}"{size}>{shown}</div>'
         f'<div class="at" id="{ident}-at" aria-live="off">{at(stack[-1].step)}</div>'
     )
+
+
+def _frame(f: Frame, alt: str, at: str, on: bool) -> str:
+    if isinstance(f.seen, str):
+        return f'<pre class="lines frame{" on" if on else ""}"{at}>{escape(f.seen)}</pre>'
+    shown = image(f.seen, alt, at)
+    return shown.replace('class="pixels"', f'class="pixels frame{" on" if on else ""}"')
 
 
 def scrubber(idents: Sequence[str], n: int, label: str) -> str:
@@ -71,35 +142,43 @@ def scrubber(idents: Sequence[str], n: int, label: str) -> str:
 
 
 def figure(f: Figure, group: str) -> str:
-    """Title, text and images of a figure; lines without labels become one sheet."""
+    """Title, text and examples of a figure; lines without labels are shown together."""
     if f.kind == "manifold":
-        every = np.concatenate([r.images for r in f.rows])
-        body = sheet(every, f"{f.title}: {len(every)} generated images", len(f.rows[0].images), most=760, gap=0)
+        every = _together(f)
+        alt = f"{f.title}: {len(every.x)} generated images"
+        body = pieces(f.show(every, len(f.rows[0].examples.x), True), alt, most=760)
     elif not any(r.label for r in f.rows):
-        every, across = np.concatenate([r.images for r in f.rows]), len(f.rows[0].images)
-        body = sheet(every, f"{f.title}: {len(f.rows)} lines of {across} images", across, group)
+        across = len(f.rows[0].examples.x)
+        alt = f"{f.title}: {len(f.rows)} lines of {across} images"
+        body = pieces(f.show(_together(f), across, False), alt, group)
     else:
         body = f'<div class="rows labelled">{_lines(f, group)}</div>'
     return split(f.title, f.text, f"<figure>{body}</figure>")
 
 
+def _together(f: Figure) -> Examples:
+    return jax.tree.map(lambda *v: np.concatenate(v), *(r.examples for r in f.rows))
+
+
 def split(title: str, text: str, body: str, attributes: str = "") -> str:
     """A section with its title and text on the left and `body` on the right; `body` and `attributes` are HTML."""
-    said = f'<p class="soft">{escape(text)}</p>' if text else ""
-    left = f"<div><h2>{escape(title)}</h2>{said}</div>"
+    soft = f'<p class="soft">{said(text)}</p>' if text else ""
+    left = f"<div><h2>{said(title)}</h2>{soft}</div>"
     return f'<section {attributes}><div class="split">{left}<div>{body}</div></div></section>'
 
 
 def _lines(f: Figure, group: str) -> str:
-    width = max(len(r.images) for r in f.rows)
+    width = max(len(r.examples.x) for r in f.rows)
     first, out = f.rows[0].label, []
     for i, row in enumerate(f.rows):
         new = " new" if i and row.label == first else ""
         out.append(f'<div class="label{new}">{escape(row.label)}</div>')
-        images = row.images
-        if len(images) < width:  # a short last line keeps the enlargement of the others
-            images = np.concatenate([images, np.zeros((width - len(images), *images.shape[1:]), images.dtype)])
-        out.append(sheet(images, f"{f.title}, {row.label}: {len(row.images)} images", width, group))
+        examples, short = row.examples, width - len(row.examples.x)
+        shown = f.show(examples, width, False)
+        if short and isinstance(shown[0], Picture) and shown[0].sharp:  # it keeps the enlargement of the others
+            shown = f.show(jax.tree.map(lambda v, n=short: np.concatenate([v, np.zeros_like(v[:1]).repeat(n, 0)]),
+                                        examples), width, False)  # fmt: skip
+        out.append(pieces(shown, f"{f.title}, {row.label}: {len(examples.x)} images", group))
     if f.ends:
         marks = "".join(f"<span>{escape(e)}</span>" for e in f.ends)
         out.append(f'<div class="ends-label"></div><div class="ends">{marks}</div>')

@@ -5,12 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from genjax.runs.sample_grids import member_folder
-
-N_COLUMNS = 16
-"""Images of each member in a picture of all."""
 
 
 class Member(NamedTuple):
@@ -62,12 +57,6 @@ def _summary(who: Sequence[Member]) -> str:
     points = list(groups(who))
     said = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
     return f"{len(who)}: {said}" + (f" at each of {len(points)} points" if len(points) > 1 else "")
-
-
-def stack(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """The first images of each member's grid as one array, a row of `N_COLUMNS` each."""
-    n = min(N_COLUMNS, *(len(p) for p in pictures))
-    return np.concatenate([p[:n] for p in pictures])
 
 
 def sample_folder(where: Path, member: int) -> Path:

@@ -37,7 +37,7 @@
   // Scrubbers: one slider moves every stack of frames it names, by the share of training done.
   for (const scrub of all(".scrub")) {
     const slider = scrub.querySelector("input"), play = scrub.querySelector("button");
-    const stacks = scrub.dataset.frames.split(" ").map((id) => ({ images: all("img", document.getElementById(id)), label: document.getElementById(`${id}-at`) }));
+    const stacks = scrub.dataset.frames.split(" ").map((id) => ({ images: all(".frame", document.getElementById(id)), label: document.getElementById(`${id}-at`) }));
     const last = Number(slider.max);
     let timer = null;
     const draw = () => {

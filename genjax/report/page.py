@@ -5,26 +5,40 @@ from collections.abc import Callable, Sequence
 from html import escape
 from itertools import pairwise
 
+import jax
 import numpy as np
 
-from genjax import viz
+from genjax import data, viz
+from genjax.data import Examples
+from genjax.domains.contract import Words
+from genjax.errors import UsageError
 from genjax.health import Finding, still_open
 from genjax.report import collapse, health, html, measured, members, population, sweep, words
 from genjax.report.facts import Facts, commands, gaps
+from genjax.report.pictures import Pictures
 
 
 def page(runs: Sequence[Facts]) -> str:
     """The HTML of a report on one or more runs."""
     several = len(runs) > 1
     title = _title(runs)
-    body = [_header(runs, title)]
-    if several:
-        body.append(_comparison(runs))
-    for i, run in enumerate(runs):
+    with html.speaking_of(_common_words(runs)):
+        body = [_header(runs, title)]
         if several:
-            body.append(f'<section class="run-title" id="run{i}"><h2>{escape(run.name)}</h2>{_summary(run)}</section>')
-        body.append(_run(run, f"r{i}", several))
+            body.append(_comparison(runs))
+    for i, run in enumerate(runs):
+        with html.speaking_of(run.words):
+            if several:
+                title_ = f"<h2>{escape(run.name)}</h2>{_summary(run)}"
+                body.append(f'<section class="run-title" id="run{i}">{title_}</section>')
+            body.append(_run(run, f"r{i}", several))
     return html.document(title, body)
+
+
+def _common_words(runs: Sequence[Facts]) -> Words:
+    """What the examples of all runs are called."""
+    names = {run.words for run in runs}
+    return names.pop() if len(names) == 1 else Words()
 
 
 def _title(runs: Sequence[Facts]) -> str:
@@ -53,7 +67,7 @@ def _header(runs: Sequence[Facts], title: str) -> str:
             ("pictures", "Pictures"),
             *([("r0-measured", "Measured")] if run.records else []),
             ("r0-health", "Health"),
-            *([("r0-validation", "Held-out images")] if run.validation else []),
+            *([("r0-validation", f"Held-out {run.words.many}")] if run.validation else []),
             ("r0-curves", "Curves"),
             ("r0-about", "Configuration and commands"),
         ]
@@ -69,20 +83,20 @@ def _header(runs: Sequence[Facts], title: str) -> str:
 def _same_data(runs: Sequence[Facts]) -> str:
     prints = {str(r.data.get("fingerprint", "")) for r in runs}
     if len(prints) == 1 and "" not in prints:
-        n, shape = runs[0].data.get("n_train"), runs[0].data.get("shape")
-        return f"Trained on the same {_count(n)} images ({_size(shape)}), and shown at the same enlargement."
-    return "The runs were trained on different data; compare with care. Images are shown at the same enlargement."
+        n, many = runs[0].data.get("n_train"), runs[0].words.many
+        return f"Trained on the same {_count(n)} {many} ({_size(runs[0])}), and shown at the same enlargement."
+    return "The runs were trained on different data; compare with care. All are shown at the same enlargement."
 
 
 def _count(n: object) -> str:
     return f"{n:,}" if isinstance(n, int) else "unknown number of"
 
 
-def _size(shape: object) -> str:
-    if not isinstance(shape, list | tuple) or len(shape) != 3:
+def _size(run: Facts) -> str:
+    try:
+        return "unknown size" if run.domain is None else run.domain.sizes(data.spec_of(run.data))
+    except UsageError:
         return "unknown size"
-    h, w, c = shape
-    return f"{h} × {w} pixels" + {1: ", grey", 3: ", colour"}.get(c, f", {c} channels")
 
 
 def _state(run: Facts) -> str:
@@ -101,8 +115,8 @@ def _summary(run: Facts) -> str:
     classes = about.get("n_classes") or 0
     facts = {
         "Recipe": run.recipe,
-        "Data": f"{about.get('name', 'unknown')}, {_count(about.get('n_train'))} images",
-        "Images": _size(about.get("shape")) + (f", {classes} classes" if classes else ""),
+        "Data": f"{about.get('name', 'unknown')}, {_count(about.get('n_train'))} {run.words.many}",
+        _title_case(run.words.many): _size(run) + (f", {classes} classes" if classes else ""),
         "Family": run.family or "unknown",
         "Steps": f"{run.reached:,}" + (f" of {run.planned:,}" if run.planned and run.planned != run.reached else ""),
         "Time": "not logged" if seconds is None else html.duration(float(seconds)),
@@ -114,6 +128,10 @@ def _summary(run: Facts) -> str:
     kind = "lead" if run.finished else "lead warn"
     notes = "".join(f'<p class="note">{escape(p)}</p>' for p in run.problems)
     return f'<p class="{kind}">{escape(_state(run))}</p><dl class="facts">{cells}</dl>{notes and "<br>" + notes}'
+
+
+def _title_case(word: str) -> str:
+    return word[:1].upper() + word[1:]
 
 
 def _device(run: Facts) -> str:
@@ -175,13 +193,20 @@ def _samples(run: Facts, ident: str) -> str:
         text = "The same latents at every stop: each place in the grid shows one image taking shape."
         text += f" A row is a member, from 0 to {len(run.members) - 1}." if run.members else ""
     elif run.pictures is not None:
-        shown, note = html.sheet(run.pictures.samples, "Generated samples", most=620), ""
+        shown, note = _shown(run.pictures, run.pictures.samples, "Generated samples", "", 620), ""
         text = "Samples from the last checkpoint. The run has saved no grids during training."
     else:
         shown, note, text = "", "", "There are no samples yet."
-    mean = " Shown is the decoder's mean." if run.family == "VAE" and shown else ""
+    of_mean = run.domain is not None and run.domain.drawn == "mean"
+    mean = " Shown is the decoder's mean." if run.family == "VAE" and shown and of_mean else ""
     figure = f"<figure>{shown}</figure>" if shown else ""
+    if run.pictures is not None and run.frames and not of_mean:  # a glance is no hearing, nor a whole text
+        figure += f"<figure>{_shown(run.pictures, run.pictures.samples, 'Generated samples', '', 620)}</figure>"
     return html.split("Samples growing over training", text + mean + note, figure, 'id="pictures"')
+
+
+def _shown(p: Pictures, examples: Examples, alt: str, group: str, most: int, ncols: int | None = None) -> str:
+    return html.pieces(p.show(examples, ncols, False), alt, group, most)
 
 
 def _comparison(runs: Sequence[Facts]) -> str:
@@ -192,14 +217,14 @@ def _comparison(runs: Sequence[Facts]) -> str:
             idents.append(f"c{i}-frames")
             body = html.frames(run.frames, idents[-1], f"Samples of {run.name}", _time_at(run), "compare", 560)
         elif run.pictures is not None:
-            body = html.sheet(run.pictures.samples, f"Samples of {run.name}", group="compare", most=560)
+            body = _shown(run.pictures, run.pictures.samples, f"Samples of {run.name}", "compare", 560)
         else:
             body = '<p class="soft">No samples yet.</p>'
         columns.append(f"<h3>{escape(_label(run))}</h3>{body}")
-    real = next((r.pictures.real for r in runs if r.pictures is not None and r.pictures.real is not None), None)
-    if real is not None:
-        shown = html.sheet(real, "Real images of the data set", group="compare", most=560)
-        columns.append(f'<h3>Real images</h3>{shown}<div class="at">for comparison</div>')
+    real = next((r.pictures for r in runs if r.pictures is not None and r.pictures.real is not None), None)
+    if real is not None and real.real is not None:
+        shown = _shown(real, real.real, "Real images of the data set", "compare", 560)
+        columns.append(f'<h3>{html.said("Real images")}</h3>{shown}<div class="at">for comparison</div>')
     longest = max((len(r.frames) for r in runs), default=0)
     slider = html.scrubber(idents, longest, "Share of training done, all runs") if longest > 1 else ""
     text = "In each column the same latents at every stop. The slider moves all runs, by the share of training done."
@@ -215,8 +240,8 @@ def _comparison(runs: Sequence[Facts]) -> str:
 
 def _section(title: str, text: str, body: str, attributes: str = "") -> str:
     """A section; `body` and `attributes` are HTML."""
-    soft = f'<p class="soft">{escape(text)}</p>' if text else ""
-    return f"<section {attributes}><h2>{escape(title)}</h2>{soft}{body}</section>"
+    soft = f'<p class="soft">{html.said(text)}</p>' if text else ""
+    return f"<section {attributes}><h2>{html.said(title)}</h2>{soft}{body}</section>"
 
 
 def _columns(columns: Sequence[str]) -> str:
@@ -227,14 +252,18 @@ def _label(run: Facts) -> str:
     return f"{run.family} · {run.name}" if run.family else run.name
 
 
-def _close_up(runs: Sequence[Facts], real: np.ndarray | None) -> str:
+def _close_up(runs: Sequence[Facts], real: Pictures | None) -> str:
     """Four images of each at a large enlargement, from the last checkpoint."""
-    named = [(_label(r), r.pictures.samples) for r in runs if r.pictures is not None]
-    if real is not None:
-        named.append(("Real images", real[:: max(1, len(real) // 4)]))
+    if not all(r.domain is not None and r.domain.cell(data.spec_of(r.data)) for r in runs):
+        return ""  # other data are no larger for being fewer
+    named = [(_label(r), r.pictures, r.pictures.samples) for r in runs if r.pictures is not None]
+    if real is not None and real.real is not None:
+        step = max(1, len(real.real.x) // 4)
+        named.append(("Real images", real, jax.tree.map(lambda v: v[::step], real.real)))
     if len(named) < 2:
         return ""
-    columns = [f"<h3>{escape(n)}</h3>{html.sheet(v[:4], f'{n}, enlarged', 2, 'close', 360)}" for n, v in named]
+    few = [(n, p, jax.tree.map(lambda v: v[:4], v)) for n, p, v in named]
+    columns = [f"<h3>{html.said(n)}</h3>{_shown(p, v, f'{n}, enlarged', 'close', 360, 2)}" for n, p, v in few]
     text = "Samples from the last checkpoint, every pixel a square: look at edges, thin strokes and texture."
     return _section("Close up", text, _columns(columns))
 
@@ -251,7 +280,8 @@ def _rebuilt(runs: Sequence[Facts]) -> str:
 
 
 def _families(runs: Sequence[Facts]) -> str:
-    if not {"VAE", "GAN"} <= {r.family for r in runs}:
+    pictures = all(r.domain is not None and r.domain.drawn == "mean" for r in runs)
+    if not {"VAE", "GAN"} <= {r.family for r in runs} or not pictures:
         return ""
     said = {"VAE": ("VAEs as a family", words.BLUR), "GAN": ("GANs as a family", words.SHARP)}
     columns = []
@@ -293,7 +323,7 @@ def _discriminator(run: Facts) -> str:
     level, ylim, text = (0.5, (0.0, 1.0), words.PROBABILITY) if kind == "probability" else (None, None, words.LOGIT)
     keys = [f"d/real_{kind}", f"d/fake_{kind}"]
     chart = viz.curves(run.rows, keys, ["real", "generated"], level, ylim)
-    cells = [f"<h3>During training</h3>{chart.text}<figcaption>{escape(text)}{_gaps(run, keys)}</figcaption>"]
+    cells = [f"<h3>During training</h3>{chart.text}<figcaption>{html.said(text)}{_gaps(run, keys)}</figcaption>"]
     if run.pictures is not None and run.pictures.scores:
         scores, is_probability = run.pictures.scores, run.pictures.is_probability
         text = words.HISTOGRAM if "test" in scores else words.HISTOGRAM_NO_TEST
@@ -301,7 +331,7 @@ def _discriminator(run: Facts) -> str:
             text = words.HISTOGRAM_NO_DATA
         drawn = viz.histogram(scores, (0.0, 1.0) if is_probability else None).text
         what = "probability of being real" if is_probability else "logit"
-        cells.append(f"<h3>Now: {what}</h3>{drawn}<figcaption>{escape(text)}</figcaption>")
+        cells.append(f"<h3>Now: {what}</h3>{drawn}<figcaption>{html.said(text)}</figcaption>")
     body = "".join(f'<figure class="chart">{c}</figure>' for c in cells)
     return html.split("What the discriminator says", words.DISCRIMINATOR, f'<div class="charts">{body}</div>')
 
@@ -324,10 +354,10 @@ def _curves(run: Facts, ident: str) -> str:
         svg = viz.curves(run.rows, chart.keys, labels)
         last = [run.rows[k][np.isfinite(run.rows[k])] for k in chart.keys]
         now = " · ".join(html.number(float(v[-1])) for v in last if len(v))
-        head = f'<div class="head"><h3>{escape(chart.title)}</h3><span class="now">{escape(now)}</span></div>'
+        head = f'<div class="head"><h3>{html.said(chart.title)}</h3><span class="now">{escape(now)}</span></div>'
         cells.append(
             f'<figure class="chart">{head}{svg.text}'
-            f"<figcaption>{escape(chart.text)}{_gaps(run, chart.keys)}</figcaption></figure>"
+            f"<figcaption>{html.said(chart.text)}{_gaps(run, chart.keys)}</figcaption></figure>"
         )
     text = (
         "Over training steps; every logged value is an average since the one before. Beside each title stands the "

@@ -1,45 +1,50 @@
 """The pictures of a report that need the model: each family's in a few compiled calls, from the evaluation weights.
 
-The images are functions of the run alone: real ones stand at evenly spaced places of the data set, latents come from
-the run's seed.
+The samples are functions of the run alone: real examples stand at evenly spaced places of the data set, latents come
+from the run's seed.
 """
 
 import functools
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.stats import norm
 
-from genjax import data, rng, train, viz
+from genjax import data, rng, train
 from genjax.data import Dataset, Examples
+from genjax.domains.contract import Piece
 from genjax.errors import UsageError, shown
 from genjax.report import words
-from genjax.types import Batch, Key, Params, State
+from genjax.runs.drawing import generated, labels_of
+from genjax.types import Batch, Key, Params, State, masked
 
 N_SAMPLES, N_PAIRS, N_ENCODED, N_SCORED = 25, 16, 256, 256
-"""Samples shown; images reconstructed; those that measure latent activity; those a discriminator scores, per group."""
+"""Samples shown; examples reconstructed; those that measure latent activity; those a discriminator scores, a group."""
 N_DIMS, N_ACROSS, N_PATHS, N_MANIFOLD = 10, 9, 5, 15
-"""Traversed dimensions; images along a traversal or a path; paths; side of the manifold's square."""
+"""Traversed dimensions; samples along a traversal or a path; paths; side of the manifold's square."""
+
+Show: TypeAlias = Callable[[Examples, int | None, bool], list[Piece]]
+"""`show(examples, ncols, close)`: as a domain shows them."""
 
 
 class Row(NamedTuple):
-    """Images of one line of a figure, and what stands beside it."""
+    """Examples of one line of a figure, and what stands beside it."""
 
     label: str
-    images: np.ndarray
-    """uint8 (n, h, w, c)"""
+    examples: Examples
 
 
 class Figure(NamedTuple):
-    """A figure of labelled lines of images."""
+    """A figure of labelled lines of examples."""
 
     kind: str
     title: str
     text: str
     rows: tuple[Row, ...]
+    show: Show
     ends: tuple[str, ...] = ()
     """What stands under the left end, the middle and the right end."""
 
@@ -47,15 +52,38 @@ class Figure(NamedTuple):
 class Pictures(NamedTuple):
     """All that a run's model gives to look at."""
 
-    samples: np.ndarray
-    """uint8 (n, h, w, c), from the weights as they are now."""
-    real: np.ndarray | None
-    """uint8 (n, h, w, c) of the data set; None where it could not be loaded."""
+    samples: Examples
+    """From the weights as they are now."""
+    real: Examples | None
+    """Of the data set; None where it could not be loaded."""
     figures: tuple[Figure, ...]
     scores: dict[str, np.ndarray]
-    """The discriminator's outputs on groups of images; empty for a VAE."""
+    """The discriminator's outputs on groups of examples; empty for a VAE."""
     is_probability: bool
     """Whether `scores` are probabilities of being real, or logits."""
+    show: Show
+
+
+class _Of(NamedTuple):
+    """An opened run, and how its examples are made and shown."""
+
+    run: Any
+    model: Any
+    params: Params
+    state: State
+    key: Key
+
+    @property
+    def show(self) -> Show:
+        domain, spec = self.run.domain, self.run.spec
+        return lambda examples, ncols, close: domain.show(examples, spec, ncols, close)
+
+    def inverse(self, x: Any) -> Any:
+        """What the model sees or gives, as the transform's inverse has it."""
+        return x if self.run.domain.as_is else self.run.experiment.transform.inverse(x)
+
+    def finished(self, x: Any) -> Examples:
+        return self.run.domain.finish(np.asarray(x), self.run.spec).examples
 
 
 def draw(run: Any, dataset: Dataset | None) -> Pictures:
@@ -65,17 +93,18 @@ def draw(run: Any, dataset: Dataset | None) -> Pictures:
         UsageError: the model is neither an autoencoder nor a GAN.
     """
     key = rng.named(jax.random.key(getattr(run.config, "seed", 0)), "report")
-    params, state = jax.device_put(train.evaluation(run.state))
     model = run.experiment.model
+    params, state = jax.device_put(train.evaluation(run.state))
+    of = _Of(run, model, params, state, key)
     if hasattr(model, "forward"):
-        return _autoencoder(run, model, params, state, key, dataset)
+        return _autoencoder(of, dataset)
     if hasattr(model, "fake"):
-        return _gan(run, model, params, state, key, dataset)
+        return _gan(of, dataset)
     raise UsageError(f"{type(model).__name__}: a report draws pictures of autoencoders and GANs (models.contract).")
 
 
 def spread(part: Examples | data.Lazy, n: int) -> Examples:
-    """Up to n images at evenly spaced places, so that a set sorted by class shows more than its first."""
+    """Up to n examples at evenly spaced places, so that a set sorted by class shows more than its first."""
     total = data.size(part)
     return data.take(part, np.unique(np.linspace(0, total - 1, min(n, total)).astype(np.int64)))
 
@@ -102,7 +131,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 
 class _Latents:
-    """Latents of many figures collected for one compiled call, and the images handed back by figure."""
+    """Latents of many figures collected for one compiled call, and the samples handed back by figure."""
 
     def __init__(self):
         self.z: list[np.ndarray] = []
@@ -124,51 +153,58 @@ def _common(latents: _Latents, model: Any, z: np.ndarray) -> tuple[slice, list[s
     return samples, [latents.add(z[:N_ACROSS], c) for c in range(min(model.n_classes, 20))]
 
 
-def _classes(images: np.ndarray, places: Sequence[slice], names: Sequence[str]) -> list[Figure]:
+def _classes(of: _Of, examples: Examples, places: Sequence[slice]) -> list[Figure]:
     if not places:
         return []
-    lines = tuple(Row(shown(names[c]) if names else f"class {c}", images[p]) for c, p in enumerate(places))
-    return [Figure("classes", "Samples by class", words.CLASSES, lines)]
+    names = of.run.spec.classes
+    lines = tuple(Row(shown(names[c]) if names else f"class {c}", _at(examples, p)) for c, p in enumerate(places))
+    return [Figure("classes", "Samples by class", words.CLASSES, lines, of.show)]
+
+
+def _at(examples: Examples, places: Any) -> Examples:
+    return jax.tree.map(lambda v: v[places], examples)
 
 
 class _Encoded(NamedTuple):
-    """What a VAE's encoder makes of real images."""
+    """What a VAE's encoder makes of real examples."""
 
-    real: np.ndarray
-    """uint8 (n, h, w, c)"""
-    seen: np.ndarray
-    """The same as the encoder sees them: binarised, with noise; uint8."""
+    real: Examples
+    seen: Examples
+    """The same as the encoder sees them: binarised, with noise."""
     y: np.ndarray
     """int32 (n,); zeros for an unconditional model"""
     mu: np.ndarray
     """(n, z): means of the posteriors, or the codes"""
     rate: np.ndarray | None
-    """(z,): nats that each dimension says of an image, on average; None where they are not told apart"""
+    """(z,): nats that each dimension says of an example, on average; None where they are not told apart"""
     continuous: bool
     """Whether there is something between two latents (not between two codes)."""
     held_out: bool
 
 
-def _encode(run: Any, model: Any, params: Params, state: State, key: Key, dataset: Dataset) -> _Encoded:
-    transform = run.experiment.transform
+def _encode(of: _Of, dataset: Dataset) -> _Encoded:
+    model, transform, key = of.model, of.run.experiment.transform, of.key
 
     @jax.jit
-    def look(params, state, raw, y):
-        batch = transform.apply(rng.named(key, "transform"), Batch(raw, y))
-        out = model.forward(params, state, batch.x, y, key=rng.named(key, "forward"))
+    def look(params, state, raw, y, event_mask):
+        batch = transform.apply(rng.named(key, "transform"), Batch(raw, y, event_mask=event_mask))
+        out = model.forward(params, state, batch.x, y, key=rng.named(key, "forward"), **masked(event_mask))
         mu = out.latents if out.q is None else out.q.mean
-        return mu, out.rate.mean(0), transform.inverse(batch.x), out.q is not None
+        return mu, out.rate.mean(0), of.inverse(batch.x), out.q is not None
 
-    images = spread(dataset.train if dataset.test is None else dataset.test, N_ENCODED)
-    y = _labels(images) if model.n_classes else None
-    mu, rate, seen, continuous = map(np.asarray, look(params, state, images.x, y))
+    real = spread(dataset.train if dataset.test is None else dataset.test, N_ENCODED)
+    y = _labels(real) if model.n_classes else None
+    mu, rate, seen, continuous = map(np.asarray, look(of.params, of.state, real.x, y, real.event_mask))
     told = rate if len(rate) == mu.shape[1] and continuous else None
-    real = np.asarray(images.x)
-    return _Encoded(real, viz.to_uint8(seen), _labels(images), mu, told, bool(continuous), dataset.test is not None)
+    as_seen = of.finished(seen)._replace(event_mask=real.event_mask)
+    plain = Examples(real.x, None, real.event_mask)
+    return _Encoded(plain, as_seen, _labels(real), mu, told, bool(continuous), dataset.test is not None)
 
 
-def _autoencoder(run: Any, model: Any, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
-    encoded = None if dataset is None else _encode(run, model, params, state, key, dataset)
+def _autoencoder(of: _Of, dataset: Dataset | None) -> Pictures:
+    run, model, params, state, key = of
+    show = of.show
+    encoded = None if dataset is None else _encode(of, dataset)
     conditional, latents = model.n_classes > 0, _Latents()
     plane = model.z_dim == 2 and getattr(model, "prior", None) is None  # N(0, I) over the plane
 
@@ -196,23 +232,33 @@ def _autoencoder(run: Any, model: Any, params: Params, state: State, key: Key, d
 
     @jax.jit
     def generate(params, state, z, y):
-        return run.experiment.transform.inverse(model.picture(params, state, z, y))
+        return of.inverse(model.picture(params, state, z, y))
 
-    images = viz.to_uint8(generate(params, state, *latents.arrays(model.n_classes)))
-    figures = [] if encoded is None else [_pairs(encoded, pick, images[pairs])]
+    made = of.finished(generate(params, state, *latents.arrays(model.n_classes)))
+    figures = [] if encoded is None else [_pairs(of, encoded, pick, _at(made, pairs))]
     if plane:
-        lines = tuple(Row("", line) for line in np.split(images[manifold], N_MANIFOLD))
-        figures.append(Figure("manifold", "The latent plane", words.plane(conditional), lines))
-    figures += _classes(images, classes, run.spec.classes)
+        lines = tuple(Row("", _at(made, slice(i, i + N_MANIFOLD)))
+                      for i in range(manifold.start, manifold.stop, N_MANIFOLD))  # fmt: skip
+        figures.append(Figure("manifold", "The latent plane", words.plane(conditional), lines, show))
+    figures += _classes(of, made, classes)
     rate = None if encoded is None else encoded.rate
     says = ["" if rate is None else f" · {rate[d]:.2f} nats" for d in dims]
-    lines = tuple(Row(f"z{d + 1}{said}", images[p]) for d, said, p in zip(dims, says, moved, strict=False))
+    lines = tuple(Row(f"z{d + 1}{said}", _at(made, p)) for d, said, p in zip(dims, says, moved, strict=False))
     text = words.traversals(encoded is not None)
-    figures.append(Figure("traversals", "Latent traversals", text, lines, ("−3 sd", "0", "+3 sd")))
+    figures.append(Figure("traversals", "Latent traversals", text, lines, show, ("−3 sd", "0", "+3 sd")))
     text = words.interpolations(encoded is not None, conditional)
-    figures.append(Figure("interpolations", "Interpolations", text, tuple(Row("", images[p]) for p in paths)))
-    drawn = tuple(f for f in figures if f.rows)  # a set of one image has no pairs to go between
-    return Pictures(images[samples], None if encoded is None else _some(encoded.real), drawn, {}, False)
+    figures.append(Figure("interpolations", "Interpolations", text, tuple(Row("", _at(made, p)) for p in paths), show))
+    drawn = tuple(f for f in figures if f.rows)  # a set of one example has no pairs to go between
+    seen = _at(made, samples) if run.domain.drawn == "mean" else _drawn(of)
+    return Pictures(seen, None if encoded is None else _some(encoded.real), drawn, {}, False, show)
+
+
+def _drawn(of: _Of) -> Examples:
+    """Samples with all of the model's noise."""
+    z = jax.tree.map(np.asarray, of.model.noise(rng.named(of.key, "samples"), N_SAMPLES))
+    y = labels_of(N_SAMPLES, of.model.n_classes)
+    made = generated(of.run.experiment, of.run.domain, of.run.spec, of.params, of.state, z, y).examples
+    return made._replace(y=None)
 
 
 def _plane() -> np.ndarray:
@@ -221,70 +267,81 @@ def _plane() -> np.ndarray:
     return np.stack(np.meshgrid(ticks, ticks[::-1]), axis=-1).reshape(-1, 2)
 
 
-def _gan(run: Any, model: Any, params: Params, state: State, key: Key, dataset: Dataset | None) -> Pictures:
+def _gan(of: _Of, dataset: Dataset | None) -> Pictures:
+    run, model, params, state, key = of
+    show = of.show
     transform, score, k = run.experiment.transform, run.experiment.score, max(1, model.n_classes)
     groups: dict[str, Examples] = {}
     if dataset is not None:
         groups["training"] = spread(dataset.train, N_SCORED)
         if dataset.test is not None:
             groups["test"] = spread(dataset.test, N_SCORED)
-    raw = np.concatenate([np.zeros((0, *run.spec.shape), np.uint8), *(g.x for g in groups.values())])
+    raw = np.concatenate([np.zeros((0, *run.spec.shape), run.spec.dtype), *(g.x for g in groups.values())])
     labels = np.concatenate([np.zeros(0, np.int32), *(_labels(g) for g in groups.values())])
+    masks = [np.asarray(g.event_mask) for g in groups.values() if g.event_mask is not None]
     latents = _Latents()
     samples, classes = _common(latents, model, np.asarray(model.noise(rng.named(key, "samples"), N_SAMPLES)))
     ends = np.asarray(model.noise(rng.named(key, "paths"), 2 * N_PATHS))
     paths = _paths(latents, ends, np.arange(N_PATHS) % k, slerp)
     z = np.asarray(model.noise(rng.named(key, "scored"), N_SCORED))
     scored = latents.add(z, np.arange(N_SCORED) % k)
+    event_mask = np.concatenate([*masks, masks[0][np.arange(N_SCORED) % len(masks[0])]]) if masks else None
 
     @jax.jit
-    def look(params, state, raw, labels, z, y):
+    def look(params, state, raw, labels, z, y, event_mask):
         fake = model.generate(params, state, z, y)
-        real = transform.apply(rng.named(key, "transform"), Batch(raw, labels)).x
-        both = Batch(jnp.concatenate([real, fake[scored]]), None if y is None else jnp.concatenate([labels, y[scored]]))
-        return transform.inverse(fake), score(params, state, both, rng.named(key, "score"))
+        mask = None if event_mask is None else event_mask[: len(raw)]
+        real = transform.apply(rng.named(key, "transform"), Batch(raw, labels, event_mask=mask)).x
+        both = None if y is None else jnp.concatenate([labels, y[scored]])
+        batch = Batch(jnp.concatenate([real, fake[scored]]), both, event_mask=event_mask)
+        return of.inverse(fake), score(params, state, batch, rng.named(key, "score"))
 
     latent = latents.arrays(model.n_classes)
-    images, outputs = look(params, state, raw, labels if model.n_classes else None, *latent)
-    images, is_probability = viz.to_uint8(images), "probability" in outputs
+    made, outputs = look(params, state, raw, labels if model.n_classes else None, *latent, event_mask)
+    made, is_probability = of.finished(made), "probability" in outputs
     output = np.asarray(outputs["probability" if is_probability else "logit"])
     *of_real, of_fake = np.split(output, np.cumsum([len(g.x) for g in groups.values()]))
     named = dict(zip(groups, of_real, strict=True))
     # generated second: it then has the colour that it has in the curves over training
     scores = {n: v for n, v in named.items() if n == "training"} | {"generated": of_fake} | named
-    lines = tuple(Row("", images[p]) for p in paths)
-    arcs = Figure("interpolations", "Interpolations", words.ARCS, lines)
-    figures = [*_classes(images, classes, run.spec.classes), arcs]
-    real = _some(next(reversed(groups.values())).x) if groups else None
-    return Pictures(images[samples], real, tuple(figures), scores, is_probability)
+    lines = tuple(Row("", _at(made, p)) for p in paths)
+    arcs = Figure("interpolations", "Interpolations", words.ARCS, lines, show)
+    figures = [*_classes(of, made, classes), arcs]
+    real = _some(next(reversed(groups.values()))._replace(y=None)) if groups else None
+    return Pictures(_at(made, samples), real, tuple(figures), scores, is_probability, show)
 
 
-def _labels(images: Examples) -> np.ndarray:
+def _labels(examples: Examples) -> np.ndarray:
     """int32 (n,), zeros where the set has none."""
-    return np.zeros(len(images.x), np.int32) if images.y is None else np.asarray(images.y, np.int32)
+    n = len(examples.x)
+    return np.zeros(n, np.int32) if examples.y is None else np.asarray(examples.y, np.int32)
 
 
-def _some(images: np.ndarray) -> np.ndarray:
-    """As many of the images as there are samples, evenly spaced."""
-    return images[:: max(1, len(images) // N_SAMPLES)][:N_SAMPLES]
+def _some(examples: Examples) -> Examples:
+    """As many of the examples as there are samples, evenly spaced."""
+    step = max(1, len(examples.x) // N_SAMPLES)
+    return jax.tree.map(lambda v: v[::step][:N_SAMPLES], examples)
 
 
 def _paths(latents: _Latents, ends: np.ndarray, y: np.ndarray, between) -> list[slice]:
-    """Lines of images between pairs of latents, the pairs far apart in the list; each with its first end's label."""
+    """Lines of samples between pairs of latents, the pairs far apart in the list; each with its first end's label."""
     half = len(ends) // 2
     starts = np.unique(np.linspace(0, half - 1, min(N_PATHS, half)).astype(int)) if half else []
     t = np.linspace(0.0, 1.0, N_ACROSS)
     return [latents.add(between(ends[i], ends[i + half], t), y[i % len(y)]) for i in starts]
 
 
-def _pairs(encoded: _Encoded, pick: np.ndarray, rebuilt: np.ndarray) -> Figure:
+def _pairs(of: _Of, encoded: _Encoded, pick: np.ndarray, rebuilt: Examples) -> Figure:
     """Lines of originals, of what the encoder saw where that differs (binarised pixels), and of reconstructions."""
-    real, seen = encoded.real[pick], encoded.seen[pick]
-    differs = np.abs(seen.astype(float) - real).mean() > 4.0
+    real, seen, n_values = _at(encoded.real, pick), _at(encoded.seen, pick), of.run.spec.n_values
+    differs = bool(n_values) and np.abs(seen.x.astype(float) - real.x).mean() > n_values / 64
+    rebuilt = rebuilt if real.event_mask is None else rebuilt._replace(event_mask=real.event_mask)
     rows: list[Row] = []
-    for i in range(0, len(real), 8):
-        rows.append(Row("original", real[i : i + 8]))
+    for i in range(0, len(real.x), 8):
+        line = slice(i, i + 8)
+        rows.append(Row("original", _at(real, line)))
         if differs:
-            rows.append(Row("as the encoder saw it", seen[i : i + 8]))
-        rows.append(Row("reconstruction", rebuilt[i : i + 8]))
-    return Figure("reconstructions", "Reconstructions", words.reconstructions(encoded.held_out), tuple(rows))
+            rows.append(Row("as the encoder saw it", _at(seen, line)))
+        rows.append(Row("reconstruction", _at(rebuilt, line)))
+    text = words.reconstructions(encoded.held_out)
+    return Figure("reconstructions", "Reconstructions", text, tuple(rows), of.show)

@@ -11,6 +11,7 @@ import numpy as np
 
 from genjax import data, runs
 from genjax.channels import say
+from genjax.domains.contract import Words
 from genjax.errors import UsageError
 from genjax.files import write_out
 from genjax.measure.eval_file import best_of
@@ -18,7 +19,6 @@ from genjax.measure.evaluate import weights_of
 from genjax.measure.references import real_of
 from genjax.metrics import direction
 from genjax.metrics.protocol import Protocol, Record
-from genjax.metrics.sharpness import radial_spectrum
 from genjax.report import charts, html
 from genjax.report.sources import selected
 from genjax.report.versus import Row, Side
@@ -27,7 +27,7 @@ from genjax.runs.drawing import by_shares, draw
 from genjax.trust import Access
 
 N_SHOWN, N_SPECTRUM = 49, 512
-"""Images of a side's grid; images of a spectrum."""
+"""Samples of a side's grid; of a spectrum."""
 SHARES = ("precision", "recall", "density", "coverage")
 
 NUMBERS = (
@@ -51,11 +51,12 @@ SAMPLES = "Drawn at random, not chosen: the first of seed {seed}, from the weigh
 
 
 class Drawn(NamedTuple):
-    """Images of a side."""
+    """Samples of a side, or real examples."""
 
     name: str
-    images: np.ndarray
-    """uint8 (n, h, w, c)"""
+    examples: data.Examples
+    run: runs.Run
+    """Which they are of, or for."""
 
 
 def write(
@@ -84,20 +85,22 @@ def page(sides: Sequence[Side], rows: Sequence[Row], drawn: Sequence[Drawn], rea
     title = " against ".join(names) if len(names) <= 3 else f"{len(names)} models compared"
     records = [r for row in rows for r in row.records if r is not None]
     on = sorted({f"{r.protocol.reference} ({r.protocol.split})" for r in records})
-    pictures = '<a href="#samples">Samples</a><a href="#spectra">Spectra</a>' if drawn else ""
+    spectra = _spectra(drawn, real) if drawn else ""
+    pictures = '<a href="#samples">Samples</a>' * bool(drawn) + '<a href="#spectra">Spectra</a>' * bool(spectra)
     header = (
         f'<header><div class="bar"><nav aria-label="On this page"><a href="#numbers">Numbers</a>{pictures}'
         '<a href="#protocol">Protocol</a></nav>'
         '<button type="button" id="theme" class="js-only">Dark</button></div>'
         f'<h1>{escape(title)}</h1><p class="lead">Measured on {escape(", ".join(on))}.</p></header>\n<main>'
     )
-    body = [
-        header,
-        html.split("Numbers", NUMBERS, _numbers(names, rows), 'id="numbers"'),
-        _manifold(names, rows),
-        *([_samples(drawn, real, records[0]), _spectra(drawn, real)] if drawn else []),
-        _protocol(sides, rows),
-    ]
+    with html.speaking_of(drawn[0].run.domain.words if drawn else Words("image", "images")):
+        body = [
+            header,
+            html.split("Numbers", NUMBERS, _numbers(names, rows), 'id="numbers"'),
+            _manifold(names, rows),
+            *([_samples(drawn, real, records[0]), spectra] if drawn else []),
+            _protocol(sides, rows),
+        ]
     return html.document(title, body)
 
 
@@ -140,20 +143,24 @@ def _manifold(names: Sequence[str], rows: Sequence[Row]) -> str:
 
 def _samples(drawn: Sequence[Drawn], real: Drawn | None, record: Record) -> str:
     every = [*drawn, *([real] if real is not None else [])]
-    columns = [
-        f"<h3>{escape(d.name)}</h3>{html.sheet(d.images[:N_SHOWN], f'Images: {d.name}', group='samples', most=560)}"
-        for d in every
-    ]
+    columns = [f"<h3>{html.said(d.name)}</h3>{_shown(d)}" for d in every]
     body = '<div class="columns">' + "".join(f"<div>{c}</div>" for c in columns) + "</div>"
     text = SAMPLES.format(seed=record.subject.eval_seed)
     return f'<section id="samples"><h2>Samples</h2><p class="soft">{escape(text)}</p>{body}</section>'
 
 
+def _shown(d: Drawn) -> str:
+    some = data.take(d.examples, np.arange(min(N_SHOWN, d.run.domain.shown, len(d.examples.x))))
+    return html.pieces(d.run.domain.show(some, d.run.spec, None, False), f"Samples: {d.name}", "samples", 560)
+
+
 def _spectra(drawn: Sequence[Drawn], real: Drawn | None) -> str:
     every = [*drawn, *([real] if real is not None else [])]
-    found = {d.name: radial_spectrum(d.images) for d in every}
+    found = {d.name: d.run.domain.spectrum(d.examples, d.run.spec) for d in every if d.run.domain.spectrum is not None}
+    if len(found) < len(every):
+        return ""
     dashed = "" if real is None else real.name
-    chart = charts.spectra({k: (s.frequency, s.power) for k, s in found.items()}, dashed)
+    chart = charts.spectra(found, dashed)
     keys = charts.legend([d.name for d in drawn], dashed)
     return html.split("Power spectra", SPECTRA, f'<figure class="chart">{keys}{chart}</figure>', 'id="spectra"')
 
@@ -161,7 +168,7 @@ def _spectra(drawn: Sequence[Drawn], real: Drawn | None) -> str:
 def _protocol(sides: Sequence[Side], rows: Sequence[Row]) -> str:
     """How each number was measured, what is the same for all of them first."""
     of = {row.metric: next(r for r in row.records if r is not None).protocol for row in rows}
-    said = {metric: dict(html.flat(_shown(p))) for metric, p in of.items()}
+    said = {metric: dict(html.flat(_fields(p))) for metric, p in of.items()}
     fields = list(dict.fromkeys(k for p in said.values() for k in p))
     same = [k for k in fields if len({p.get(k) for p in said.values()}) == 1]
     common, special = [(k, next(iter(said.values()))[k]) for k in same], [k for k in fields if k not in same]
@@ -178,7 +185,7 @@ def _protocol(sides: Sequence[Side], rows: Sequence[Row]) -> str:
     return html.split("Protocol", text, body, 'id="protocol"')
 
 
-def _shown(p: Protocol) -> dict[str, object]:
+def _fields(p: Protocol) -> dict[str, object]:
     shown = {**dataclasses.asdict(p), "settings": dict(p.settings)}
     shown.pop("metric")
     shown |= {k: v[:12] for k, v in shown.items() if k.endswith("_sha256") and isinstance(v, str)}  # eval.json has all
@@ -199,18 +206,17 @@ def _draw(sides: Sequence[Side], checkpoint: str, record: Record, access: Access
         except UsageError as e:
             say(f"genjax: no pictures of {side.name}. {e}")
             continue
-        if run.spec.points:
-            return [], None  # of points there is no picture
         params, state = weights_of(run.state, record.protocol.weights)
         seed = record.subject.eval_seed
         reference = _reference(run, record.protocol.split, access)
         n_classes, label = run.experiment.model.n_classes, None
         if n_classes and reference is not None and reference.y is not None:
             label = by_shares(N_SPECTRUM, np.asarray(reference.y), n_classes)
-        images, _ = draw(run.experiment, params, state, N_SPECTRUM, seed, label, record.protocol.temperature)
-        drawn.append(Drawn(side.name, images))
+        of, temperature = (run.experiment, run.domain, run.spec), record.protocol.temperature
+        made = draw(*of, params, state, N_SPECTRUM, seed, label, temperature).examples
+        drawn.append(Drawn(side.name, made._replace(y=None), run))
         if real is None and reference is not None:
-            real = _real(reference)
+            real = _real(reference, run)
     return drawn, real
 
 
@@ -221,15 +227,15 @@ def _place(run: str) -> tuple[str, int | None]:
 
 
 def _reference(run: runs.Run, split: str, access: Access) -> data.Examples | None:
-    """The images that the run was measured against; without its data a run still has its numbers."""
+    """The examples that the run was measured against; without its data a run still has its numbers."""
     try:
         return real_of(dataset_of_run(run, access), split).reference
     except UsageError:
         return None
 
 
-def _real(reference: data.Examples) -> Drawn:
-    images = reference.x
-    pick = np.unique(np.linspace(0, len(images) - 1, min(N_SPECTRUM, len(images))).astype(np.int64))
+def _real(reference: data.Examples, run: runs.Run) -> Drawn:
+    n = len(reference.x)
+    pick = np.unique(np.linspace(0, n - 1, min(N_SPECTRUM, n)).astype(np.int64))
     shuffled = np.random.default_rng(0).permutation(pick)  # a set sorted by class shows all of them
-    return Drawn("Real images", data.take(reference, shuffled).x)
+    return Drawn("Real images", data.take(reference, shuffled)._replace(y=None), run)

@@ -82,7 +82,7 @@ NORMS = tuple(
         ("param_norm", "Parameter norm", "The length of all parameters together."),
     )
 )
-SPEED = Chart(("examples_per_s",), "Images per second", "Training speed on this machine, compilation included.")
+SPEED = Chart(("examples_per_s",), "Examples per second", "Training speed on this machine, compilation included.")
 _SHARED = {
     "skipped": "Share of updates that the guard against non-finite or spiking gradients left out; zero is best.",
     "grad_norm": "The length of the gradient before clipping.",
@@ -200,13 +200,14 @@ def stale(measured: int, now: int | None) -> str:
     return f"Measured at step {measured:,}; the last checkpoint is now {at}. `genjax eval` measures it again."
 
 
-def neighbours(searched: Mapping[str, int], total: int, ratio: float | None) -> str:
+def neighbours(searched: Mapping[str, int], total: int, ratio: float | None, compared: str = "pixels") -> str:
     """How to read samples beside their nearest training images.
 
     Args:
         searched: how many training images were searched in which space.
         total: how many there are.
-        ratio: median distance of generated images to the nearest over that of held-out ones, in pixels.
+        ratio: median distance of generated images to the nearest over that of held-out ones, in what is `compared`.
+        compared: what tells them apart, in words.
     """
     said = (
         "Generated images, not chosen, and below each the training image nearest to it. Two that are the same image "
@@ -214,8 +215,8 @@ def neighbours(searched: Mapping[str, int], total: int, ratio: float | None) -> 
     )
     if ratio is not None:
         said += (
-            f" In pixels a generated image is {ratio:.2f} times as far from its nearest training image as a real one "
-            "that training never saw (medians). Near 0 are copies, well above 1 images unlike the data; blur alone "
+            f" In {compared} a generated image is {ratio:.2f} times as far from its nearest training image as a real "
+            "one that training never saw (medians). Near 0 are copies, well above 1 images unlike the data; blur alone "
             "brings it below 1."
         )
     part = " and ".join(f"{n:,} in {space}" for space, n in searched.items() if n < total)

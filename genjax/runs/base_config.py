@@ -13,7 +13,7 @@ A recipe takes the base all of whose fields it reads, because a flag that change
 import dataclasses
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from genjax import distributions, losses
 from genjax.runs.config import check, resumable, structural, sweepable
@@ -21,8 +21,8 @@ from genjax.runs.config import check, resumable, structural, sweepable
 
 def _inherited(cls: type, name: str) -> Any:
     """The field of that name in the nearest base, None where there is none."""
-    known = (vars(base).get("__dataclass_fields__", {}) for base in cls.__mro__[1:])
-    return next((fields[name] for fields in known if name in fields), None)
+    known = (dataclasses.fields(base) for base in cls.__mro__[1:] if dataclasses.is_dataclass(base))
+    return next((field for fields in known for field in fields if field.name == name), None)
 
 
 def _keep_marks(cls: type) -> None:
@@ -51,13 +51,20 @@ def _keep_marks(cls: type) -> None:
 
 @dataclass(frozen=True)
 class Config:
-    """What every recipe says of a run; each field is a flag of `genjax train`."""
+    """What every recipe says of a run; each field is a flag of `genjax train`.
+
+    `domains` and `reads` are no fields, and are set without a type: the kinds of data that the recipe takes, names of
+    `genjax.domains` or a `Domain` of its own; and the names of fields that say how the data are read.
+    """
+
+    domains: ClassVar[tuple[Any, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
 
     seed: int = structural(0, ge=0)  # of all that is random: same seed, same run
     steps: int = resumable(10_000, ge=1)  # optimizer updates
     batch_size: int = structural(64, ge=1)  # examples in a step
     z_dim: int = structural(32, ge=1)  # latent dimensions
-    data: str = structural("digits")  # embedded or TFDS name, folder of images, or .npz
+    data: str = structural("digits")  # embedded or TFDS name, a folder, or a file
     image_size: int = structural(0, ge=0)  # resize and crop images to this many pixels; 0: as they are
     validation: int = structural(0, ge=0)  # training examples held out, to choose the best checkpoint by
     conditional: bool = structural(False)  # the label enters the nets

@@ -31,7 +31,8 @@ def marks(dataset: data.Dataset, what: Any) -> dict[str, str]:
         if examples is None:
             continue
         for i, name in enumerate(names):
-            found[name] = _mark(examples, i) if isinstance(examples, data.Examples) else _size(what, name)
+            mark = _mark(examples, i) if isinstance(examples, data.Examples) else _size(what, name)
+            found[name] = mark if name not in found or found[name] == mark else _both(found[name], mark)
     return found
 
 
@@ -58,7 +59,13 @@ def changed(run: Path, dataset: data.Dataset, what: Any) -> str:
 def _mark(part: data.Examples, i: int) -> str:
     digest = hashlib.blake2b(np.ascontiguousarray(part.x[i]).data, digest_size=8)
     digest.update(b"" if part.y is None else str(int(part.y[i])).encode())
+    digest.update(b"" if part.event_mask is None else np.ascontiguousarray(part.event_mask[i]).data)
     return digest.hexdigest()
+
+
+def _both(mark: str, more: str) -> str:
+    """The mark of a file that holds several examples."""
+    return hashlib.blake2b(f"{mark} {more}".encode(), digest_size=8).hexdigest()
 
 
 def _size(what: Any, name: str) -> str:

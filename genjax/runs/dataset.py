@@ -12,6 +12,7 @@ from typing import Any
 from genjax import data
 from genjax.errors import UsageError
 from genjax.runs import data_files, run_folder
+from genjax.runs.domain import brought, check_domain
 from genjax.train.distributed import say_once
 from genjax.trust import Access
 
@@ -20,7 +21,9 @@ PARTS = {"fingerprint": "training", "fingerprint_validation": "held-out", "finge
 
 
 def dataset_of(cfg: Any, data_dir: str | None = None, what: Any = None) -> data.Dataset:
-    """What `data`, `image_size` and `validation` of a recipe's `Config` name; it may lack the last two.
+    """What `data`, `image_size`, `validation` and the fields in `reads` of a recipe's `Config` name; it may lack some.
+
+    A domain that the recipe brings reads its data itself.
 
     Args:
         cfg: the configuration.
@@ -30,18 +33,34 @@ def dataset_of(cfg: Any, data_dir: str | None = None, what: Any = None) -> data.
     Raises:
         UsageError: as `data.load` and `data.hold_out`.
     """
-    named = cfg.data if what is None else what
-    whole = data.load(named, data_dir=data_dir, image_size=getattr(cfg, "image_size", 0) or None)
+    whole = read(cfg, cfg.data if what is None else what, data_dir, getattr(cfg, "image_size", 0) or None)
     return data.hold_out(whole, getattr(cfg, "validation", 0))
 
 
-def dataset_to_train(cfg: Any, data_dir: str | None = None) -> data.Dataset:
+def read(
+    cfg: Any, what: Any, data_dir: str | None = None, image_size: int | None = None, like: data.Spec | None = None
+) -> data.Dataset:
+    """Data as a recipe of this configuration reads them; `like` is what a run of it was trained on.
+
+    Raises:
+        UsageError: as `data.load`.
+    """
+    for domain in brought(cfg):
+        if domain.read is not None and (found := domain.read(what)) is not None:
+            return found
+    options = {name: getattr(cfg, name) for name in getattr(cfg, "reads", ())}
+    return data.load(what, data_dir=data_dir, image_size=image_size, like=like, options=options)
+
+
+def dataset_to_train(cfg: Any, data_dir: str | None = None, recipe: str = "") -> data.Dataset:
     """`dataset_of` for a run about to begin: what cannot be read from now on is the run's failure.
 
     Raises:
-        UsageError: as `dataset_of`; or the run is conditional, and the set has no labels or a class without an image.
+        UsageError: as `dataset_of`; or the data are of a kind that the recipe does not take; or the run is conditional,
+            and the set has no labels or a class without an example.
     """
     dataset = data.guarded(dataset_of(cfg, data_dir))
+    check_domain(dataset.spec, cfg, recipe)
     if not getattr(cfg, "conditional", False):
         return dataset
     if not dataset.spec.n_classes:
@@ -50,8 +69,8 @@ def dataset_to_train(cfg: Any, data_dir: str | None = None) -> data.Dataset:
         )
     if without := data.untrained(dataset):
         raise UsageError(
-            f"conditional=True: {dataset.spec.name} has no training image of class {', '.join(without[:5])}, which "
-            "would be drawn all the same. Leave its other images out too, or train without --conditional."
+            f"conditional=True: {dataset.spec.name} has no training example of class {', '.join(without[:5])}, which "
+            "would be drawn all the same. Leave its other examples out too, or train without --conditional."
         )
     return dataset
 

@@ -60,10 +60,15 @@ class Display:
         quiet: print nothing but what `say` is given.
         line_seconds: at most one plain line per this time.
         members: how many of a population, whose mean the rows are; 0 for a single run.
+        many: what examples are called.
     """
 
-    def __init__(self, start: int, steps: int, quiet: bool = False, line_seconds: float = 10.0, members: int = 0):
+    def __init__(
+        self, start: int, steps: int, quiet: bool = False, line_seconds: float = 10.0, members: int = 0,
+        many: str = "examples",
+    ):  # fmt: skip
         self.start, self.steps, self.quiet, self.line_seconds, self.members = start, steps, quiet, line_seconds, members
+        self.many = many
         self.bar: Any = None
         self.last = -1e9
         self.began = time.perf_counter()
@@ -81,7 +86,7 @@ class Display:
     def update(self, row: Mapping[str, float | int]):
         words = [f"{k} {v:.4g}" for k, v in favourites(row).items()]
         words += [f"mean of {self.members}"] if self.members else []
-        rate = f"{row['examples_per_s']:,.0f} images/s"
+        rate = f"{row['examples_per_s']:,.0f} {self.many}/s"
         if self.bar is not None:
             self.bar.update(self.bar.task_ids[0], completed=row["step"], words=[*words, rate])
             return

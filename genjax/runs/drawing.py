@@ -1,4 +1,4 @@
-"""Images drawn from a model: the same for `genjax sample` and for what measures them."""
+"""Samples drawn from a model: the same for `genjax sample` and for what measures them."""
 
 import functools
 from collections.abc import Callable
@@ -6,17 +6,19 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Int32
 
-from genjax import progress, rng, viz
+from genjax import progress, rng
+from genjax.data import Examples, Spec
+from genjax.domains.contract import Domain, Finished
 from genjax.train.distributed import say_once
 from genjax.train.experiment import Experiment
 from genjax.types import Key, Params, State
 
-SLACK, CLIPPED = 26, 0.1
-"""Levels beyond white or black that a normal pixel's mean may stray, and the share of values that may stray farther."""
+CLIPPED = 0.1
+"""Share of the values of samples that may lie far outside of what can be stored."""
 CHUNK = 64
-"""Images drawn at once. Fixed, so that the first n images of a seed do not depend on how many are asked."""
+"""Samples drawn at once. Fixed, so that the first n of a seed do not depend on how many are asked."""
 
 
 def noise_of(experiment: Experiment, n: int, seed: int = 0, temperature: float | int = 1.0) -> Any:
@@ -38,58 +40,54 @@ def length(noise: Any) -> int:
     return len(jax.tree.leaves(noise)[0])
 
 
+def sampler(experiment: Experiment, domain: Domain) -> Callable[..., Any]:
+    """`f(params, state, noise, y, key) -> x`: what the transform's inverse makes of samples, to be finished.
+
+    The key is for the noise of p(x | z), which a domain may leave out of its samples.
+    """
+    model, inverse = experiment.model, experiment.transform.inverse
+
+    def sample(params, state, noise, y, key):
+        mean = domain.drawn == "mean"
+        x = model.generate(params, state, noise, y) if mean else model.draw(params, state, noise, key, y)
+        return x if domain.as_is else inverse(x)
+
+    return sample
+
+
 def generated(
-    experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
-) -> UInt8[np.ndarray, "n h w c"]:
-    """The images of noise z, rounded to 0 ... 255; of a conditional model with their labels (n,). What is not finite is
-    hatched, see `viz.to_uint8`; `generated_and_finite` says of which images that is true."""
-    return generated_and_finite(experiment, params, state, z, label)[0]
+    experiment: Experiment, domain: Domain, spec: Spec, params: Params, state: State, z: Any, label: Any = None
+) -> Finished:
+    """The samples of noise z as they are stored; of a conditional model with their labels (n,).
 
-
-def generated_and_finite(
-    experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
-) -> tuple[UInt8[np.ndarray, "n h w c"], Bool[np.ndarray, " n"]]:
-    """`generated`, and for each image whether all that the model gave is finite."""
-    parts, finite, far, n = [], [], [], length(z)
-    for first in progress.counted(range(0, n, CHUNK), "images drawn", n, CHUNK):
+    What is not finite is marked as the domain does it. Noise of p(x | z), where the domain has it in its samples, is of
+    a fixed key: the same z gives the same samples.
+    """
+    key, sample = rng.named(jax.random.key(0), domain.many), _sampler(experiment, domain)
+    parts, n = [], length(z)
+    for first in progress.counted(range(0, n, CHUNK), f"{domain.many} drawn", n, CHUNK):
         y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
-        made = np.asarray(_image_of(experiment)(params, state, _part(z, first), y))[: n - first]
-        finite.append(np.isfinite(made).reshape(len(made), -1).all(1))
-        far.append(outside(made))
-        parts.append(viz.to_uint8(made))
-    say_outside(float(np.mean(far)), experiment)
-    return np.concatenate(parts), np.concatenate(finite)
+        made = np.asarray(sample(params, state, _part(z, first), y, rng.at_step(key, first)))
+        parts.append(domain.finish(made[: n - first], spec))
+    outside = float(np.mean([part.outside for part in parts]))
+    say_outside(outside, experiment, domain)
+    x, masks = np.concatenate([p.examples.x for p in parts]), [p.examples.event_mask for p in parts]
+    event_mask = None if masks[0] is None else np.concatenate(masks)
+    y = None if label is None else np.asarray(label, np.int32)
+    return Finished(Examples(x, y, event_mask), np.concatenate([p.finite for p in parts]), outside)
 
 
-def outside(images: Any) -> float:
-    """Share of the values that lie beyond 0 ... 255 by more than `SLACK`; what is not finite is another matter."""
-    images = np.asarray(images)
-    return float((((images < -SLACK) | (images > 255 + SLACK)) & np.isfinite(images)).mean())
-
-
-def say_outside(share: float, experiment: Experiment) -> bool:
-    """Says, where it is so, that pictures are cut off; whether it did."""
+def say_outside(share: float, experiment: Experiment, domain: Domain) -> bool:
+    """Says, where it is so, that samples are cut off; whether it did."""
     if share <= CLIPPED:
         return False
     name = experiment.transform.name or "the transform"
     say_once(
-        f"{share:.0%} of the values drawn lie far outside 0 ... 255 and are clipped. The model's last layer does not "
-        f"give the range that the inverse of {name} takes, or it has not learned it yet."
+        f"{share:.0%} of the values drawn lie far outside {domain.limits or 'the range of the data'} and are clipped. "
+        f"The model's last layer does not give the range that the inverse of {name} takes, or it has not learned it "
+        "yet."
     )
     return True
-
-
-def generated_points(
-    experiment: Experiment, params: Params, state: State, z: Any, label: Any = None
-) -> Float32[np.ndarray, "n h w c"]:
-    """The points of noise z, in the data's own range; a VAE's are draws from p(x | z), with noise of a fixed key."""
-    key, point = rng.named(jax.random.key(0), "points"), _point_of(experiment)
-    parts, n = [], length(z)
-    for first in range(0, n, CHUNK):
-        y = None if label is None else _filled(np.asarray(label[first : first + CHUNK], np.int32))
-        made = point(params, state, _part(z, first), y, rng.at_step(key, first))
-        parts.append(np.asarray(made)[: n - first])
-    return np.concatenate(parts)
 
 
 SHARES = "by the shares of the reference"
@@ -97,7 +95,7 @@ SHARES = "by the shares of the reference"
 
 
 def by_shares(n: int, labels: np.ndarray, n_classes: int) -> Int32[np.ndarray, " n"]:
-    """The labels of n images, with every class as often as `labels` have it, in an order that mixes them.
+    """The labels of n samples, with every class as often as `labels` have it, in an order that mixes them.
 
     Shares are rounded by the largest remainder (of equal ones the lower class), and the order depends on n alone: the
     same labels give the same ones each time.
@@ -114,7 +112,7 @@ def by_shares(n: int, labels: np.ndarray, n_classes: int) -> Int32[np.ndarray, "
 
 
 def labels_of(n: int, n_classes: int, label: int | None = None) -> Int32[np.ndarray, " n"] | None:
-    """The labels of n images: all of one class, or the classes in turn; None for an unconditional model."""
+    """The labels of n samples: all of one class, or the classes in turn; None for an unconditional model."""
     if not n_classes:
         return None
     in_turn = np.arange(n, dtype=np.int32) % n_classes
@@ -122,43 +120,31 @@ def labels_of(n: int, n_classes: int, label: int | None = None) -> Int32[np.ndar
 
 
 def draw(
-    experiment: Experiment, params: Params, state: State, n: int, seed: int = 0, label: int | np.ndarray | None = None,
-    temperature: float | int = 1.0,
-) -> tuple[UInt8[np.ndarray, "n h w c"], np.ndarray | None]:  # fmt: skip
-    """n images of a model and their labels (n,), None for an unconditional one; rounded to 0 ... 255.
+    experiment: Experiment, domain: Domain, spec: Spec, params: Params, state: State, n: int, seed: int = 0,
+    label: int | np.ndarray | None = None, temperature: float | int = 1.0,
+) -> Finished:  # fmt: skip
+    """n samples of a model, with the labels that they were asked for.
 
     Args:
         experiment: model and transform.
+        domain: of the data.
+        spec: of the data.
         params: over players.
         state: net states, likewise.
         n: how many.
-        seed: same seed, same images, whatever n.
+        seed: same seed, same samples, whatever n.
         label: the class of all, or of each (n,); without it a conditional model draws its classes in turn.
         temperature: of the noise; 1 is the model as it is.
     """
     labels = label if isinstance(label, np.ndarray) else labels_of(n, experiment.model.n_classes, label)
     z = noise_of(experiment, n, seed, temperature)
-    return generated(experiment, params, state, z, labels), labels
+    return generated(experiment, domain, spec, params, state, z, labels)
 
 
 @functools.lru_cache(16)
-def _image_of(experiment: Experiment) -> Callable[..., Any]:
-    """The compiled program from latents to pixels: one for all who draw from an experiment."""
-
-    def image(params, state, z, y):
-        return experiment.transform.inverse(experiment.model.generate(params, state, z, y))
-
-    return jax.jit(image)
-
-
-@functools.lru_cache(16)
-def _point_of(experiment: Experiment) -> Callable[..., Any]:
-    """The compiled program from latents to points, likewise."""
-
-    def point(params, state, z, y, key):
-        return experiment.model.draw(params, state, z, key, y)
-
-    return jax.jit(point)
+def _sampler(experiment: Experiment, domain: Domain) -> Callable[..., Any]:
+    """The compiled program from noise to samples: one for all who draw from an experiment."""
+    return jax.jit(sampler(experiment, domain))
 
 
 @functools.lru_cache(16)
@@ -176,19 +162,19 @@ def _filled(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.zeros((CHUNK - len(x), *x.shape[1:]), x.dtype)]) if len(x) < CHUNK else x
 
 
-def draw_points(
+def at_once(
     model: Any, params: Params, state: State, n: int, key: Key, temperature: float | int = 1.0, label: Any = None
-) -> Float32[np.ndarray, "n h w c"]:
-    """n points of a model of such, in its own range.
+) -> Any:
+    """n draws of a model in its own range, all in one program: for examples that are tiny.
 
-    A VAE's are draws from p(x | z): in the plane its noise can be told from the data's.
+    A VAE's are draws from p(x | z): its noise can be told from the data's.
 
     Args:
         model: what draws them.
         params: over players.
         state: net states, likewise.
         n: how many.
-        key: same key, same points.
+        key: same key, same samples.
         temperature: of the noise; 1 is the model as it is.
         label: (n,) of a conditional model; in turn without it.
     """

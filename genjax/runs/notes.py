@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from genjax import losses
+from genjax import distributions, losses
 
 
 def likelihood_note(cfg: Any, model: Any, about: Any) -> str:
@@ -18,9 +18,8 @@ def likelihood_note(cfg: Any, model: Any, about: Any) -> str:
     likelihood = getattr(model, "likelihood", None)
     if likelihood is None or getattr(cfg, "likelihood", None) != "":
         return ""
-    toned = "" if about.contrast is None else f" of contrast {about.contrast:g}"
-    kind = "grey" if about.shape[-1] == 1 else "colour"
-    return f"likelihood: {likelihood.name}, chosen for {kind} images{toned}. --likelihood names another."
+    why = distributions.why_chosen(about) if about.domain == "image" else "the data"
+    return f"likelihood: {likelihood.name}, chosen for {why}. --likelihood names another."
 
 
 def penalty_note(configs: Sequence[Any]) -> str:

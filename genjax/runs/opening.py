@@ -12,9 +12,12 @@ import numpy as np
 from genjax import data, rng, sources
 from genjax.checked import checked
 from genjax.checkpoint.checkpoints import Checkpoints, Restored
+from genjax.domains.contract import Domain
 from genjax.errors import UsageError
 from genjax.runs import recipe_code, run_folder
 from genjax.runs.build_population import like_all
+from genjax.runs.domain import domain_of
+from genjax.runs.drawing import sampler
 from genjax.runs.members import Members, read_members
 from genjax.runs.width import in_32_bits
 from genjax.train.distributed import say_once
@@ -44,6 +47,11 @@ class Run(NamedTuple):
     """SHA-256 of the recipe's files; empty where an older genjax kept no copy."""
     trained_by: str = ""
     """SHA-256 of the sources of the genjax that trained."""
+
+    @property
+    def domain(self) -> Domain:
+        """What kind of data it is of."""
+        return domain_of(self.spec, self.config)
 
 
 @in_32_bits()
@@ -185,24 +193,25 @@ class _Folder(NamedTuple):
 def program(run: Run) -> str:
     """What a run's model computes, as a text: of one program where two members differ in their weights alone.
 
-    It holds the score, the images of latents, and the transform with its inverse, down to their constants.
+    It holds the score, the samples of latents, and the transform with its inverse, down to their constants.
     """
     experiment, spec, key = run.experiment, run.spec, jax.random.key(0)
     params, state = jax.tree.map(lambda v: jax.ShapeDtypeStruct(v.shape, v.dtype), evaluation(run.state))
-    points, n_classes = spec.points, experiment.model.n_classes
-    x = jax.ShapeDtypeStruct((2, *spec.shape), np.float32 if points else np.uint8)
+    n_classes = experiment.model.n_classes
+    x = jax.ShapeDtypeStruct((2, *spec.shape), np.dtype(spec.dtype))
     y = jax.ShapeDtypeStruct((2,), np.int32) if n_classes else None
+    mask = jnp.ones((2, *spec.shape[: spec.masked]), bool) if spec.masked else None
     z = jax.eval_shape(lambda key: experiment.model.noise(key, 2), key)
 
     def scored(params, state, x, y, key):
-        batch = Batch(x, y, jnp.ones(2, bool), None, jnp.arange(2, dtype=jnp.uint32))
+        batch = Batch(x, y, jnp.ones(2, bool), mask, jnp.arange(2, dtype=jnp.uint32))
         seen = experiment.transform(rng.named(key, "transform"), batch)
         return experiment.score(params, state, seen, rng.named(key, "score"))
 
-    def drawn(params, state, z, y):
-        return experiment.transform.inverse(experiment.model.generate(params, state, z, y))
-
-    parts = jax.jit(scored).lower(params, state, x, y, key), jax.jit(drawn).lower(params, state, z, y)
+    parts = (
+        jax.jit(scored).lower(params, state, x, y, key),
+        jax.jit(sampler(experiment, run.domain)).lower(params, state, z, y, key),
+    )
     return "\n".join([f"{experiment.transform.levels} levels", *(part.as_text() for part in parts)])
 
 
@@ -215,7 +224,9 @@ def load(path: str | Path, member: int | None = None, trust: bool = False) -> tu
 def built(build: Callable[..., Experiment], cfg: Any, spec: data.Spec) -> Experiment:
     """Builds the experiment; reports a constructor's ValueError as a usage error."""
     try:
-        return build(cfg, spec)
+        experiment = build(cfg, spec)
+        data.check_values(experiment.transform, spec.n_values, spec.name)
+        return experiment
     except UsageError:
         raise
     except ValueError as e:

@@ -25,8 +25,6 @@ STARTED = re.compile(r"\.genjax-tmp-.*|\.config\.json\.tmp-\d+")
 LOCK = "lock"
 FOLDERS = tuple(name for name in RUN_FOLDERS if name != "checkpoints")
 """What must be a folder of the run's own. Checkpoints may be a link to a larger disk: each bears the run's mark."""
-SOFTWARE = {"Software": "genjax"}
-"""What a run's pictures say of themselves inside."""
 MARK = b"\x00\x00\x00\x0ftEXtSoftware\x00genjax" + zlib.crc32(b"tEXtSoftware\x00genjax").to_bytes(4)
 """That, as a chunk of a PNG file."""
 PAGE = b'<meta name="generator" content="genjax">'

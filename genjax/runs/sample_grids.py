@@ -1,15 +1,21 @@
-"""What the same latents look like throughout training: `samples/<step>.png`, of a population `samples/<member>/...`."""
+"""What the same latents become throughout training: `samples/<step>.png`, of a population `samples/<member>/...`.
+
+Of data that are no pictures it is `samples/<step>.txt`; the domain of the data says what is looked at.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from genjax import rng, viz
+from genjax import rng
+from genjax.data import Spec
+from genjax.domains.contract import Domain, kept
 from genjax.files import failed_write, write_atomically
 from genjax.runs import ownership
-from genjax.runs.drawing import outside, say_outside
+from genjax.runs.drawing import sampler, say_outside
 from genjax.train.experiment import Experiment
 from genjax.train.loop import Progress
 from genjax.train.mesh import ONE_DEVICE, Place
@@ -18,25 +24,26 @@ from genjax.train.state import evaluation
 from genjax.types import Key
 
 N_SAMPLES = 64
-"""Images of a grid."""
+"""Samples of a grid."""
 
 
 def grids(
-    experiment: Experiment, key: Key | Roots, folder: Path, layout: Place = ONE_DEVICE, leader: bool = True,
-    look: Callable[[int, np.ndarray], Any] | None = None, guard: Callable[[], None] = lambda: None,
+    experiment: Experiment, domain: Domain, spec: Spec, key: Key | Roots, folder: Path, layout: Place = ONE_DEVICE,
+    leader: bool = True, look: Callable[[int, Any], Any] | None = None, guard: Callable[[], None] = lambda: None,
 ) -> Callable[[Progress], None]:  # fmt: skip
-    """`grid(progress)` writes a picture of the run's samples, or one of each member's.
+    """`grid(progress)` writes a picture (or a text) of the run's samples, or one of each member's.
 
-    On a `layout` all processes draw; the leader writes, and shows the images to `look(step, images)`. Before each
-    picture it calls `guard`, which raises where nothing may be written.
+    On a `layout` all processes draw; the leader writes, and shows the samples to `look(step, x)`: as the transform's
+    inverse gives them. Before each file it calls `guard`, which raises where nothing may be written.
     """
-    model, inverse = experiment.model, experiment.transform.inverse
+    model, sample = experiment.model, sampler(experiment, domain)
 
     def noise(root):
-        return model.noise(rng.named(root, "samples"), N_SAMPLES)
+        own = rng.named(root, "samples")
+        return model.noise(own, N_SAMPLES), jax.random.key_data(rng.named(own, domain.many))
 
     def draw(params, state, z):
-        return inverse(model.generate(params, state, z))
+        return sample(params, state, z[0], None, jax.random.wrap_key_data(z[1]))
 
     step = experiment.step
     z = layout.shared(step.stacked([noise(root) for root in step.roots(key)]))
@@ -46,14 +53,16 @@ def grids(
 
     def grid(progress: Progress) -> None:
         nonlocal said
-        images = np.asarray(drawn(*evaluation(progress.state), z))
+        made = np.asarray(drawn(*evaluation(progress.state), z))
         if not leader:
             return
-        said = said or (progress.step > 0 and say_outside(outside(images), experiment))
-        for path, one in zip(paths, step.each(images), strict=True):
-            _write(folder / "samples" / path / f"{progress.step:08d}.png", one, guard)
+        finished = [domain.finish(one, spec) for one in step.each(made)]
+        outside = float(np.mean([f.outside for f in finished]))
+        said = said or (progress.step > 0 and say_outside(outside, experiment, domain))
+        for path, one in zip(paths, finished, strict=True):
+            _write(folder / "samples" / path / f"{progress.step:08d}", domain.glance(one.examples, spec), guard)
         if look is not None:
-            look(progress.step, images)
+            look(progress.step, made)
 
     return grid
 
@@ -63,12 +72,13 @@ def member_folder(i: int) -> str:
     return f"{i:03d}"
 
 
-def _write(path: Path, images: Any, guard: Callable[[], None]) -> None:
-    png = viz.encode(viz.grid(viz.to_uint8(images)), ownership.SOFTWARE).data
+def _write(path: Path, seen: np.ndarray | str, guard: Callable[[], None]) -> None:
+    suffix, content = kept(seen)
+    path = path.with_suffix(suffix)
     guard()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise failed_write(path.parent, len(png), e) from e
-    ownership.set_aside(path, png)
-    write_atomically(path, png)
+        raise failed_write(path.parent, len(content), e) from e
+    ownership.set_aside(path, content)
+    write_atomically(path, content)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from genjax import data, progress, recipes
+from genjax.domains.contract import Domain
 from genjax.errors import UsageError
 from genjax.runs import data_files, ownership, recipe_code, run_folder, tensorboard
 from genjax.runs.build_population import populated
 from genjax.runs.command import fresh_folder
 from genjax.runs.config import Options, resumable_fields
 from genjax.runs.dataset import as_stored, dataset_to_train, refuse_other, where
+from genjax.runs.domain import domain_of
 from genjax.runs.members import Members
 from genjax.runs.notes import likelihood_note, penalty_note
 from genjax.runs.opening import built
@@ -52,6 +54,11 @@ class Setup:
     """Sentences to be said at the start."""
 
     @property
+    def domain(self) -> Domain:
+        """Of the data."""
+        return domain_of(self.dataset.spec, self.cfg)
+
+    @property
     def name(self) -> str:
         """The recipe as a command line has it."""
         return recipe_code.word(self.recipe, self.file)
@@ -80,7 +87,7 @@ def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Optio
     options, held = in_force(given, group.share(lambda: run_folder.options_of(given.run_dir)))
     recipe = recipe_code.sources_of(file, build)
     with contextlib.nullcontext() if options.quiet else progress.shown("data"):
-        dataset = dataset_to_train(cfg, options.data_dir)
+        dataset = dataset_to_train(cfg, options.data_dir, recipe_code.word(recipe, file))
     cfg = cfg if members is None else members.configs[0]
     known = recipes.shipped(recipe) is not None
     experiment, source, layout = _program(build, cfg, options, dataset, members, known)
@@ -90,7 +97,8 @@ def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Optio
     wanted = _wanted(file, cfg, options, dataset, folder, recipe, members)
     if group.leader:
         _refuse_folder(folder, wanted, dataset, cfg, recipe, options)
-    checks = validation(experiment, dataset, layout) if options.eval_every else None
+    domain = domain_of(dataset.spec, cfg)
+    checks = validation(experiment, dataset, layout, domain) if options.eval_every else None
     options, best, best_note = best_by(options, checks, held)
     wanted["options"] = {**dataclasses.asdict(options), "changed_code": False}
     group.require_same({**wanted["config"], **wanted["data"], **wanted["options"], "recipe": recipe.sha256})

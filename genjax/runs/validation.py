@@ -13,14 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax import data, rng, viz
+from genjax import data, domains, rng
+from genjax.domains.contract import Domain
 from genjax.errors import UsageError
 from genjax.metrics.kernel import kernel_distance
 from genjax.metrics.measured import BATCH, Measured
-from genjax.metrics.spaces import Space, space_of
-from genjax.metrics.table import of_points
 from genjax.metrics_log import MetricsLog
-from genjax.runs.drawing import by_shares
+from genjax.runs.drawing import by_shares, sampler
 from genjax.train.experiment import Experiment
 from genjax.train.mesh import ONE_DEVICE, Place
 from genjax.train.state import TrainState, evaluation
@@ -29,7 +28,7 @@ VALIDATION = "validation.jsonl"
 """A row for each evaluation, beside `metrics.jsonl`; no clock is in it."""
 PREFIX = "val/"
 MOST = 1000
-"""Images looked at, at most."""
+"""Examples looked at, at most."""
 BOUND = ("elbo", "rate", "distortion")
 
 
@@ -88,11 +87,13 @@ class Ledger:
             self._log.close()
 
 
-def validation(experiment: Experiment, dataset: data.Dataset, layout: Place = ONE_DEVICE) -> Validation:
-    """The bound on the likelihood where the model's score has one, else the unbiased kernel distance of its images.
+def validation(
+    experiment: Experiment, dataset: data.Dataset, layout: Place = ONE_DEVICE, domain: Domain | None = None
+) -> Validation:
+    """The bound on the likelihood where the model's score has one, else the unbiased kernel distance of its samples.
 
-    At most 1,000 images of the validation part: `val/elbo`, `val/rate`, `val/distortion` in nats per example, or
-    `val/kd_NET` in the data set's own feature space (`val/kd_pixels` where it has none, `val/kd_plane` of points).
+    At most 1,000 examples of the validation part: `val/elbo`, `val/rate`, `val/distortion` in nats per example, or
+    `val/kd_NET` in the data set's own space (of images `val/kd_pixels` where it has none, `val/kd_plane` of points).
 
     Raises:
         UsageError: nothing was held out.
@@ -100,7 +101,7 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Place = ON
     if dataset.validation is None:
         raise UsageError(
             f"eval_every: nothing of {dataset.spec.name} is held out to evaluate on. Try --validation "
-            f"{max(1, dataset.spec.n_train // 10)}, so many of its {dataset.spec.n_train} training images."
+            f"{max(1, dataset.spec.n_train // 10)}, so many of its {dataset.spec.n_train} training examples."
         )
     size = data.size(dataset.validation)
     pick = np.unique(np.linspace(0, size - 1, min(MOST, size)).astype(np.int64))
@@ -114,21 +115,17 @@ def validation(experiment: Experiment, dataset: data.Dataset, layout: Place = ON
     if "elbo" in measured.columns():
         return Validation(tuple(PREFIX + k for k in BOUND), f"max:{PREFIX}elbo", _bound(experiment, measured, layout))
     asked = by_shares(len(pick), np.asarray(part.y), n_classes) if n_classes and part.y is not None else None
-    if of_points(part):
-        space = Space("plane", "", lambda points: points.reshape(len(points), -1))
-        draw = _drawn(experiment, len(pick), asked, layout, lambda x: x)
-    else:
-        space = space_of("", dataset.spec.name, dataset.spec.shape)
-        draw = _drawn(experiment, len(pick), asked, layout, experiment.transform.inverse)
-    rounded = np.asarray if of_points(part) else viz.to_uint8
-    name, real = f"{PREFIX}kd_{space.name}", space.features(part.x)
+    domain = domain or domains.of(dataset.spec)
+    space = domain.space("", dataset.spec)
+    draw = _drawn(experiment, domain, len(pick), asked, layout)
+    name, real = f"{PREFIX}kd_{space.name}", space.rows("features", part)
+
+    def distance(x: np.ndarray) -> float:
+        found = domain.finish(x, dataset.spec)
+        return kernel_distance(real, space.rows("features", found.examples)) if found.finite.all() else float("nan")
 
     def measure(state: TrainState) -> dict[str, Any]:
-        each = [
-            kernel_distance(real, space.features(rounded(x))) if np.isfinite(x).all() else float("nan")
-            for x in draw(state)
-        ]
-        return {name: experiment.step.joined(each)}
+        return {name: experiment.step.joined([distance(x) for x in draw(state)])}
 
     return Validation((name,), f"min:{name}", measure)
 
@@ -153,13 +150,13 @@ def _bound(experiment: Experiment, measured: Measured, layout: Place) -> Callabl
 
 
 def _drawn(
-    experiment: Experiment, n: int, asked: np.ndarray | None, layout: Place, inverse: Callable[[Any], Any]
+    experiment: Experiment, domain: Domain, n: int, asked: np.ndarray | None, layout: Place
 ) -> Callable[[TrainState], list[np.ndarray]]:
-    """n samples of each member, or of the one run, from the same latents each time; `inverse(x)` of them.
+    """n samples of each member, or of the one run, from the same latents each time, to be finished.
 
-    A conditional model is asked for the labels `asked` (n,), which have the shares of the images compared with.
+    A conditional model is asked for the labels `asked` (n,), which have the shares of the examples compared with.
     """
-    model = experiment.model
+    model, sample = experiment.model, sampler(experiment, domain)
     key = rng.named(jax.random.key(0), "validation")
     parts: list[Any] = [model.noise(rng.at_step(key, i), BATCH) for i in range(-(-n // BATCH))]
     if asked is not None:
@@ -167,15 +164,21 @@ def _drawn(
         parts = list(zip(parts, jnp.asarray(labels), strict=True))
     else:
         parts = [(part, None) for part in parts]
-    latents = [layout.shared(part) for part in parts]
-    draw = _compiled(experiment, lambda params, state, zy: inverse(model.generate(params, state, *zy)), layout)
+    keys = [jax.random.key_data(rng.at_step(rng.named(key, domain.many), i)) for i in range(len(parts))]
+    latents = [layout.shared((*part, key)) for part, key in zip(parts, keys, strict=True)]
 
-    def images(state: TrainState) -> list[np.ndarray]:
+    def one(params, state, zyk):
+        z, y, key = zyk
+        return sample(params, state, z, y, jax.random.wrap_key_data(key))
+
+    draw = _compiled(experiment, one, layout)
+
+    def samples(state: TrainState) -> list[np.ndarray]:
         weights = evaluation(state)
         made = [np.asarray(draw(*weights, part)) for part in latents]
         return [np.concatenate(parts)[:n] for parts in zip(*map(experiment.step.each, made), strict=True)]
 
-    return images
+    return samples
 
 
 def _compiled(experiment: Experiment, f: Callable[..., Any], layout: Place) -> Callable[..., Any]:

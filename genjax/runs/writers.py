@@ -43,13 +43,18 @@ class Writers:
             self._cut_back(self.log, at - len(resume.pending))
         self.ledger = stack.enter_context(Ledger(setup.checks, path, at, leader))
         n = getattr(setup.members, "n", 0)
-        self.display = stack.enter_context(Display(at, setup.cfg.steps, options.quiet, members=n))
+        self.display = stack.enter_context(
+            Display(at, setup.cfg.steps, options.quiet, members=n, many=setup.domain.many)
+        )
         self.board: tensorboard.Board | None = None
         if options.tensorboard and leader:
             self.board = tensorboard.Board(path / "tensorboard", at, self.display.say)
             stack.callback(self.board.close)
         self.journal = Journal(_monitor(setup, key, resume.health), self.log, self.display.say, self.row)
-        self.grid = grids(setup.experiment, key, path, setup.layout, leader, self.journal.images, setup.folder.guard)
+        self.grid = grids(
+            setup.experiment, setup.domain, setup.dataset.spec, key, path, setup.layout, leader, self.journal.samples,
+            setup.folder.guard,
+        )  # fmt: skip
 
     def _cut_back(self, log: MetricsLog, logged: int) -> None:
         log.truncate_to(lambda s: s <= logged)
@@ -111,5 +116,5 @@ def _monitor(setup: Setup, key: Any, stored: dict[str, Any] | None) -> Monitor |
     options = setup.options
     return Monitor(
         setup.experiment, setup.dataset, key, setup.cfg.batch_size, options.log_every, options.sample_every,
-        layout=setup.layout, group=setup.group, stored=stored,
+        layout=setup.layout, group=setup.group, stored=stored, domain=setup.domain,
     )  # fmt: skip

@@ -336,6 +336,7 @@ def make_step(
         ValueError: moves that contradict each other, or two unlike players of one name.
 
     Example:
+        >>> import optax
         >>> from genjax.types import Aux
         >>> def loss(params, batch, ctx):
         ...     return ((params["p"]["w"] - batch.x) ** 2).mean(), Aux({})

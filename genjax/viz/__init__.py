@@ -7,6 +7,7 @@ same arrays give the same bytes. `Png` and `Svg` display themselves in a noteboo
 """
 
 from genjax.viz.charts import Band, Svg, bands, curves, histogram, shades, spectra
+from genjax.viz.dots import dots
 from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, sheet, show, tiles, to_uint8
 from genjax.viz.pdf import pdf
 from genjax.viz.rows import rows
@@ -23,6 +24,7 @@ __all__ = [
     "bands",
     "curves",
     "decode",
+    "dots",
     "encode",
     "grid",
     "histogram",

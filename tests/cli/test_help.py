@@ -74,7 +74,7 @@ def test_the_general_help_fits_too(monkeypatch, capsys):
         out = printed(["help"], capsys)
         assert max(map(len, out.splitlines())) <= columns
         assert all(f"\n  {name} " in out for name in cli.COMMANDS)
-        assert ("RUN IMAGES --out" in out) == (columns == 120)
+        assert ("RUN DATA --out" in out) == (columns == 120)
 
 
 @pytest.mark.parametrize("name", ["vae_digits", "gan_fashion_mnist"])

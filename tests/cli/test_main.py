@@ -38,7 +38,7 @@ sys.exit(70 if "jax" in sys.modules else code)
         (["sample", "RUN", "--out", "x.png", "--sede", "3"], 2, "Did you mean --seed"),
         (["sample", "RUN", "--out", "x.jpg"], 2, ".png, .pdf or .npz"),
         (["sample", "RUN", "--out", "x.png", "--n", "0"], 2, "at least 1"),
-        (["score", "RUN"], 2, "missing: IMAGES, --out"),
+        (["score", "RUN"], 2, "missing: DATA, --out"),
         (["report"], 2, "at least one run"),
     ],
 )

@@ -14,7 +14,7 @@ def test_a_readable_plan(capsys):
     out = capsys.readouterr().out
     for word in (
         "8 x v5e (data=4, fsdp=2)", "16, 2 a device", "FLOPs", "bytes moved", "derived", "gradient vae",
-        "reduce-scatter over fsdp", "all-gather over fsdp", "bound", "predicted", "images/s", "at 40% of peak",
+        "reduce-scatter over fsdp", "all-gather over fsdp", "bound", "predicted", "examples/s", "at 40% of peak",
         "takes longer than computation", "docs.cloud.google.com/tpu/docs/v5e", "assumed",
     ):  # fmt: skip
         assert word in out

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import cli, data, distributions, runs, viz
+from genjax import cli, data, distributions, domains, runs, viz
 from genjax.cli import sample
 from genjax.train.state import Player, TrainState
 
@@ -39,6 +39,7 @@ def make_run(n_classes=0):
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
     about = {"path": "R", "name": "noise", "config": None, "spec": spec, "step": 7, "member": None}
+    about["domain"] = domains.of(spec)
     return SimpleNamespace(experiment=experiment, state=state, **about)
 
 
@@ -112,7 +113,7 @@ def test_a_png_is_a_grid(tmp_path, capsys):
     assert cli.main(["sample", "R", "--n", "9", "--out", str(out)]) == 0
     images, ncols = viz.tiles(viz.decode(out), (4, 4, 1))
     assert ncols == 3
-    np.testing.assert_array_equal(images[:9], sample.draw(make_run(), 9).image)
+    np.testing.assert_array_equal(images[:9], sample.draw(make_run(), 9).examples.x)
     assert "9 images of noise at step 7" in capsys.readouterr().out
     with Image.open(out) as picture:
         assert picture.text["Description"] == "noise step 7, seed 0"
@@ -149,7 +150,7 @@ def test_a_folder_has_a_png_for_each_image(tmp_path):
     assert cli.main(["sample", "R", "--n", "70", "--scale", "2", "--out", f"{out}/"]) == 0
     files = sorted(out.iterdir())
     assert [f.name for f in files] == [f"{i:06d}.png" for i in range(70)]
-    expected = sample.draw(make_run(), 70).image
+    expected = sample.draw(make_run(), 70).examples.x
     np.testing.assert_array_equal(viz.decode(files[69]), expected[69].repeat(2, 0).repeat(2, 1))
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["single"]
 
@@ -173,18 +174,23 @@ def test_a_folder_that_is_not_empty_is_not_touched(tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
-def test_points_are_numbers_and_no_picture(tmp_path, monkeypatch, capsys):
+def test_points_are_numbers_and_dots_in_a_picture(tmp_path, monkeypatch, capsys):
     made = make_run()
-    made.spec = data.Spec("ring", (1, 1, 2), 0, 1, "")
+    made.spec = data.Spec("ring", (1, 1, 2), 0, 1, "", domain="points", dtype="float32", n_values=0)
+    made.domain = domains.of("points")
     made.experiment.model.generate = lambda params, state, z, y=None: z[:, None, None, :2]
     monkeypatch.setattr(runs, "open_run", lambda path, **more: made)
     arrays = drawn(tmp_path / "p.npz", "--n", "5")
     assert arrays["image"].dtype == np.float32
     np.testing.assert_array_equal(arrays["image"][:, 0, 0], arrays["z"][:, :2])
     assert "5 points" in capsys.readouterr().out
-    assert cli.main(["sample", "R", "--out", str(tmp_path / "p.png")]) == 2
-    assert "Write .npz" in capsys.readouterr().err
-    assert not data.Spec("photos", (1, 1, 3), 0, 1, "").points  # images of one pixel
+    assert cli.main(["sample", "R", "--out", str(tmp_path / "p.png"), "--n", "5"]) == 0
+    assert viz.decode(tmp_path / "p.png").min() == 0
+    assert cli.main(["sample", "R", "--out", f"{tmp_path}/folder/"]) == 2
+    assert "points are not written one by one. Write .png or .npz." in capsys.readouterr().err
+    again = data.load(tmp_path / "p.npz")
+    assert (again.spec.domain, again.spec.shape, again.spec.n_values) == ("points", (1, 1, 2), 0)
+    np.testing.assert_array_equal(again.train.x, arrays["image"])
 
 
 @pytest.mark.parametrize(

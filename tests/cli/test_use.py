@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genjax import cli, data, rng, runs
+from genjax import cli, data, domains, rng, runs
 from genjax.cli import score
 from genjax.train.state import Player, TrainState
 
@@ -25,6 +25,7 @@ def make_run(n_classes=0):
     state = TrainState(jnp.zeros((), jnp.int32), {"p": Player({}, {})}, {})
     spec = data.Spec("noise", (4, 4, 1), n_classes, 1, "")
     about = {"path": "R", "name": "noise", "config": None, "spec": spec, "step": 7, "member": None}
+    about["domain"] = domains.of(spec)
     return SimpleNamespace(experiment=experiment, state=state, **about)
 
 

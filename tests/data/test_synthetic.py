@@ -68,7 +68,7 @@ def test_stacks_are_independent_and_reproducible():
         (lambda: data.stacked(Examples(np.zeros((3, 4, 4, 3), np.uint8), np.zeros(3, np.int32))), "3 channels"),
         (lambda: data.stacked(data.load("digits").train, n=0), "at least 1"),
         (lambda: data.stacked(data.load("digits").train, n=1, depth=10), "too many"),
-        (lambda: data.load("ring", image_size=8), "no size"),
+        (lambda: data.load("ring", image_size=8), "ring holds no images"),
         (lambda: data.load("rings"), "ring"),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax import data
+from genjax.errors import UsageError
 from genjax.types import Batch
 
 ALL = jnp.arange(256, dtype=jnp.uint8).reshape(4, 8, 8, 1)
@@ -87,3 +88,29 @@ def test_composition_gives_each_a_key_and_inverts_in_reverse():
 def test_twice_scaled_data_is_refused(make):
     with pytest.raises(TypeError, match=f"{make.__name__} takes raw uint8 pixels, got float32"):
         data.compose(data.to_unit(), make())(jax.random.key(0), BATCH)
+
+
+def test_other_kinds_of_data_have_transforms_that_change_their_type_alone():
+    x = jnp.array([[0, 1, 1]], jnp.uint8)
+    for make, dtype, kind, values in (
+        (data.as_bits, jnp.float32, "bits", 2), (data.to_integers, jnp.int32, "integers", None),
+        (data.as_reals, jnp.float32, "real", 0),
+    ):  # fmt: skip
+        t = make()
+        seen = t(jax.random.key(0), Batch(x, event_mask=x > 0))
+        assert (seen.x.dtype, t.range, t.values) == (dtype, kind, values)
+        np.testing.assert_array_equal(seen.x, x)
+        np.testing.assert_array_equal(t.inverse(seen.x), x)
+        np.testing.assert_array_equal(seen.event_mask, x > 0)
+
+
+def test_a_transform_of_pixels_refuses_a_roll_and_the_other_way_round():
+    for t, n_values, says in (
+        (data.to_unit(), 2, "to_unit takes elements of 256 values, and those of rolls have 2."),
+        (data.compose(data.flip(), data.to_signed()), 0, "takes elements of 256 values, and those of rolls have real"),
+        (data.as_bits(), 256, "as_bits takes elements of 2 values, and those of rolls have 256."),
+    ):
+        with pytest.raises(UsageError, match=says):
+            data.check_values(t, n_values, "rolls")
+    data.check_values(data.to_integers(), 77, "prose")
+    data.check_values(data.binarize(), 256, "images")

@@ -35,7 +35,7 @@ def told(grids, sample_every=500, **how):
     """Codes by step of a run's grids; those of a grid apart from the others too."""
     m, out = monitor(sample_every=sample_every, **how), []
     for step, grid in grids:
-        apart = m.images(step, grid)
+        apart = m.samples(step, grid)
         out += [(step, f.code, f.severity) for f in (*m.take(), *apart)]
     return out
 
@@ -80,7 +80,7 @@ def test_a_model_whose_variety_grows_is_young():
 
 def test_of_a_population_the_member_is_named():
     m = monitor(members=3)
-    m.images(1000, np.stack([REAL, ONE, REAL]))
+    m.samples(1000, np.stack([REAL, ONE, REAL]))
     assert [(f.code, f.members) for f in m.take()] == [("mode_collapse", (1,))]
 
 
@@ -97,7 +97,7 @@ def test_a_resumed_run_judges_as_the_whole_one(cut, log_every, tmp_path):
             if step % log_every == 0 or step == last:
                 journal.row({"step": step})
             if step % 200 == 0 or step == last:
-                journal.images(step, grids.get(step, ONE))
+                journal.samples(step, grids.get(step, ONE))
         journal.end(last)
         return json.loads(json.dumps(journal.stored()))
 
@@ -147,12 +147,12 @@ def test_what_the_data_do_not_allow_is_said():
     image = DIGITS.train.x[:300]
     bare = dataclasses.replace(DIGITS, train=data.Examples(image), test=None, validation=None)
     m = monitor(dataset=bare)
-    m.images(1000, REAL)
+    m.samples(1000, REAL)
     assert m.looked.cannot == {
         "whether the discriminator overfits": "no held-out images", "classes of the samples": "no labels",
     }  # fmt: skip
     few = monitor(dataset=dataclasses.replace(bare, train=data.Examples(image[:5])))
-    few.images(1000, ONE)
+    few.samples(1000, ONE)
     assert few.looked.cannot["how samples differ"] == "5 training images are too few to compare with"
     assert few.take() == []
 

@@ -5,14 +5,12 @@ Constructed from real images, so that the rates are known: what real trainings p
 
 import functools
 
-import jax
 import numpy as np
 import pytest
 
-from genjax import data, recipes
-from genjax.health import diversity, judge, pictures
+from genjax import data, domains
+from genjax.health import diversity, judge, nearness
 from genjax.health.messages import Telling
-from genjax.types import Batch
 
 N = 64
 SETS = ("digits", "fashion_mini", "ring", "grid")
@@ -20,15 +18,18 @@ SETS = ("digits", "fashion_mini", "ring", "grid")
 
 @functools.cache
 def images(name, part="train"):
-    """Pixels, of points the shades that a grid shows them in; and labels."""
+    """Examples as they are stored, pixels or coordinates; and labels."""
     dataset = data.load(name)
     of = getattr(dataset, part)
-    image = of.x
-    if image.dtype != np.uint8:
-        recipe = recipes.load("gan_ring2d")
-        transform = recipe.build(recipe.SMOKE, dataset.spec).transform
-        image = np.asarray(transform.inverse(transform.apply(jax.random.key(0), Batch(image)).x))
-    return image, of.y, dataset.spec.n_classes
+    return of.x, of.y, dataset.spec.n_classes
+
+
+def looked(x, name):
+    """What the monitor makes of examples: rows, and views."""
+    spec = data.load(name).spec
+    domain = domains.of(spec)
+    rows = domain.vector(data.Examples(x), spec) if domain.coarse is None else domain.coarse(x, spec)
+    return rows, domain.near(x, spec)
 
 
 @functools.cache
@@ -39,18 +40,21 @@ def against(name, conditional=False, n=N, m=None):
         keep = np.random.default_rng(7).permutation(len(image))[:m]
         image, label = image[keep], label[keep]
     asked = np.arange(n) % n_classes if conditional else None
-    real = pictures.pool(data.Examples(image, label), asked)
-    return diversity.reference(real.x, real.y, n, asked), pictures.halves(real.x)
+    real = nearness.pool(data.Examples(image, label), asked)
+    size = image[0].size
+    of = diversity.reference(looked(real.x, name)[0], real.y, n, asked, size=size)
+    return of, looked(nearness.halves(real).x, name)[1]
 
 
 def found(grid, name, conditional=False, **more):
     """What a grid's diversity provokes, and whether one grid is enough."""
-    return [(f.code, f.sure) for f in judged(grid, *against(name, conditional, len(grid), **more))]
+    return [(f.code, f.sure) for f in judged(grid, name, *against(name, conditional, len(grid), **more))]
 
 
-def judged(grid, of, real):
+def judged(grid, name, of, real):
     """The findings of one grid, without those on how far it is from the data."""
-    findings = judge.of_pictures(1000, pictures.measure(grid, real), diversity.measure(grid, of))
+    rows, views = looked(grid, name)
+    findings = judge.of_pictures(1000, nearness.measure(views, real), diversity.measure(rows, of))
     return [f for f in findings if f.code == "mode_collapse"]
 
 
@@ -146,7 +150,7 @@ def rates(name, conditional, kind, n=10):
     for _ in range(n):
         telling = Telling()
         told = [
-            telling.see("pictures", judged(KINDS[kind](name, conditional, r), *against(name, conditional)))
+            telling.see("pictures", judged(KINDS[kind](name, conditional, r), name, *against(name, conditional)))
             for _ in range(2)
         ]
         once += bool(told[0])
@@ -196,10 +200,10 @@ def test_few_training_images_are_enough(name, m):
 def test_a_grid_of_one_image_of_each_of_many_classes_says_what_it_cannot():
     r = np.random.default_rng(0)
     label, asked = np.arange(400) % 100, np.arange(64)
-    of = diversity.reference(r.uniform(0, 255, (400, 4, 4, 1)), label, 64, asked)
+    of = diversity.reference(r.uniform(0, 255, (400, 16)), label, 64, asked)
     assert "within" not in of.real
     assert "variety within classes" in diversity.cannot(of, label, asked)
-    unlabelled = diversity.reference(r.uniform(0, 255, (400, 4, 4, 1)), None, 64)
+    unlabelled = diversity.reference(r.uniform(0, 255, (400, 16)), None, 64)
     assert diversity.cannot(unlabelled, None, None) == {"classes of the samples": "no labels"}
 
 

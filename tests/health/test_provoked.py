@@ -116,7 +116,7 @@ def looks(monitor, images):
     monitor.telling.history.clear()
     monitor.telling.open.clear()
     for at in (1, 2):
-        monitor.images(at, np.asarray(images))
+        monitor.samples(at, np.asarray(images))
     return {f.code for f in monitor.take()}
 
 
@@ -138,6 +138,6 @@ def test_samples_of_a_model_that_has_learnt_nothing_are_far():
         x = model.sample(params, net, jax.random.key(2), 64)
         assert "samples_far" in looks(monitor, data.to_signed().inverse(x))
     real = DIGITS.test.x[:64]
-    monitor.images(3, real)
-    monitor.images(4, real)
+    monitor.samples(3, real)
+    monitor.samples(4, real)
     assert {f.severity for f in monitor.take()} == {"over"}  # real images are not far

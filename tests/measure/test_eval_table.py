@@ -11,22 +11,30 @@ import numpy as np
 import pytest
 from quick import first_state, quick_jit
 
-from genjax import cli, data, distributions, metrics, models, nets, objectives, recipes, rng, train
+from genjax import cli, data, distributions, domains, metrics, models, nets, objectives, recipes, rng, train
 from genjax.cli import cache
 from genjax.data.synthetic import MIXTURES
+from genjax.domains.contract import GENERIC
 from genjax.errors import UsageError
 from genjax.measure.evaluate import Request, evaluate
 from genjax.measure.references import real_of
+from genjax.metrics.image_spaces import image_space, pixels
 from genjax.metrics.measured import Measured, bits_of_bound, bound, gap, likelihood
-from genjax.metrics.spaces import pixels, space_of
 from genjax.metrics.table import METRICS, chosen
-from genjax.runs.drawing import draw, draw_points
+from genjax.runs.drawing import at_once, draw
 from genjax.runs.opening import Run
 from genjax.runs.validation import validation
 from genjax.types import Net
 
 DIGITS = data.load("digits")
-NET = space_of("", "digits", (8, 8, 1))
+
+
+def drawn(run, *how):
+    """Samples of an image run, their labels and masks."""
+    return draw(run.experiment, run.domain, run.spec, *how).examples
+
+
+NET = image_space("", "digits", (8, 8, 1))
 KEY = jax.random.key(0)
 
 
@@ -77,7 +85,7 @@ def measured_on(run, part, trained=None):
 def test_authenticity_is_against_all_of_the_training_part(tmp_path):
     run, real = untrained(tmp_path), real_of(DIGITS, n=60)
     got = by_name(evaluate(run, real, NET, Request("authenticity", seed=2)))["authenticity_digits"]
-    fakes, _ = draw(run.experiment, *train.evaluation(run.state), 60, 2)
+    fakes = drawn(run, *train.evaluation(run.state), 60, 2).x
     features = NET.features(DIGITS.train.x)
     assert got.value == metrics.authenticity(NET.features(fakes), features).share
     held_out = DIGITS.test.x[np.linspace(0, 296, 60).round().astype(int)]
@@ -133,7 +141,7 @@ def test_classes_are_those_that_the_images_were_asked_for(tmp_path, few_halves):
         of = drawing(run, lambda z, y, ahead=ahead: first[(y + ahead) % 10, jnp.abs(z[:, 0] * 1e4).astype(int) % 40])
         got = by_name(evaluate(of, real, NET, Request("classes")))
         assert got["class_accuracy_digits"].value == accuracy
-        fakes, asked = draw(of.experiment, *train.evaluation(of.state), 120, 0, real.labels(10))
+        fakes, asked, _ = drawn(of, *train.evaluation(of.state), 120, 0, real.labels(10))
         assert metrics.class_accuracy(fakes, asked, NET.logits).accuracy == accuracy
         want = metrics.frechet_per_class(
             NET.features(DIGITS.test.x), DIGITS.test.y, NET.features(fakes), asked
@@ -143,7 +151,7 @@ def test_classes_are_those_that_the_images_were_asked_for(tmp_path, few_halves):
     assert got["class_accuracy_digits"].floor == real_accuracy == pytest.approx(0.9697, abs=1e-4)
     assert 0 < got["class_fd_digits"].floor < got["class_fd_digits"].value
     assert all(r.over_samples is not None for r in got.values())
-    assert "classes" in chosen("", measured_on(run, real.some()), NET)
+    assert "classes" in chosen("", measured_on(run, real.some()), NET, METRICS, GENERIC, "images")
 
 
 def likely(likelihood_, transform):
@@ -176,10 +184,10 @@ def test_bits_of_a_log_likelihood_where_they_mean_something(of, transform, bits)
     m = likely(of, transform)
     found = m.bits(np.full(2, -64 * math.log(256.0)))
     assert found is None if bits is None else found.tolist() == [bits, bits]
-    assert ("bpd" in chosen("", m, pixels())) == (bits is not None)
+    assert ("bpd" in chosen("", m, pixels(), METRICS, GENERIC, "images")) == (bits is not None)
     if bits is None:
         with pytest.raises(UsageError, match=r"--metrics=bpd: .* mean nothing"):
-            chosen("bpd", m, pixels())
+            chosen("bpd", m, pixels(), METRICS, GENERIC, "images")
 
 
 def test_bits_are_the_bound_s_and_the_likelihood_s_nats_in_another_unit(monkeypatch):
@@ -196,28 +204,30 @@ def test_bits_are_the_bound_s_and_the_likelihood_s_nats_in_another_unit(monkeypa
 @pytest.mark.parametrize("name", ["gan_ring2d", "vae_ring2d"])
 def test_points_have_modes_and_no_images(name, tmp_path):
     ring = data.load("ring")
-    run, real, space = untrained(tmp_path, name, ring), real_of(ring, n=500), space_of("", "ring", (1, 1, 2))
+    run, real, space = untrained(tmp_path, name, ring), real_of(ring, n=500), domains.of(ring.spec).space("", ring.spec)
     got = by_name(evaluate(run, real, space, Request(seed=4)))
     bounds = {"elbo", "rate", "distortion"} if name.startswith("vae") else set()
     assert set(got) == bounds | {"modes", "good_share", "modes_kl"}
     key, mixture = rng.named(jax.random.key(4), "points"), MIXTURES["ring"]()
-    points = draw_points(run.experiment.model, *train.evaluation(run.state), 500, key)
+    points = at_once(run.experiment.model, *train.evaluation(run.state), 500, key)
     for which, x in (("value", points), ("floor", real.others.x)):
         want = metrics.mode_coverage(x, mixture.centers, mixture.sd)
         assert [getattr(got[k], which) for k in list(got)[-3:]] == [want.hit, want.good, want.kl], which
     assert got["modes"].floor == 8
     assert (got["modes"].protocol.quantisation, got["modes"].protocol.features) == ("none", "")
-    for metric in ("fd", "sharpness", "authenticity", "is", "classes"):
+    for metric in ("fd", "authenticity", "is", "classes"):
         with pytest.raises(UsageError, match=f"--metrics={metric}: the data are points"):
             evaluate(run, real, space, Request(metric))
+    with pytest.raises(UsageError, match="--metrics=sharpness: there is no such metric of points"):
+        evaluate(run, real, space, Request("sharpness"))
 
 
 def test_a_vae_s_points_have_its_likelihood_s_noise(tmp_path):
     run = untrained(tmp_path, "vae_ring2d", data.load("ring"))
     model, weights = run.experiment.model, train.evaluation(run.state)
-    noise = draw_points(model, *weights, 4000, KEY, temperature=1e-6)  # around the decoder's one mean
+    noise = at_once(model, *weights, 4000, KEY, temperature=1e-6)  # around the decoder's one mean
     assert noise.std(0).ravel() == pytest.approx([1.0, 1.0], rel=0.05)  # log sigma starts at 0
-    means = draw_points(model, *weights, 4000, KEY) - noise
+    means = at_once(model, *weights, 4000, KEY) - noise
     assert (means.std(0) > 0.01).all()
 
 
@@ -225,18 +235,18 @@ def test_modes_of_stacked_digits_are_named_by_a_classifier(tmp_path):
     stacks = data.stacked(DIGITS.train, 600)
     made = dataclasses.replace(data.load((stacks.x, stacks.y)))
     made = dataclasses.replace(made, spec=dataclasses.replace(made.spec, name="stacked"))
-    run, real, space = untrained(tmp_path, dataset=made), real_of(made, n=300), space_of("", "stacked", (8, 8, 3))
+    run, real, space = untrained(tmp_path, dataset=made), real_of(made, n=300), image_space("", "stacked", (8, 8, 3))
     with pytest.warns(UserWarning, match="modes: of 300 samples; published numbers are of 26,000: --n 26000"):
         got = by_name(evaluate(run, real, space, Request("modes")))
-    fakes, _ = draw(run.experiment, *train.evaluation(run.state), 300, 0)
+    fakes = drawn(run, *train.evaluation(run.state), 300, 0).x
     for which, x in (("value", fakes), ("floor", real.others.x)):
         want = metrics.stacked_coverage(x, NET.logits)
         assert [getattr(got[k], which) for k in ("modes", "modes_kl")] == [want.hit, want.kl], which
     assert (got["modes"].protocol.features, got["modes"].protocol.features_sha256) == (NET.name, NET.sha256)
     assert got["modes"].floor > 200
-    assert space_of("", "stacked", (28, 28, 3)).modes.features == "mnist"
+    assert image_space("", "stacked", (28, 28, 3)).modes.features == "mnist"
     for name, shape in (("stacked", (28, 28, 1)), ("stacked", (9, 9, 3)), ("ring", (8, 8, 1)), ("digits", (8, 8, 1))):
-        assert space_of("pixels", name, shape).modes is None, (name, shape)
+        assert image_space("pixels", name, shape).modes is None, (name, shape)
 
 
 def test_the_same_seed_gives_the_same_numbers_to_the_bit(tmp_path, few_halves):

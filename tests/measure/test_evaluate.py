@@ -20,12 +20,17 @@ from genjax.measure.merging import merged
 from genjax.measure.references import real_of
 from genjax.metrics import Protocol, Record, Subject, check_alike, from_json
 from genjax.metrics.frechet import frechet_distance
+from genjax.metrics.image_spaces import pixels
 from genjax.metrics.measured import Measured
-from genjax.metrics.spaces import pixels
 from genjax.metrics.table import METRICS, Metric
+from genjax.runs import drawing
 from genjax.runs.dataset import dataset_of_run
-from genjax.runs.drawing import draw
 from genjax.types import Batch
+
+
+def drawn(run, params, state, n, **how):
+    """Samples of an image run."""
+    return drawing.draw(run.experiment, run.domain, run.spec, params, state, n, **how).examples.x
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +74,7 @@ def test_a_record_is_what_one_computes_by_hand(gan):
     request = Request("fd", seed=3)
     (r,) = evaluate(run, real, pixels(), request)
     params, state = train.evaluation(run.state)
-    fakes, _ = draw(run.experiment, params, state, 100, seed=3)
+    fakes = drawn(run, params, state, 100, seed=3)
     flat = [x.reshape(len(x), -1) / np.float32(255) for x in (dataset.test.x, fakes, real.others.x)]
     assert r.value == pytest.approx(frechet_distance(flat[0], flat[1]), rel=1e-6)
     assert r.floor == pytest.approx(frechet_distance(flat[0], flat[2]), rel=1e-6)
@@ -81,7 +86,7 @@ def test_a_record_is_what_one_computes_by_hand(gan):
     (raw,) = evaluate(run, real, pixels(), dataclasses.replace(request, weights="trained"))
     assert not raw.subject.ema
     assert raw.value != r.value
-    cool, _ = draw(run.experiment, params, state, 100, seed=3, temperature=0.01)
+    cool = drawn(run, params, state, 100, seed=3, temperature=0.01)
     assert cool.std(0).mean() < 0.1 * fakes.std(0).mean()
 
 
@@ -156,7 +161,7 @@ def test_reference_and_floor_are_of_unlike_images():
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["--metrics", "nosuch"], f"there is no such metric. There are {', '.join(METRICS)}."),
+        (["--metrics", "nosuch"], f"no such metric of images. There are {', '.join(METRICS)}, sharpness."),
         (["--metrics", "bpd"], "has no elbo"),
         (["--metrics", "latents"], "has no sigma"),
         (["--metrics", "gap", "--split", "train"], "nothing is held out"),
@@ -231,7 +236,7 @@ def test_what_takes_half_an_hour_is_left_out_unless_it_is_named():
     def left_out(name, shape):
         real = real_of(parts(), n=10)
         real = dataclasses.replace(real, n=10_000, reference=Examples(np.broadcast_to(np.uint8(0), (10_000, *shape))))
-        return _too_costly(name, METRICS[name], real, pixels())
+        return _too_costly(name, METRICS[name], real, pixels(), "images")
 
     assert "--metrics fd measures it nevertheless" in left_out("fd", (64, 64, 3))
     assert left_out("fd", (28, 28, 1)) == ""
@@ -241,7 +246,9 @@ def test_what_takes_half_an_hour_is_left_out_unless_it_is_named():
 def test_a_new_metric_is_a_line_of_the_table(gan, monkeypatch):
     """Of images, of a model with a number for each example, and of a model with one number."""
     run = runs.open_run(gan)
-    ink = Metric(lambda r, f, key: {"ink_{}": f.mean() / r.mean()}, "images", {"ink": "higher"}, settings={"p": 1})
+    ink = Metric(
+        lambda r, f, key: {"ink_{}": f.x.mean() / r.x.mean()}, "examples", {"ink": "higher"}, settings={"p": 1}
+    )
     logit = Metric(
         lambda m, key: {"logit": m.score(m.params, m.state, m.view(next(data.once(m.part, 50))), key)["logit"]},
         "model",
@@ -265,7 +272,7 @@ def test_every_line_of_the_table_gives_records(vae):
     space = pixels()._replace(name="net", sha256="5e", logits=lambda x: x.reshape(len(x), -1)[:, 20:30] / 25.5)
     run = runs.open_run(vae)
     has_not = {"bpd", "gap", "classes", "modes"}
-    request = Request(",".join(METRICS.keys() - has_not), n_importance=50)
+    request = Request(",".join({"sharpness", *METRICS} - has_not), n_importance=50)
     got = evaluate(run, real_of(dataset_of_run(run), n=200), space, request)
     by_name = {r.protocol.metric: r for r in got}
     assert {r.protocol.metric for r in got if r.floor is None} == {

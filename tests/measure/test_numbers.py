@@ -19,7 +19,7 @@ from genjax.cli import cache
 from genjax.errors import RunFailure, UsageError
 from genjax.measure.evaluate import Request, outcomes
 from genjax.measure.references import real_of
-from genjax.metrics.spaces import pixels, space_of
+from genjax.metrics.image_spaces import image_space, pixels
 from genjax.metrics.table import METRICS
 from genjax.runs import drawing
 from genjax.runs.drawing import SHARES, by_shares
@@ -29,7 +29,7 @@ from genjax.types import Net
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(samples in|far too large):UserWarning")
 DIGITS = data.load("digits")
-NET = space_of("", "digits", (8, 8, 1))
+NET = image_space("", "digits", (8, 8, 1))
 OF_SAMPLES = [name for name, m in METRICS.items() if m.kind not in ("model", "modes")]
 KEY = jax.random.key(0)
 
@@ -254,16 +254,16 @@ def test_small_sets_give_what_they_can_and_name_the_rest(n, n_test, conditional,
 
 
 def nan_generator(monkeypatch, share=0.5):
-    whole = drawing._image_of
+    whole = drawing._sampler
 
-    def spoilt(experiment):
-        def image(params, state, z, y):
-            x = whole(experiment)(params, state, z, y)
+    def spoilt(experiment, domain):
+        def image(params, state, z, y, key):
+            x = whole(experiment, domain)(params, state, z, y, key)
             return jnp.where((jnp.arange(len(x)) < share * len(x)).reshape(-1, 1, 1, 1), jnp.nan, x)
 
         return image
 
-    monkeypatch.setattr(drawing, "_image_of", spoilt)
+    monkeypatch.setattr(drawing, "_sampler", spoilt)
 
 
 def test_eval_and_sample_of_a_broken_model_say_so(smoke_run, tmp_path, monkeypatch, capsys):
@@ -278,14 +278,14 @@ def test_eval_and_sample_of_a_broken_model_say_so(smoke_run, tmp_path, monkeypat
         assert "10 of 10 images hold NaN or infinity; nothing was written" in capsys.readouterr().err
         assert not (tmp_path / out).exists()
     assert cli.main(["sample", str(run), "--n", "10", "--out", str(tmp_path / "a.png")]) == 1
-    assert "they are hatched in" in capsys.readouterr().err
+    assert "they are marked in" in capsys.readouterr().err
     assert (tmp_path / "a.png").stat().st_size > 100
 
 
 def test_eval_says_that_the_model_has_collapsed(smoke_run, tmp_path, monkeypatch, capsys):
     run = shutil.copytree(smoke_run("gan_digits"), tmp_path / "run")
-    one = lambda params, state, z, y: jnp.full((len(z), 8, 8, 1), 90.0)  # noqa: E731
-    monkeypatch.setattr(drawing, "_image_of", lambda experiment: one)
+    one = lambda params, state, z, y, key: jnp.full((len(z), 8, 8, 1), 90.0)  # noqa: E731
+    monkeypatch.setattr(drawing, "_sampler", lambda experiment, domain: one)
     assert cli.main(["eval", str(run), "--n", "64", "--features", "pixels", "--metrics", "prdc"]) == 0
     assert "health: Mode collapse: recall is 0" in capsys.readouterr().out
 

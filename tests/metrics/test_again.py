@@ -9,7 +9,7 @@ import optax
 import pytest
 from quick import quick_jit
 
-from genjax import data, distributions, metrics, models, nets, objectives, train
+from genjax import data, distributions, domains, metrics, models, nets, objectives, train
 from genjax.cli.score import Part, score_rows
 from genjax.metrics import measured
 from genjax.runs import drawing
@@ -39,6 +39,7 @@ class World:
             experiment=self.experiment,
             state=step.init(self.vae, self.key),
             spec=data.load(self.pixels).spec,
+            domain=domains.of("image"),
             name="a run",
         )
         self.measured = measured.Measured(self.vae, *self.of_vae, score, data.to_unit(), part)
@@ -55,8 +56,10 @@ CALLS = {
     "score of a VAE": lambda w: w.score_vae(*w.of_vae, Batch(w.x), w.key),
     "score of a GAN": lambda w: objectives.gan(w.gan).score(*w.of_gan, Batch(w.x), w.key),
     "score of a run": lambda w: list(score_rows(w.run, Part(w.part))),
-    "points of a run": lambda w: drawing.generated_points(w.experiment, *w.of_vae, np.ones((4, Z), np.float32)),
-    "points of a model": lambda w: drawing.draw_points(w.vae, *w.of_vae, 4, w.key),
+    "samples of a run": lambda w: drawing.generated(
+        w.experiment, domains.of("image"), w.run.spec, *w.of_vae, np.ones((4, Z), np.float32)
+    ),
+    "points of a model": lambda w: drawing.at_once(w.vae, *w.of_vae, 4, w.key),
     "iw_log_likelihood": lambda w: metrics.iw_log_likelihood(w.vae, *w.of_vae, w.x, w.key, 8),
     "ais_log_likelihood": lambda w: metrics.ais_log_likelihood(w.vae, *w.of_vae, w.x, w.key, 2, 2, 2),
     "bidirectional": lambda w: metrics.bidirectional(w.vae, *w.of_vae, w.key, 2, 2, 2, 2),

@@ -50,7 +50,7 @@ def test_every_recipe_has_a_plan(name):
     assert p.communication > 0
     assert p.memory.how == "derived"
     assert p.memory.state + p.memory.data < p.memory.peak < device.memory
-    assert p.images == recipes.load(name).Config().batch_size
+    assert p.examples == recipes.load(name).Config().batch_size
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ def test_the_most_telling_metrics_by_their_last_part(name, wanted):
 def test_it_fits_any_width(name, ascii_only):
     row = ROWS[name]
     for width in range(1, 200):
-        line = one_line(row["step"], 60_000, "1:02:03", [*words(row), "9,876 images/s"], width, ascii_only)
+        line = one_line(row["step"], 60_000, "1:02:03", [*words(row), "9,876 examples/s"], width, ascii_only)
         assert len(line) <= width
         assert line.startswith(f"{row['step']}/60000"[:width])
         assert line.isascii() or not ascii_only
@@ -105,7 +105,7 @@ def test_where_nothing_can_be_drawn_over(stream, monkeypatch):
     if stream in ("dumb", "file"):
         lines = err.getvalue().splitlines()
         assert lines[0].startswith("step 12345/60000  elbo -95.31  rate 20.1  distortion 75.2  mean of 3  ")
-        assert re.search(r"9,87[67] images/s  ETA [\d:]+$", lines[0])
+        assert re.search(r"9,87[67] examples/s  ETA [\d:]+$", lines[0])
         assert lines[1:] == ["done"]
 
 

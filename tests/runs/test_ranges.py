@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from genjax import data, distributions, models, nets, objectives, runs, train
+from genjax import data, distributions, domains, models, nets, objectives, runs, train
 from genjax.nets.spectral import spectral_norm
 from genjax.runs import drawing
 from genjax.types import RANGES, UsageError
@@ -162,8 +162,9 @@ def test_pictures_that_are_cut_off_are_said(scale, said, capsys):
             return scale * jnp.tanh(9.0 * z[:, :1, None, None]) * jnp.ones((1, 4, 4, 1))
 
     experiment = runs.Experiment(Own(), None, data.to_signed(), lambda *_: {})
-    images, _ = drawing.draw(experiment, {}, {}, 5)
-    assert images.shape == (5, 4, 4, 1)
+    spec = data.Spec("own", (4, 4, 1), 0, 1, "")
+    images = drawing.draw(experiment, domains.of(spec), spec, {}, {}, 5).examples
+    assert images.x.shape == (5, 4, 4, 1)
     err = capsys.readouterr().err
     assert ("of the values drawn lie far outside 0 ... 255 and are clipped" in err) == said
     assert ("to_signed" in err) == said

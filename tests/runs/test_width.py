@@ -14,7 +14,7 @@ from genjax import recipes, runs
 from genjax.checkpoint.checkpoints import digest, read_leaves
 from genjax.measure.evaluate import Request, evaluate
 from genjax.measure.references import real_of
-from genjax.metrics.spaces import pixels
+from genjax.metrics.image_spaces import pixels
 from genjax.runs.dataset import dataset_of_run
 
 

@@ -1,0 +1,98 @@
+"""Which file reads which kind of data, a line a kind; images and points are read by `loading` itself.
+
+Standard library only: names and suffixes are known before anything is imported. A reader is a module of this room with
+
+- `load_path(path, like=None, **options) -> Dataset`: of a file with one of its suffixes, or a folder of such files;
+- `load_embedded(name, like=None, **options) -> Dataset`, where it has `names`;
+- `load_prepared(found, like=None, **options) -> Dataset`, where it has `prepared`: of a `catalogue.Prepared` TFDS set.
+
+`like` is the `Spec` of the run that the data are for, whose alphabet or columns they get; `options` are the fields that
+a recipe's `Config.reads` names.
+"""
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genjax.data import files
+
+
+class Reader(NamedTuple):
+    """How one kind of data is read."""
+
+    module: str
+    """Its module in `genjax.data`, imported when such data are asked for."""
+    suffixes: tuple[str, ...] = ()
+    """Of a file, or of the files in a folder."""
+    names: Mapping[str, str] = {}
+    """Embedded sets, with a line on each."""
+    prepared: tuple[str, ...] = ()
+    """TFDS sets that it reads once they are prepared, without version."""
+
+    def load(self, how: str, *args: Any, **more: Any) -> Any:
+        """Call its `load_path`, `load_embedded` or `load_prepared`."""
+        return getattr(importlib.import_module(f"genjax.data.{self.module}"), f"load_{how}")(*args, **more)
+
+
+READERS: dict[str, Reader] = {}
+"""Readers by the kind of data that they read, a name in `genjax.domains`."""
+
+
+def of_name(name: str) -> Reader | None:
+    """The reader that has an embedded set of that name."""
+    return next((r for r in READERS.values() if name in r.names), None)
+
+
+def of_prepared(name: str) -> Reader | None:
+    """The reader of a TFDS set, `name/config`."""
+    return next((r for r in READERS.values() if {name, name.partition("/")[0]} & set(r.prepared)), None)
+
+
+def of_file(path: Path) -> Reader | None:
+    """The reader of a file, by its suffix."""
+    return next((r for r in READERS.values() if path.suffix.lower() in r.suffixes), None)
+
+
+def of_folder(path: Path, others: tuple[str, ...]) -> Reader | None:
+    """The reader of a folder: of the first file that has one, unless there is a file with one of the suffixes `others`.
+
+    Files whose names begin with a dot, and those that are left alone everywhere, do not count. Of images the first file
+    is enough, whatever their number.
+
+    Raises:
+        UsageError: a folder in it cannot be listed.
+    """
+    found = None
+    for file in _files(path) if READERS else ():
+        if file.suffix.lower() in others:
+            return None
+        found = found or of_file(file)
+    return found
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Files in a folder, then those in its folders, each folder once."""
+    todo, seen = [path], set[tuple[int, int]]()
+    while todo:
+        here = todo.pop(0)
+        inside = files.listing(here)
+        yield from (e.path for e in inside if e.kind == "file")
+        for e in inside:
+            if e.kind == "folder" and (who := _identity(e.path)) not in seen:
+                seen.add(who)
+                todo.append(e.path)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        about = os.stat(folder)
+    except OSError as e:
+        raise files.refused(folder, e) from e
+    return about.st_dev, about.st_ino
+
+
+def names() -> dict[str, str]:
+    """All embedded sets of these readers, with a line on each."""
+    return {name: line for r in READERS.values() for name, line in r.names.items()}
