@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from genjax.data.examples import Dataset, Examples, Lazy, Spec, fingerprint, guarded, size, spec_of, take, untrained
     from genjax.data.loading import load
     from genjax.data.resize import image_spec
+    from genjax.data.sound import to_wave, varied
     from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
@@ -45,6 +46,7 @@ _HOME = {
     "examples": (
         "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     ),
+    "sound": ("to_wave", "varied"),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
     "split": ("hold_out", "part"),
     "stacks": ("stacked",),
@@ -63,6 +65,7 @@ __all__ = [  # noqa: RUF022  (by module)
     "load",
     "image_spec",
     "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
+    "to_wave", "varied",
     "Source", "make_source", "once", "resident", "streamed",
     "hold_out", "part",
     "stacked",

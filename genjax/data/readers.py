@@ -36,7 +36,14 @@ class Reader(NamedTuple):
         return getattr(importlib.import_module(f"genjax.data.{self.module}"), f"load_{how}")(*args, **more)
 
 
-READERS: dict[str, Reader] = {}
+READERS: dict[str, Reader] = {
+    "speech": Reader(
+        "speech",
+        (".wav", ".wave"),
+        {"synthetic_speech": "600 + 120 synthetic digits, 1 s at 8 kHz, 10 classes (made here, not real speech)"},
+        ("spoken_digit",),
+    ),
+}
 """Readers by the kind of data that they read, a name in `genjax.domains`."""
 
 

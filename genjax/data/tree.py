@@ -1,4 +1,4 @@
-"""Which files of a folder are images, of which part of the data set, and of which class."""
+"""Which files of a folder are examples, of which part of the data set, and of which class."""
 
 import errno
 import os
@@ -25,24 +25,39 @@ PARTS = {
 """First-level folders that are a part of a data set, by name in lower case."""
 
 
+class Wanted(NamedTuple):
+    """The files that are looked for."""
+
+    one: str
+    """What an example is called, and several of them."""
+    many: str
+    suffixes: tuple[str, ...]
+    """Of files that are taken, upper or lower case; others are left alone."""
+    others: tuple[str, ...]
+    """Of files that may hold examples too and are not read: their number is said."""
+
+
+IMAGES = Wanted("image", "images", SUFFIXES, OTHER_IMAGES)
+
+
 class Tree(NamedTuple):
-    """The images of a part, in order."""
+    """The examples of a part, in order."""
 
     root: Path
     """What the names of files are relative to."""
     files: list[Path]
     names: list[str] | None
-    """The class of each; None where the images are not in class folders."""
+    """The class of each; None where the examples are not in class folders."""
 
 
-def trees_of(path: Path) -> tuple[dict[str, Tree], list[str]]:
+def trees_of(path: Path, wanted: Wanted = IMAGES) -> tuple[dict[str, Tree], list[str]]:
     """The parts `train`, `test`, `validation` that a folder has, and what should be said of it.
 
-    Where every first-level folder with images has a name of `PARTS`, these are the parts; with `train` and
+    Where every first-level folder with examples has a name of `PARTS`, these are the parts; with `train` and
     `validation` alone the latter is the test part, as in the sets of TFDS. Else all is the training part.
 
     Raises:
-        UsageError: as `files.below`; no image; images both beside folders and in them; parts without `train`, one
+        UsageError: as `files.below`; no example; examples both beside folders and in them; parts without `train`, one
             given twice, or some with classes and some without.
     """
     kind = files.kind_of(path)
@@ -51,10 +66,10 @@ def trees_of(path: Path) -> tuple[dict[str, Tree], list[str]]:
     if kind == "file":
         return {"train": Tree(path.parent, [path], None)}, []
     left: Counter[str] = Counter()
-    direct, by_folder = _level(path, left)
+    direct, by_folder = _level(path, wanted, left)
     names = {name: PARTS.get(name.lower()) for name in by_folder}
     if not direct and by_folder and None not in names.values():
-        parts = _parts(path, names, left)
+        parts = _parts(path, wanted, names, left)
     elif len({part for part in names.values() if part}) > 1:
         other = next(name for name, part in names.items() if part is None)
         raise UsageError(
@@ -62,15 +77,15 @@ def trees_of(path: Path) -> tuple[dict[str, Tree], list[str]]:
             f"{shown(other)}/, which is none. Move it away, or give the folder of classes that is meant."
         )
     else:
-        parts = {"train": _tree(path, path, direct, by_folder)}
+        parts = {"train": _tree(path, path, wanted, direct, by_folder)}
     notes = []
     if left:
         most = ", ".join(f"{n:,} {suffix}" for suffix, n in left.most_common(3))
-        notes.append(f"{shown(path)}: files that are not read as images were left alone: {most}.")
+        notes.append(f"{shown(path)}: files that are not read as {wanted.many} were left alone: {most}.")
     return parts, notes
 
 
-def _parts(path: Path, names: dict[str, str | None], left: Counter[str]) -> dict[str, Tree]:
+def _parts(path: Path, wanted: Wanted, names: dict[str, str | None], left: Counter[str]) -> dict[str, Tree]:
     of = {part: [name for name in names if names[name] == part] for part in ("train", "test", "validation")}
     if twice := next((folders for folders in of.values() if len(folders) > 1), None):
         raise UsageError(f"{shown(path)}: {' and '.join(map(shown, twice))} are the same part. Keep one of them.")
@@ -85,7 +100,7 @@ def _parts(path: Path, names: dict[str, str | None], left: Counter[str]) -> dict
     for part, folders in of.items():
         if folders:
             root = path / folders[0]
-            found[part] = _tree(path, root, *_level(root, left))
+            found[part] = _tree(path, root, wanted, *_level(root, wanted, left))
     with_classes = {tree.names is not None for tree in found.values()}
     if len(with_classes) > 1:
         has, lacks = (next(p for p in found if (found[p].names is not None) == yes) for yes in (True, False))
@@ -97,18 +112,18 @@ def _parts(path: Path, names: dict[str, str | None], left: Counter[str]) -> dict
     return {part: found[part] for part in ("train", "test", "validation") if part in found}
 
 
-def _level(path: Path, left: Counter[str]) -> tuple[list[Path], dict[str, list[Path]]]:
-    """The images of a folder itself, and those of each of its folders at any depth, where there are any."""
+def _level(path: Path, wanted: Wanted, left: Counter[str]) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The examples of a folder itself, and those of each of its folders at any depth, where there are any."""
     inside = files.listing(path)
-    direct = _images([e for e in inside if e.kind != "folder"], left)
-    folders = {e.name: _images(files.below(e.path), left) for e in inside if e.kind == "folder"}
+    direct = _examples([e for e in inside if e.kind != "folder"], wanted, left)
+    folders = {e.name: _examples(files.below(e.path), wanted, left) for e in inside if e.kind == "folder"}
     return direct, {name: found for name, found in folders.items() if found}
 
 
-def _tree(root: Path, path: Path, direct: list[Path], by_class: dict[str, list[Path]]) -> Tree:
+def _tree(root: Path, path: Path, wanted: Wanted, direct: list[Path], by_class: dict[str, list[Path]]) -> Tree:
     if direct and by_class:
         raise UsageError(
-            f"{shown(path)}: holds images itself ({shown(direct[0].name)}) and in subfolders "
+            f"{shown(path)}: holds {wanted.many} itself ({shown(direct[0].name)}) and in subfolders "
             f"({shown(next(iter(by_class)))}/). Keep all in the folder (no labels), or all in class folders."
         )
     if direct:
@@ -117,19 +132,20 @@ def _tree(root: Path, path: Path, direct: list[Path], by_class: dict[str, list[P
         named = [(file, name) for name, found in by_class.items() for file in found]
         return Tree(root, [file for file, _ in named], [name for _, name in named])
     raise UsageError(
-        f"{shown(path)}: holds no image. Wanted files ending in {' '.join(SUFFIXES)}, or class folders of them."
+        f"{shown(path)}: holds no {wanted.one}. Wanted files ending in {' '.join(wanted.suffixes)}, "
+        "or class folders of them."
     )
 
 
-def _images(entries: Sequence[Entry], left: Counter[str]) -> list[Path]:
-    """The image files among entries; others that may be images are counted."""
+def _examples(entries: Sequence[Entry], wanted: Wanted, left: Counter[str]) -> list[Path]:
+    """The wanted files among entries; others that may hold examples are counted."""
     found = []
     for e in entries:
         suffix = e.path.suffix.lower()
-        if suffix in SUFFIXES:
+        if suffix in wanted.suffixes:
             if e.kind != "file":
                 raise files.not_a_file(e.path)
             found.append(e.path)
-        elif suffix in OTHER_IMAGES:
+        elif suffix in wanted.others:
             left[suffix] += 1
     return found

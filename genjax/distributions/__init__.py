@@ -2,6 +2,7 @@
 
 from genjax.distributions.discrete import Bernoulli, Categorical
 from genjax.distributions.gaussian import Normal
+from genjax.distributions.laplace import DiscretizedLaplace
 from genjax.distributions.likelihood import (
     LIKELIHOODS,
     Distribution,
@@ -14,6 +15,7 @@ from genjax.distributions.likelihood import (
     gaussian,
     gaussian_global,
     gaussian_per_pixel,
+    laplace16,
     likelihood_of,
     why_chosen,
 )
@@ -25,6 +27,7 @@ __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
     "Categorical",
+    "DiscretizedLaplace",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
     "Distribution",
@@ -41,6 +44,7 @@ __all__ = [
     "gaussian",
     "gaussian_global",
     "gaussian_per_pixel",
+    "laplace16",
     "likelihood_of",
     "log_prob",
     "rate",

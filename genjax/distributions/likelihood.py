@@ -18,16 +18,23 @@ from jaxtyping import Array, Float, ScalarLike
 
 from genjax.distributions.discrete import Bernoulli, Categorical
 from genjax.distributions.gaussian import Normal
+from genjax.distributions.laplace import DiscretizedLaplace
 from genjax.distributions.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from genjax.distributions.numerics import at_least_float32, softclamp
 from genjax.types import Params, Range, UsageError
 
-Distribution: TypeAlias = Normal | Bernoulli | Categorical | DiscretizedLogistic | DiscretizedLogisticMixture
+Distribution: TypeAlias = (
+    Normal | Bernoulli | Categorical | DiscretizedLogistic | DiscretizedLogisticMixture | DiscretizedLaplace
+)
 
 LOG_SIGMA_RANGE = (-6.0, 6.0)
 """Range of log sigma for Gaussian pixels in [0, 1]: exp(-6) is below the distance of two grey levels."""
 LOG_SCALE_RANGE = (-7.0, 7.0)
 """Range of log scales for logistic pixels in [-1, 1]: at exp(-7) one level can hold all but 3 % of the mass."""
+SOUND_SCALE_RANGE = (-14.0, 2.0)
+"""Range of log scales for samples of sound in [-1, 1): at exp(-14) the nearest level holds all but exp(-18)."""
+SOUND_SCALE_START = -4.0
+"""What a decoder's output of 0 stands for: the log scale of speech that is predicted badly."""
 
 
 DENSITY: tuple[Range, ...] = ("unit", "signed", "real")
@@ -189,6 +196,20 @@ def categorical(n_levels: int = 256) -> Likelihood:
         return Categorical(jnp.repeat(logits, 256 // n_levels, axis=-1))
 
     return Likelihood(lambda channels: n_levels * channels, _no_params, apply, "categorical", ("levels",), "levels")
+
+
+def laplace16() -> Likelihood:
+    """A Laplace distribution for each 16-bit sample of sound, x in [-1, 1): the decoder gives location and log scale.
+
+    The decoder's waves are (batch, t, 2), and the distribution is over (batch, t). Its log probability is that of the
+    stored samples, a discrete one. Log scales lie within `SOUND_SCALE_RANGE`.
+    """
+
+    def apply(params: Params, out: Float[Array, "batch t n_out"]) -> DiscretizedLaplace:
+        out = at_least_float32(out)
+        return DiscretizedLaplace(out[..., 0], softclamp(out[..., 1] + SOUND_SCALE_START, *SOUND_SCALE_RANGE))
+
+    return Likelihood(lambda channels: 2 * channels, _no_params, apply, "laplace16", ("signed",), "levels")
 
 
 NAMED: dict[str, Callable[[], Likelihood]] = {

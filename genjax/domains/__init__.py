@@ -18,6 +18,7 @@ __all__ = ["KINDS", "of", "words"]
 KINDS: dict[str, tuple[str, ...]] = {
     "image": (".png", ".pdf", ".npz"),
     "points": (".png", ".npz"),
+    "speech": (".wav", ".npz"),
 }
 """Every kind of data that genjax knows, a file of this room each, and the suffixes of what `genjax sample` writes."""
 

@@ -15,6 +15,7 @@ from genjax.losses.classification import cross_entropy
 from genjax.losses.divergence import kl_normal, kl_std_normal
 from genjax.losses.game import LOSSES, PENALTIES, READS, game
 from genjax.losses.penalty import check_critic, dragan, gradient_penalty, lecam, r1, r2, running_mean
+from genjax.losses.spectral import log_mel, log_spectrum, mel_filters, power_spectrum, spectral_distance
 
 __all__ = [
     "LOSSES",
@@ -34,12 +35,17 @@ __all__ = [
     "kl_std_normal",
     "least_squares",
     "lecam",
+    "log_mel",
+    "log_spectrum",
+    "mel_filters",
     "minimax",
     "nonsaturating",
+    "power_spectrum",
     "r1",
     "r2",
     "reduce",
     "relativistic",
     "running_mean",
+    "spectral_distance",
     "wasserstein",
 ]

@@ -1,4 +1,4 @@
-"""A net with fixed weights, from images to features and logits, in batches of one size."""
+"""A net with fixed weights, from stored examples to features and logits, in batches of one size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,28 +23,30 @@ class FeatureNet:
         sha256: identifies the weights; part of every number's fingerprint.
         n_features: dimensions d of the feature space.
         n_classes: classes of its logits.
-        shape: (h, w, c) of the images it takes; None where it resizes any with 1 or 3 channels.
-        outputs: `outputs(images) -> (features, logits)` of one pass, see `features` and `logits`.
+        shape: of the examples it takes, (h, w, c) of images; None where it resizes any with 1 or 3 channels.
+        outputs: `outputs(examples) -> (features, logits)` of one pass, see `features` and `logits`.
+        dtype: of the examples it takes: uint8 images, int16 sound.
     """
 
     name: str
     sha256: str
     n_features: int
     n_classes: int
-    shape: tuple[int, int, int] | None
+    shape: tuple[int, ...] | None
     outputs: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    dtype: str = "uint8"
 
-    def features(self, images: np.ndarray) -> np.ndarray:
-        """Images (n, h, w, c) uint8 -> features (n, d) float32, in batches; float32 on every device.
+    def features(self, x: np.ndarray) -> np.ndarray:
+        """Stored examples (n, *shape) -> features (n, d) float32, in batches; float32 on every device.
 
         Raises:
-            UsageError: images of another dtype or shape.
+            UsageError: examples of another dtype or shape.
         """
-        return self.outputs(images)[0]
+        return self.outputs(x)[0]
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """Images (n, h, w, c) uint8 -> logits (n, n_classes) float32, in batches; errors as `features`."""
-        return self.outputs(images)[1]
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Stored examples (n, *shape) -> logits (n, n_classes) float32, in batches; errors as `features`."""
+        return self.outputs(x)[1]
 
 
 def signed(x):
@@ -53,23 +55,24 @@ def signed(x):
 
 
 def batched(
-    net: Net, w: weights.Weights, batch: int, shape: tuple[int, int, int] | None, name: str,
-    prepare: Callable[[Any], Any] = signed,
+    net: Net, w: weights.Weights, batch: int, shape: tuple[int, ...] | None, name: str,
+    prepare: Callable[[Any], Any] = signed, dtype: str = "uint8",
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:  # fmt: skip
-    """`outputs(images) -> (features, logits)` of a net that gives both, `batch` images at a time."""
+    """`outputs(examples) -> (features, logits)` of a net that gives both, `batch` examples at a time."""
     params, state = jax.device_put((w.params, w.state))
+    many = "images" if shape is None or len(shape) == 3 else "recordings"
 
     @jax.jit
     def run(params, state, x):
         with jax.default_matmul_precision("highest"):
             return net.apply(params, state, prepare(x))[0]
 
-    def outputs(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        images = _checked(images, shape, name)
-        parts, n = [], len(images)
-        for first in progress.counted(range(0, n, batch), "images through the feature net", n, batch):
-            part = images[first : first + batch]
-            filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), np.uint8)])
+    def outputs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x = _checked(x, shape, dtype, name, many)
+        parts, n = [], len(x)
+        for first in progress.counted(range(0, n, batch), f"{many} through the feature net", n, batch):
+            part = x[first : first + batch]
+            filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
             parts.append([np.asarray(v)[: len(part)] for v in run(params, state, filled)])
         features, logits = (np.concatenate(p) for p in zip(*parts, strict=True))
         return features, logits
@@ -77,14 +80,15 @@ def batched(
     return outputs
 
 
-def _checked(images: np.ndarray, shape: tuple[int, int, int] | None, name: str) -> np.ndarray:
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+def _checked(x: np.ndarray, shape: tuple[int, ...] | None, dtype: str, name: str, many: str) -> np.ndarray:
+    x = np.asarray(x)
+    axes, ends = ("(n, h, w, c)", "0..255") if many == "images" else ("(n, samples)", "-32768..32767")
+    if x.dtype != dtype or x.ndim != (4 if shape is None else len(shape) + 1) or not len(x):
         raise UsageError(
-            f"feature net {name}: takes images (n, h, w, c) of uint8 with n at least 1, "
-            f"not {images.shape} of {images.dtype}. Round and clip a model's samples to 0..255 first."
+            f"feature net {name}: takes {many} {axes} of {dtype} with n at least 1, "
+            f"not {x.shape} of {x.dtype}. Round and clip a model's samples to {ends} first."
         )
-    if images.shape[1:] != shape if shape else images.shape[3] not in (1, 3):
+    if x.shape[1:] != shape if shape else x.shape[3] not in (1, 3):
         takes = "x".join(map(str, shape)) if shape else "1 or 3 channels"
-        raise UsageError(f"feature net {name}: takes images of {takes}, not {'x'.join(map(str, images.shape[1:]))}.")
-    return images
+        raise UsageError(f"feature net {name}: takes {many} of {takes}, not {'x'.join(map(str, x.shape[1:]))}.")
+    return x

@@ -2,7 +2,8 @@
 
 from genjax.models.classifier import Classifier
 from genjax.models.gan import GAN
+from genjax.models.hearing import Hearing, hearing
 from genjax.models.vae import VAE
 from genjax.models.vq_vae import VQVAE
 
-__all__ = ["GAN", "VAE", "VQVAE", "Classifier"]
+__all__ = ["GAN", "VAE", "VQVAE", "Classifier", "Hearing", "hearing"]

@@ -1,11 +1,17 @@
 """Networks: NNX modules turned into pure functions. The only package that imports flax."""
 
+from genjax.nets.audio import wave_decoder as wave_decoder
+from genjax.nets.audio import wave_encoder as wave_encoder
+from genjax.nets.audio import wavegan_discriminator as wavegan_discriminator
+from genjax.nets.audio import wavegan_generator as wavegan_generator
 from genjax.nets.by_example import by_example as by_example
 from genjax.nets.classifier import classifier as classifier
 from genjax.nets.compute import compute as compute
 from genjax.nets.compute import full_precision as full_precision
 from genjax.nets.conv import conv as conv
 from genjax.nets.conv import conv_transpose as conv_transpose
+from genjax.nets.conv1d import conv1d as conv1d
+from genjax.nets.conv1d import conv1d_transpose as conv1d_transpose
 from genjax.nets.devices import batches_over as batches_over
 from genjax.nets.devices import each_device as each_device
 from genjax.nets.devices import n_chunks as n_chunks
@@ -31,3 +37,5 @@ from genjax.nets.resnet import resnet_generator as resnet_generator
 from genjax.nets.spectral import spectral_norm as spectral_norm
 from genjax.nets.upsampling import dropout_discriminator as dropout_discriminator
 from genjax.nets.upsampling import upsampling_generator as upsampling_generator
+from genjax.nets.views import seeing as seeing
+from genjax.nets.views import then as then

@@ -222,7 +222,10 @@ def _tconv_here(geo: _Geometry, g, w):
     ends = [(0, t * p - k) for t, p, k in zip(taps, phases, geo.kernel, strict=True)]
     w = jnp.pad(w, (*ends, (0, 0), (0, 0))).transpose(3, 0, 1, 2).reshape(o, -1)
     spread = functools.partial(_spread, geo, taps, phases, lax.optimization_barrier(w))
-    m = n_chunks(n, g[0].size // o * w.shape[1] * w.dtype.itemsize, _PRODUCT_BYTES)
+    kernel = w.size * w.dtype.itemsize
+    # Each part reads the whole kernel: one that outgrows the cache is read as seldom as its own size allows.
+    limit = kernel if kernel > 2 * _PRODUCT_BYTES else _PRODUCT_BYTES
+    m = n_chunks(n, g[0].size // o * w.shape[1] * w.dtype.itemsize, limit)
     if m == 1:
         return spread(g)
     out = jnp.zeros((n // m, m, *geo.size, c), g.dtype)

@@ -5,6 +5,7 @@ from genjax.objectives.classifier import classifier
 from genjax.objectives.factor_vae import FactorVaeObjective, factor_vae
 from genjax.objectives.gan import GanObjective, gan
 from genjax.objectives.iwae import dreg, iwae
+from genjax.objectives.spectral import spectral_vae
 from genjax.objectives.vae import beta_vae, score_vae, vae
 from genjax.objectives.vq_vae import vq_vae
 
@@ -23,6 +24,7 @@ __all__ = [
     "mirror",
     "quarter_turn",
     "score_vae",
+    "spectral_vae",
     "translate",
     "vae",
     "vq_vae",

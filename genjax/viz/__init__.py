@@ -12,6 +12,7 @@ from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, 
 from genjax.viz.pdf import pdf
 from genjax.viz.rows import rows
 from genjax.viz.sweeps import SIGNS, Cloud, Trend, against, plane
+from genjax.viz.waves import wave_cells
 
 __all__ = [
     "SIGNS",
@@ -39,4 +40,5 @@ __all__ = [
     "spectra",
     "tiles",
     "to_uint8",
+    "wave_cells",
 ]
