@@ -255,8 +255,9 @@ def _autoencoder(of: _Of, dataset: Dataset | None) -> Pictures:
 
 def _drawn(of: _Of) -> Examples:
     """Samples with all of the model's noise."""
-    z = jax.tree.map(np.asarray, of.model.noise(rng.named(of.key, "samples"), N_SAMPLES))
-    y = labels_of(N_SAMPLES, of.model.n_classes)
+    n = min(N_SAMPLES, of.run.domain.shown)
+    z = jax.tree.map(np.asarray, of.model.noise(rng.named(of.key, "samples"), n))
+    y = labels_of(n, of.model.n_classes)
     made = generated(of.run.experiment, of.run.domain, of.run.spec, of.params, of.state, z, y).examples
     return made._replace(y=None)
 
@@ -308,7 +309,8 @@ def _gan(of: _Of, dataset: Dataset | None) -> Pictures:
     arcs = Figure("interpolations", "Interpolations", words.ARCS, lines, show)
     figures = [*_classes(of, made, classes), arcs]
     real = _some(next(reversed(groups.values()))._replace(y=None)) if groups else None
-    return Pictures(_at(made, samples), real, tuple(figures), scores, is_probability, show)
+    seen = _at(made, samples) if run.domain.drawn == "mean" else _drawn(of)
+    return Pictures(seen, real, tuple(figures), scores, is_probability, show)
 
 
 def _labels(examples: Examples) -> np.ndarray:
