@@ -44,7 +44,7 @@ COMMANDS = {
     "plan": Command("plan", "EXPERIMENT [--device D] [--mesh M]", "what a step costs on devices you may not have"),
     "results": Command("results", "[--write]", "the tables of the READMEs, checked against the committed records"),
     "features": Command("features", "[import FILE]", "the feature nets that distances are measured with"),
-    "list": Command("show", "", "the recipes that ship with genjax"),
+    "list": Command("show", "[KIND]", "the recipes that ship with genjax, or those for a kind of data"),
     "doctor": Command("show", "[--data-dir FOLDER]", "devices, versions, data sets, disk, and what is missing"),
 }
 

@@ -23,21 +23,23 @@ VERSIONS = (
 
 @dataclass(frozen=True)
 class List:
-    """The recipes that ship with genjax, with the kinds of data that each takes and its first line."""
+    """The recipes that ship with genjax, with the kinds of data that each takes and its first line.
 
-    kind: tuple[str, ...] = flag(help="show only those that take such data: image, points", positional=True)
+    `genjax list KIND` shows those that take such data; the second column has the kinds.
+    """
 
 
 def list_recipes(argv: Sequence[str]) -> None:
     """`genjax list [KIND]`: name, data and first line of every shipped recipe, read without running any."""
-    args = parse(List, argv, "genjax list")
+    asked = [word for word in argv if not word.startswith("-")]
+    parse(List, [word for word in argv if word.startswith("-")], "genjax list")
     every = [(name, recipes.find(name)) for name in recipes.names()]
     rows = [(name, ", ".join(recipes.domains(path)), recipes.docstring(path).split("\n")[0]) for name, path in every]
     if not rows:
         print(f"There are no recipes in {recipes.folder()}.")
         return
     kinds = list(dict.fromkeys(kind for _, path in every for kind in recipes.domains(path)))
-    for kind in args.kind:
+    for kind in asked:
         if kind not in kinds:
             there = f" There are {', '.join(kinds)}." if kinds else ""
             raise UsageError(f"KIND={kind}: no recipe is for such data.{recipes.nearest(kind, kinds)}{there}")
