@@ -51,12 +51,7 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     obj = objectives.gan(gan, pair, (*penalties, losses.lecam(cfg.lecam)), augment=augment, every=cfg.every)
     adam = optax.adam(cfg.lr, b1=0.0, b2=0.99)
     lazy = [train.Move("d", obj.penalty, adam, name="penalty", every=cfg.every)] if cfg.every > 1 else []
-    step = train.make_step(
-        train.Move("d", obj.d, adam, norms=True),
-        *lazy,
-        train.Move("g", obj.g, adam, norms=True),
-        draw=obj.draw,
-        accumulate=cfg.accumulate,
-        ema={"g": train.Ema(cfg.ema_half_life)},
-    )
+    moves = [train.Move("d", obj.d, adam, norms=True), *lazy, train.Move("g", obj.g, adam, norms=True)]
+    ema = {"g": train.Ema(cfg.ema_half_life)}
+    step = train.make_step(*moves, draw=obj.draw, accumulate=cfg.accumulate, ema=ema)
     return runs.Experiment(gan, step, data.to_signed(), obj.score)
