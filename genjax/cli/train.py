@@ -18,6 +18,11 @@ DEMO: dict[str, dict[str, dict[str, Any]]] = {
         "gan_fashion_mnist": {"data": "fashion_mini", "steps": 5500},
     },
     "digits": {"vae_digits": {}, "gan_digits": {}},
+    "music": {
+        "vae_music": {"batch_size": 16, "width": 64, "z_dim": 32, "steps": 1500, "decay": 1500},
+        "gan_music": {"width": 64, "steps": 1500},
+    },
+    "table": {"vae_table": {}, "gan_table": {"steps": 2500}},
 }
 """Recipes of the demo and what it changes in them, by kind of data (and another set of images): together under three
 minutes on two cores."""

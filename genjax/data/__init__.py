@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from genjax.data.examples import Dataset, Examples, Lazy, Spec, fingerprint, guarded, size, spec_of, take, untrained
     from genjax.data.loading import load
     from genjax.data.resize import image_spec
+    from genjax.data.sequence_views import cropped, transposed
     from genjax.data.sound import to_wave, varied
     from genjax.data.source import Source, make_source, once, resident, streamed
     from genjax.data.split import hold_out, part
     from genjax.data.stacks import stacked
     from genjax.data.synthetic import Mixture, grid, ring
+    from genjax.data.table_coding import parts_of, shares_of, to_parts
     from genjax.data.transforms import (
         Transform,
         as_bits,
@@ -47,10 +49,12 @@ _HOME = {
         "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     ),
     "sound": ("to_wave", "varied"),
+    "sequence_views": ("cropped", "transposed"),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
     "split": ("hold_out", "part"),
     "stacks": ("stacked",),
     "synthetic": ("Mixture", "grid", "ring"),
+    "table_coding": ("parts_of", "shares_of", "to_parts"),
     "transforms": (
         "Transform", "as_bits", "as_reals", "binarize", "check_range", "check_values", "compose", "dequantize",
         "for_range", "to_integers", "to_levels", "to_plane", "to_signed", "to_unit",
@@ -66,10 +70,12 @@ __all__ = [  # noqa: RUF022  (by module)
     "image_spec",
     "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     "to_wave", "varied",
+    "cropped", "transposed",
     "Source", "make_source", "once", "resident", "streamed",
     "hold_out", "part",
     "stacked",
     "Mixture", "grid", "ring",
+    "parts_of", "shares_of", "to_parts",
     "Transform", "as_bits", "as_reals", "binarize", "check_range", "check_values", "compose", "dequantize", "for_range",
     "to_integers", "to_levels", "to_plane", "to_signed", "to_unit",
 ]  # fmt: skip

@@ -43,6 +43,12 @@ READERS: dict[str, Reader] = {
         {"synthetic_speech": "600 + 120 synthetic digits, 1 s at 8 kHz, 10 classes (made here, not real speech)"},
         ("spoken_digit",),
     ),
+    "music": Reader(
+        "midi",
+        (".mid", ".midi", ".json", ".gz"),
+        {"tunes": "20 folk tunes with chords in 12 keys, on a grid of eighths"},
+    ),
+    "table": Reader("tables", (".csv",), {"penguins": "344 penguins, 8 columns, some values missing"}),
 }
 """Readers by the kind of data that they read, a name in `genjax.domains`."""
 

@@ -63,6 +63,16 @@ def _rounded(values: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(v, 9) for v in values)
 
 
+def parts_of(columns: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    """How a coded row is made up, for `distributions.product`."""
+    return tuple(c.part for c in codings(columns))
+
+
+def shares_of(columns: Sequence[Mapping[str, Any]]) -> tuple[tuple[int, tuple[float, ...]], ...]:
+    """Each column of categories: its place, and how often each of them (a missing value too) is there."""
+    return tuple((i, c.share) for i, c in enumerate(codings(columns)) if c.kind == "category")
+
+
 def width(columns: Sequence[Mapping[str, Any]]) -> int:
     """Numbers of a coded row."""
     return sum(c.part.size for c in codings(columns))
@@ -91,7 +101,7 @@ def to_parts(columns: Sequence[Mapping[str, Any]]) -> Transform:
         pairs = stretches([c.part for c in coded], jnp.asarray(x, jnp.float32))
         return jnp.stack([_decoded(c, place, choice) for c, (place, choice) in zip(coded, pairs, strict=True)], -1)
 
-    return Transform(apply, inverse, 0, None, "to_parts")
+    return Transform(apply, inverse, range="real", name="to_parts", values=0)
 
 
 def _coded(c: Coding, x: Float[Array, " batch"], there: Bool[Array, " batch"], key: Key):

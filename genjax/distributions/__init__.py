@@ -1,5 +1,6 @@
 """Distributions as NamedTuples: `sample, log_prob, kl, mean, mode`, in nats, per example; likelihoods, and priors."""
 
+from genjax.distributions.chords import Chords, chords
 from genjax.distributions.discrete import Bernoulli, Categorical
 from genjax.distributions.gaussian import Normal
 from genjax.distributions.laplace import DiscretizedLaplace
@@ -22,11 +23,13 @@ from genjax.distributions.likelihood import (
 from genjax.distributions.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from genjax.distributions.numerics import log_prob
 from genjax.distributions.prior import Flow, Mixture, Prior, rate, realnvp, scaled, standard_normal, vamp
+from genjax.distributions.product import Part, Product, product
 
 __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
     "Categorical",
+    "Chords",
     "DiscretizedLaplace",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
@@ -35,9 +38,12 @@ __all__ = [
     "Likelihood",
     "Mixture",
     "Normal",
+    "Part",
     "Prior",
+    "Product",
     "bernoulli",
     "categorical",
+    "chords",
     "chosen_for",
     "discretized_logistic",
     "discretized_logistic_mixture",
@@ -47,6 +53,7 @@ __all__ = [
     "laplace16",
     "likelihood_of",
     "log_prob",
+    "product",
     "rate",
     "realnvp",
     "scaled",

@@ -19,6 +19,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "image": (".png", ".pdf", ".npz"),
     "points": (".png", ".npz"),
     "speech": (".wav", ".npz"),
+    "music": (".mid", ".wav", ".npz"),
+    "table": (".csv", ".npz"),
 }
 """Every kind of data that genjax knows, a file of this room each, and the suffixes of what `genjax sample` writes."""
 

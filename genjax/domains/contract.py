@@ -145,7 +145,8 @@ class Domain:
         pictures: suffixes of pictures, which `--ncols` and `--scale` are for.
         frame: `frame(pictures, spec, n) -> Png`: kept pictures of samples (`glance`) together for a page, at most n
             examples of each where that can be told.
-        metrics: metrics of this kind of data by their names, besides those of `metrics.table.METRICS`.
+        metrics: metrics of this kind of data by their names, besides those of `metrics.table.METRICS`; or a function of
+            the `Spec` that gives them.
         kinds: of the metrics that apply.
         measured: `measured(spec, config)`: what a record's protocol says of values and sizes.
         limits: what can be stored, in words, for messages of values far outside of it.
@@ -176,7 +177,7 @@ class Domain:
     cell: Callable[[Spec], tuple[int, int] | None] = no_pictures
     pictures: tuple[str, ...] = ()
     frame: Callable[[list[np.ndarray], Spec, int], Png] = one_above_the_other
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] | Callable[[Spec], Mapping[str, Metric]] = field(default_factory=dict)
     kinds: tuple[str, ...] = GENERIC
     measured: Callable[[Spec, Any], Mapping[str, Any]] = lambda spec, config: {}
     limits: str = ""
@@ -191,6 +192,10 @@ class Domain:
     def words(self) -> Words:
         """What examples are called."""
         return Words(self.one, self.many)
+
+    def metrics_of(self, spec: Spec) -> Mapping[str, Metric]:
+        """The metrics of this kind of data alone."""
+        return self.metrics(spec) if callable(self.metrics) else self.metrics
 
     def named(self, n: int) -> str:
         """So many of them: `1 image`, `2,000 images`."""

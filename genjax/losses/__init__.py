@@ -14,6 +14,7 @@ from genjax.losses.bound import elbo, free_bits, iwae
 from genjax.losses.classification import cross_entropy
 from genjax.losses.divergence import kl_normal, kl_std_normal
 from genjax.losses.game import LOSSES, PENALTIES, READS, game
+from genjax.losses.packed import packed_gradient_penalty
 from genjax.losses.penalty import check_critic, dragan, gradient_penalty, lecam, r1, r2, running_mean
 from genjax.losses.spectral import log_mel, log_spectrum, mel_filters, power_spectrum, spectral_distance
 
@@ -40,6 +41,7 @@ __all__ = [
     "mel_filters",
     "minimax",
     "nonsaturating",
+    "packed_gradient_penalty",
     "power_spectrum",
     "r1",
     "r2",

@@ -121,7 +121,7 @@ def outcomes(
     if real.held_out:
         measured = measured._replace(trained=real.trained(data.size(measured.part)))
     domain = run.domain
-    table = {**METRICS, **domain.metrics}
+    table = {**METRICS, **domain.metrics_of(run.spec)}
     picked = chosen(request.metrics, measured, space, table, domain.kinds, domain.many)
     too_few = {name: why for name, metric in picked.items() if (why := _too_few(metric, real, domain.many))}
     if not request.metrics:

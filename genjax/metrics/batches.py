@@ -56,12 +56,14 @@ def fixed(transform: data.Transform, key: Key) -> Callable[[Batch], Batch]:
 
     def one(key: Key, x: Any, event_mask: Any) -> Any:
         x, event_mask = jax.tree.map(lambda a: a[None], (x, event_mask))
-        return jax.tree.map(lambda a: a[0], transform(key, Batch(x, event_mask=event_mask)).x)
+        seen = transform(key, Batch(x, event_mask=event_mask))
+        return jax.tree.map(lambda a: a[0], (seen.x, seen.event_mask))
 
     def apply(batch: Batch) -> Batch:
         if batch.id is None:
             raise ValueError("fixed: the batch has no id to draw by. Batches of `data.once` have one.")
-        return batch._replace(x=jax.vmap(one)(by_id(key, batch.id), batch.x, batch.event_mask))
+        x, event_mask = jax.vmap(one)(by_id(key, batch.id), batch.x, batch.event_mask)
+        return batch._replace(x=x, event_mask=event_mask)
 
     return apply
 

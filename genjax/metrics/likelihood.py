@@ -92,7 +92,7 @@ def _estimated(
 ) -> IwEstimate:
     with nets.full_precision():
         q, _ = model.encode(params["vae"], state["vae"], x, y, **masked(event_mask))
-        prior = model.prior_of(params["vae"], state["vae"])
+        prior = model.prior_of(params["vae"], state["vae"], **masked(event_mask))
     likelihood = log_likelihood_of(model, params, state, x, y, event_mask)
     keys = by_id(key, jnp.arange(q.shape[0]) if id is None else id)
     one = jax.eval_shape(lambda z: model.decode(params["vae"], state["vae"], z, y)[0], q.mean)

@@ -115,7 +115,8 @@ def _not_held_out(measured: Measured) -> str:
     return "" if measured.trained is not None else "the reference is of the training part, so nothing is held out"
 
 
-def _no_density(measured: Measured) -> str:
+def no_density(measured: Measured) -> str:
+    """Why samples of latents cannot be weighed; empty where they can."""
     has = all(hasattr(measured.model, name) for name in ("encode", "decode", "prior_of"))
     return "" if has else "its model gives no density of latents to weigh samples by"
 
@@ -124,7 +125,7 @@ def nll(n_samples: int) -> Metric:
     """The likelihood's line, with so many importance samples."""
     return Metric(
         partial(likelihood, n_samples=n_samples), "model", {"nll": "lower", "nll_ess": "", "nll_bpd": "lower"},
-        settings={"n_samples": n_samples}, by_default=False, needs="elbo", lacks=_no_density,
+        settings={"n_samples": n_samples}, by_default=False, needs="elbo", lacks=no_density,
     )  # fmt: skip
 
 

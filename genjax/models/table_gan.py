@@ -1,6 +1,5 @@
 """The conditional GAN of a table's rows: asked for a category, it gives a whole row that has it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,30 +61,34 @@ class TableGAN:
         (g, s_g), (d, s_d) = self.generator.init(k_g), self.discriminator.init(k_d)
         return {"g": g, "d": d}, {"g": s_g, "d": s_d}
 
-    def noise(self, key: Key, n: int, temperature: float | int = 1.0) -> dict[str, Array]:
-        """Of n samples: z, the Gumbel draws of their choices, and what they are asked for."""
-        k_z, k_gumbel, k_y = jax.random.split(key, 3)
-        z = scaled(jax.random.normal(k_z, (n, self.z_dim), jnp.float32), temperature)
-        noise = {"z": z, "gumbel": jax.random.gumbel(k_gumbel, (n, self.width))}
+    def noise(self, key: Key, n: int, temperature: float | int = 1.0) -> Float[Array, "n m"]:
+        """Normal draws of n samples: z, then one for each number of a row, then one for each condition."""
+        m = self.z_dim + self.width + self.n_conditions
+        return scaled(jax.random.normal(key, (n, m), jnp.float32), temperature)
+
+    def _draws(self, noise: Float[Array, "n m"]):
+        """z, the Gumbel draws of a row's choices, and the condition that the noise asks for; None without any."""
+        z, of_row, of_condition = jnp.split(noise, [self.z_dim, self.z_dim + self.width], axis=1)
         if not self.shares:
-            return noise
+            return z, _gumbel(of_row), None
         share = jnp.array([s / len(self.shares) for _, each in self.shares for s in each])
-        return noise | {"y": jax.random.categorical(k_y, jnp.log(share), shape=(n,))}
+        return z, _gumbel(of_row), (jnp.log(share)[None] + _gumbel(of_condition)).argmax(1)
 
     def condition(self, y: Int[Array, " batch"]) -> Float[Array, "batch conditions"]:
         """What is asked for as the nets see it."""
         return jax.nn.one_hot(y, self.n_conditions)
 
-    def outputs(self, params: Params, state: State, noise: dict[str, Array], y=None, *, train=False, key=None):
+    def outputs(self, params: Params, state: State, noise: Float[Array, "n m"], y=None, *, train=False, key=None):
         """The generator's raw outputs and its state, from those of the player `"g"`."""
-        y = noise.get("y") if y is None else y
-        h = noise["z"] if y is None else jnp.concatenate([noise["z"], self.condition(y)], 1)
+        z, _, own = self._draws(noise)
+        y = own if y is None else y
+        h = z if y is None else jnp.concatenate([z, self.condition(y)], 1)
         return self.generator.apply(params, state, h, train=train, key=key)
 
-    def fake(self, params: Params, state: State, noise: dict[str, Array], y=None, *, train=False, key=None):
+    def fake(self, params: Params, state: State, noise: Float[Array, "n m"], y=None, *, train=False, key=None):
         """Relaxed rows, and the generator's state."""
         out, s = self.outputs(params, state, noise, y, train=train, key=key)
-        return relaxed(self.parts, out, noise["gumbel"], self.tau), s
+        return relaxed(self.parts, out, self._draws(noise)[1], self.tau), s
 
     def logits(self, params: Params, state: State, x, y=None, *, train=False, key=None) -> tuple[PerExample, State]:
         """The critic's logits of coded rows and what they were asked for, from the player `"d"`'s; likewise its state.
@@ -119,6 +122,6 @@ class TableGAN:
         return self.generate(params, state, noise, y)
 
 
-def shares_of(codings: Sequence[Any]) -> tuple[tuple[int, tuple[float, ...]], ...]:
-    """The columns that may be asked for: those of categories, as `data.table_coding.codings` gives them."""
-    return tuple((i, c.share) for i, c in enumerate(codings) if c.kind == "category")
+def _gumbel(normal: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Normal draws as standard Gumbel ones, -log(-log Phi): the largest of shifted ones is a draw of a choice."""
+    return -jnp.log(-jax.scipy.special.log_ndtr(normal))

@@ -78,8 +78,8 @@ class VAE:
         h, s = self.decoder.apply(params["decoder"], state["decoder"], z, train=train, key=key, y=y)
         return self.likelihood.apply(params["likelihood"], h.astype(jnp.float32)), {**state, "decoder": s}
 
-    def prior_of(self, params: Params, state: State) -> Any:
-        """p(z), with `log_prob(z)` in nats."""
+    def prior_of(self, params: Params, state: State, event_mask: Any = None) -> Any:
+        """p(z), with `log_prob(z)` in nats; a latent of the whole example has no use for a mask."""
         return self._prior.apply(params.get("prior", {}), self._encoder(params, state))
 
     def _encoder(self, params: Params, state: State):

@@ -26,6 +26,10 @@ from genjax.nets.mlp import mlp_decoder as mlp_decoder
 from genjax.nets.mlp import mlp_discriminator as mlp_discriminator
 from genjax.nets.mlp import mlp_encoder as mlp_encoder
 from genjax.nets.mlp import mlp_generator as mlp_generator
+from genjax.nets.over_time import causal_convs as causal_convs
+from genjax.nets.over_time import centred_convs as centred_convs
+from genjax.nets.over_time import each_step as each_step
+from genjax.nets.over_time import memory as memory
 from genjax.nets.plain import plain_decoder as plain_decoder
 from genjax.nets.plain import plain_encoder as plain_encoder
 from genjax.nets.resample import conv_pool as conv_pool
@@ -34,7 +38,11 @@ from genjax.nets.resample import upsample as upsample
 from genjax.nets.resample import upsample_conv as upsample_conv
 from genjax.nets.resnet import resnet_discriminator as resnet_discriminator
 from genjax.nets.resnet import resnet_generator as resnet_generator
+from genjax.nets.rolls import roll_discriminator as roll_discriminator
+from genjax.nets.rolls import roll_generator as roll_generator
 from genjax.nets.spectral import spectral_norm as spectral_norm
+from genjax.nets.table import packed_discriminator as packed_discriminator
+from genjax.nets.table import residual_generator as residual_generator
 from genjax.nets.upsampling import dropout_discriminator as dropout_discriminator
 from genjax.nets.upsampling import upsampling_generator as upsampling_generator
 from genjax.nets.views import seeing as seeing

@@ -6,6 +6,8 @@ from genjax.objectives.factor_vae import FactorVaeObjective, factor_vae
 from genjax.objectives.gan import GanObjective, gan
 from genjax.objectives.iwae import dreg, iwae
 from genjax.objectives.spectral import spectral_vae
+from genjax.objectives.table_gan import table_gan
+from genjax.objectives.training_views import on_views
 from genjax.objectives.vae import beta_vae, score_vae, vae
 from genjax.objectives.vq_vae import vq_vae
 
@@ -22,9 +24,11 @@ __all__ = [
     "gan",
     "iwae",
     "mirror",
+    "on_views",
     "quarter_turn",
     "score_vae",
     "spectral_vae",
+    "table_gan",
     "translate",
     "vae",
     "vq_vae",

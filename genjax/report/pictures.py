@@ -188,7 +188,7 @@ def _encode(of: _Of, dataset: Dataset) -> _Encoded:
     @jax.jit
     def look(params, state, raw, y, event_mask):
         batch = transform.apply(rng.named(key, "transform"), Batch(raw, y, event_mask=event_mask))
-        out = model.forward(params, state, batch.x, y, key=rng.named(key, "forward"), **masked(event_mask))
+        out = model.forward(params, state, batch.x, y, key=rng.named(key, "forward"), **masked(batch.event_mask))
         mu = out.latents if out.q is None else out.q.mean
         return mu, out.rate.mean(0), of.inverse(batch.x), out.q is not None
 
@@ -292,9 +292,10 @@ def _gan(of: _Of, dataset: Dataset | None) -> Pictures:
     def look(params, state, raw, labels, z, y, event_mask):
         fake = model.generate(params, state, z, y)
         mask = None if event_mask is None else event_mask[: len(raw)]
-        real = transform.apply(rng.named(key, "transform"), Batch(raw, labels, event_mask=mask)).x
+        real = transform.apply(rng.named(key, "transform"), Batch(raw, labels, event_mask=mask))
         both = None if y is None else jnp.concatenate([labels, y[scored]])
-        batch = Batch(jnp.concatenate([real, fake[scored]]), both, event_mask=event_mask)
+        masks = None if real.event_mask is None else event_mask
+        batch = Batch(jnp.concatenate([real.x, fake[scored]]), both, event_mask=masks)
         return of.inverse(fake), score(params, state, batch, rng.named(key, "score"))
 
     latent = latents.arrays(model.n_classes)

@@ -1,0 +1,262 @@
+"""Music as piano rolls: `.mid` files, a folder of them, lists of chords in JSON, and the tunes that come with genjax.
+
+A roll is (steps, 88) of 0 and 1: which of a piano's keys sound in each step, held notes in all of theirs. A step is a
+part of a quarter note, so a change of tempo moves nothing. Drums (channel 10) are left out.
+"""
+
+import gzip
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from genjax.data import files
+from genjax.data.examples import Dataset, Examples, Spec, dataset
+from genjax.errors import UsageError, shown
+
+LOW, KEYS = 21, 88
+"""The MIDI number of a piano's lowest key, and how many it has."""
+DRUMS = 9
+"""The channel of drums, counted from 0."""
+STEPS_PER_QUARTER = 4
+TEMPO = 100
+"""Quarters a minute of what is written."""
+MOST_STEPS = 4096
+"""Of a piece that is taken whole."""
+PARTS = {"train": "train", "test": "test", "valid": "validation", "validation": "validation"}
+
+Roll = UInt8[np.ndarray, "t 88"]
+
+
+class Piece(NamedTuple):
+    """A roll and what was left out of it."""
+
+    roll: Roll
+    outside: int = 0
+    """Notes that no piano has."""
+    drums: int = 0
+
+
+def read_midi(path: str | Path, steps_per_quarter: int = STEPS_PER_QUARTER) -> Piece:
+    """The roll of a `.mid` file, from its first note on.
+
+    Each note begins and ends at the nearest step, and lasts one at least.
+
+    Raises:
+        UsageError: it is no MIDI file, is damaged, counts in seconds instead of beats, or has no notes.
+    """
+    mido = _mido()
+    with files.open_file(path) as f:
+        try:
+            song = mido.MidiFile(file=f, clip=True)
+            notes, drums = _notes(song)
+        except UsageError:
+            raise
+        except Exception as e:  # whatever mido makes of bytes at random
+            what = shown(str(e).splitlines()[0] if str(e) else type(e).__name__)
+            raise UsageError(
+                f"{shown(path)}: cannot be read as MIDI ({what}).\nExport it again as a standard MIDI file."
+            ) from e
+    if song.type == 2:
+        raise UsageError(f"{shown(path)}: is MIDI of type 2, many songs in one file.\nExport each as type 0 or 1.")
+    if song.ticks_per_beat <= 0 or song.ticks_per_beat >= 2**15:
+        raise UsageError(f"{shown(path)}: counts time in frames, not in beats.\nExport it with ticks per quarter note.")
+    if not notes:
+        what = "drums alone" if drums else "no notes"
+        raise UsageError(f"{shown(path)}: has {what}.\nLeave it out of the data; drums (channel 10) are not read.")
+    scale = steps_per_quarter / song.ticks_per_beat
+    inside = [(a, b, k) for a, b, k in notes if LOW <= k < LOW + KEYS]
+    return Piece(_roll(inside or notes, scale, inside=bool(inside)), len(notes) - len(inside), drums)
+
+
+def _roll(notes: Sequence[tuple[int, int, int]], scale: float, inside: bool) -> Roll:
+    first = round(min(a for a, *_ in notes) * scale)
+    spans = [(round(a * scale) - first, max(round(b * scale), round(a * scale) + 1) - first, k) for a, b, k in notes]
+    roll = np.zeros((max(b for _, b, _ in spans), KEYS), np.uint8)
+    for a, b, k in spans if inside else ():
+        roll[a:b, k - LOW] = 1
+    return roll
+
+
+def _notes(song: Any) -> tuple[list[tuple[int, int, int]], int]:
+    """(begin, end, key) of each note in ticks, and how many drum beats there are."""
+    notes, drums = [], 0
+    for track in song.tracks:
+        now, sounding = 0, {}
+        for message in track:
+            now += message.time
+            if message.type not in ("note_on", "note_off"):
+                continue
+            which = (message.channel, message.note)
+            on = message.type == "note_on" and message.velocity > 0
+            if message.channel == DRUMS:
+                drums += on
+                continue
+            if which in sounding:  # ends, or is struck again
+                notes.append((sounding.pop(which), now, message.note))
+            if on:
+                sounding[which] = now
+        notes += [(begin, now, key) for (_, key), begin in sounding.items()]
+    return sorted(notes), drums
+
+
+def write_midi(roll: np.ndarray, steps_per_quarter: int = STEPS_PER_QUARTER, tempo: float = TEMPO) -> bytes:
+    """A standard MIDI file of a roll: keys that sound in steps after one another are one note.
+
+    Example:
+        >>> write_midi(np.eye(88, dtype=np.uint8)[[39, 39, 43]], 1)[:4]
+        b'MThd'
+    """
+    import io
+
+    mido = _mido()
+    ticks = 480
+    song = mido.MidiFile(type=0, ticks_per_beat=ticks)
+    track = mido.MidiTrack()
+    song.tracks.append(track)
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo), time=0))
+    on = np.asarray(roll) > 0
+    edge = np.diff(np.pad(on, [(1, 1), (0, 0)]).astype(np.int8), axis=0)
+    before = 0
+    events = sorted((int(t), int(edge[t, k]), int(k)) for t, k in np.argwhere(edge != 0))
+    for step, sign, key in events:
+        now = round(step * ticks / steps_per_quarter)
+        kind, velocity = ("note_on", 80) if sign > 0 else ("note_off", 0)
+        track.append(mido.Message(kind, note=key + LOW, velocity=velocity, time=now - before))
+        before = now
+    end = round(len(on) * ticks / steps_per_quarter)
+    track.append(mido.MetaMessage("end_of_track", time=max(0, end - before)))
+    out = io.BytesIO()
+    song.save(file=out)
+    return out.getvalue()
+
+
+def load_path(
+    path: Path, like: Spec | None = None, *, window: int = 0, steps_per_quarter: int = 0, **options: Any
+) -> Dataset:
+    """A `.mid` file, a folder of them, or a `.json` of chords.
+
+    Folders named `train`, `test` and `valid` in a folder are its parts. JSON holds `{"train": [piece, ...], ...}`, a
+    piece being a list of steps and a step a list of MIDI numbers, as the published chorales have it; `.json.gz` too.
+
+    Args:
+        path: file or folder.
+        like: of the run that the pieces are for: its length and its grid.
+        window: steps of an example; longer pieces are cut into several, the last one filled up with what does not
+            count. 0 takes pieces whole.
+        steps_per_quarter: of the grid; 0 for 4, or what a `.json` says (`steps_per_quarter`, else 1).
+
+    Raises:
+        UsageError: a file that cannot be read, saying what to do.
+    """
+    if path.suffix.lower() in (".json", ".gz"):
+        parts, grid = _chords(path)
+        grid = steps_per_quarter or grid
+        return _dataset(path.name.partition(".")[0], parts, grid, window, like)
+    grid = steps_per_quarter or (int(like.about.get("steps_per_quarter", 0)) if like else 0) or STEPS_PER_QUARTER
+    if files.kind_of(path) != "folder":
+        return _dataset(path.stem, {"train": [read_midi(path, grid)]}, grid, window, like)
+    by_part: dict[str, list[Piece]] = {}
+    found = [e.path for e in files.below(path) if e.path.suffix.lower() in (".mid", ".midi")]
+    for file in found:
+        inner = file.relative_to(path).parts
+        part = PARTS.get(inner[0].lower(), "train") if len(inner) > 1 else "train"
+        by_part.setdefault(part, []).append(read_midi(file, grid))
+    if "train" not in by_part:
+        raise UsageError(f"{shown(path)}: has no .mid file to train on.\nPut them there, or into a folder `train`.")
+    return _dataset(path.name, by_part, grid, window, like)
+
+
+def load_embedded(name: str, like: Spec | None = None, *, window: int = 0, **options: Any) -> Dataset:
+    """`tunes`: folk tunes in twelve keys, on a grid of eighths.
+
+    Example:
+        >>> d = load_embedded("tunes", window=32)
+        >>> d.spec.domain, d.spec.shape, d.spec.n_values, d.spec.about["steps_per_quarter"]
+        ('music', (32, 88), 2, 2)
+    """
+    from genjax.data import tunes
+
+    parts = {part: [Piece(r) for r in rolls] for part, rolls in tunes.rolls().items()}
+    return _dataset(name, parts, tunes.STEPS_PER_QUARTER, window, like)
+
+
+def _chords(path: Path) -> tuple[dict[str, list[Piece]], int]:
+    """Pieces by part, and the steps in a quarter."""
+    with files.open_file(path) as f:
+        content = f.read()
+    try:
+        found = json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+        grid = int(found.pop("steps_per_quarter", 1)) if isinstance(found, dict) else 1
+        pieces = {PARTS[k]: [Piece(_of_chords(p)) for p in v] for k, v in found.items() if k in PARTS}
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError) as e:
+        raise UsageError(
+            f"{shown(path)}: is no JSON of chords ({shown(e)}).\n"
+            'Write {"train": [[[60, 64, 67], [62, 65, 69]]]}: pieces of steps of MIDI numbers 21 ... 108.'
+        ) from None
+    if not pieces.get("train"):
+        raise UsageError(f'{shown(path)}: has no pieces under `train`.\nWrite {{"train": [[[60, 64, 67], ...]]}}.')
+    return pieces, grid
+
+
+def _of_chords(steps: Sequence[Iterable[int]]) -> Roll:
+    roll = np.zeros((len(steps), KEYS), np.uint8)
+    for t, notes in enumerate(steps):
+        for note in notes:
+            if not LOW <= int(note) < LOW + KEYS:
+                raise ValueError(f"step {t} has the note {note}")
+            roll[t, int(note) - LOW] = 1
+    return roll
+
+
+def _dataset(name: str, parts: dict[str, list[Piece]], grid: int, window: int, like: Spec | None) -> Dataset:
+    longest = max(len(p.roll) for pieces in parts.values() for p in pieces)
+    steps = like.shape[0] if like is not None else window or longest
+    if steps > MOST_STEPS:
+        raise UsageError(
+            f"{shown(name)}: its longest piece has {longest:,} steps, and an example has at most {MOST_STEPS:,}.\n"
+            "Cut pieces into windows: --window 64."
+        )
+    made = {part: examples([p.roll for p in pieces], steps) for part, pieces in parts.items()}
+    notes = []
+    outside, drums = (sum(getattr(p, k) for of in parts.values() for p in of) for k in ("outside", "drums"))
+    if outside:
+        notes.append(f"{shown(name)}: {outside:,} notes that no piano has are left out.")
+    if drums:
+        notes.append(f"{shown(name)}: {drums:,} drum beats (channel 10) are left out.")
+    about = {"steps_per_quarter": grid, "low": LOW, "tempo": TEMPO}
+    return dataset(
+        name, made["train"], made.get("test"), (), made.get("validation"),
+        domain="music", n_values=2, about=about, notes=notes,
+    )  # fmt: skip
+
+
+def examples(rolls: Sequence[np.ndarray], steps: int) -> Examples:
+    """Rolls as examples of so many steps: longer ones in several, filled up at the end with what does not count.
+
+    Example:
+        >>> found = examples([np.ones((5, 88), np.uint8), np.ones((2, 88), np.uint8)], 4)
+        >>> found.x.shape, found.event_mask.sum(1).tolist()
+        ((3, 4, 88), [4, 1, 2])
+    """
+    pieces = [roll[i : i + steps] for roll in rolls for i in range(0, len(roll), steps)]
+    x, mask = np.zeros((len(pieces), steps, KEYS), np.uint8), np.zeros((len(pieces), steps), bool)
+    for i, piece in enumerate(pieces):
+        x[i, : len(piece)], mask[i, : len(piece)] = piece, True
+    return Examples(x, None, mask)
+
+
+def lengths(mask: Bool[np.ndarray, "n t"] | None, n: int, steps: int) -> np.ndarray:
+    """Steps of each example that count."""
+    return np.full(n, steps) if mask is None else mask.sum(1)
+
+
+def _mido() -> Any:
+    try:
+        import mido
+    except ImportError:
+        raise UsageError("MIDI files need the package mido.\nInstall it: pip install mido.") from None
+    return mido
