@@ -31,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from genjax import data, losses, models, nets, objectives, train
+from genjax import data, distributions, losses, models, nets, objectives, train
 from genjax.train import mesh
 from genjax.train.loop import CAPACITY, TARGET_SECONDS, make_chunk
 
@@ -42,8 +42,10 @@ class Workload(NamedTuple):
     model: Any
     step: train.Step
     transform: data.Transform
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     batch_size: int
+    n_values: int = 256
+    """Below which the numbers of an example are."""
 
 
 PRECISION: ContextVar[str] = ContextVar("precision", default="f32")
@@ -133,6 +135,15 @@ def w5_sngan() -> Workload:
     return gan(g, d, 128, s, 64, losses.hinge, b1=0.0, b2=0.9)
 
 
+def w6_gru() -> Workload:
+    """GRU VAE of text after Bowman et al. 2016: 64 of 65 characters, 256 units, 32 latents, word dropout, batch 64."""
+    decoder = nets.gru_decoder(32, 65, 64, 256, dropout=0.3)
+    encoder = nets.gru_encoder(65, 64, 256, symbols=True)
+    model = models.VAE(encoder, decoder.net, 32, distributions.autoregressive(decoder.chain))
+    step = train.make_step(train.Move("vae", objectives.vae(model), optax.adam(1e-3)))
+    return Workload(model, step, data.to_integers(), (64,), 64, 65)
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "w1_vae": w1_vae,
     "w1_iwae1": lambda: w1_iwae(1),
@@ -144,6 +155,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "w4_ptgan": w4_ptgan,
     "w4_conv": w4_conv,
     "w5_sngan": w5_sngan,
+    "w6_gru": w6_gru,
 }
 
 
@@ -164,9 +176,9 @@ class Trainer:
         self.n_batches = w.step.n_batches
         self.images_per_step = w.batch_size * self.n_batches
         n = max(4096, w.batch_size)
-        pixels = np.random.default_rng(0).integers(0, 256, (n, *w.shape), np.uint8)
+        x = np.random.default_rng(0).integers(0, w.n_values, (n, *w.shape), np.uint8)
         layout = mesh.layout(on)
-        self.source = data.make_source(data.load(pixels).train, w.batch_size, w.transform, layout.mesh)
+        self.source = data.make_source(data.Examples(x), w.batch_size, w.transform, layout.mesh)
         self.key, self.done, self.steps = jax.random.key(0), 0, 1
         self.state = layout.init(w.step, w.model, self.key)
         self.chunk = make_chunk(w.step, self.source, CAPACITY, layout, self.state)

@@ -1,5 +1,6 @@
 """Distributions as NamedTuples: `sample, log_prob, kl, mean, mode`, in nats, per example; likelihoods, and priors."""
 
+from genjax.distributions.autoregressive import Autoregressive, Chain, autoregressive
 from genjax.distributions.chords import Chords, chords
 from genjax.distributions.discrete import Bernoulli, Categorical
 from genjax.distributions.gaussian import Normal
@@ -27,8 +28,10 @@ from genjax.distributions.product import Part, Product, product
 
 __all__ = [
     "LIKELIHOODS",
+    "Autoregressive",
     "Bernoulli",
     "Categorical",
+    "Chain",
     "Chords",
     "DiscretizedLaplace",
     "DiscretizedLogistic",
@@ -41,6 +44,7 @@ __all__ = [
     "Part",
     "Prior",
     "Product",
+    "autoregressive",
     "bernoulli",
     "categorical",
     "chords",

@@ -57,15 +57,17 @@ class Likelihood:
         support: the ranges of x that it is for, the best first; empty where that is not known.
         of: what p(x | z) is a probability of: `bits` (binary pixels), `levels` (8-bit grey levels), or a `density`.
         picture: `picture(distribution)`: the image that stands for a distribution, (batch, h, w, channels).
+        tempered: whether the distribution's `sample(key, temperature)` takes a temperature for each example.
     """
 
     n_out: Callable[[int], int]
     init: Callable[[int], Params]
-    apply: Callable[[Params, Float[Array, "batch *hw n_out"]], Distribution]
+    apply: Callable[[Params, Any], Any]
     name: str = ""
     support: tuple[Range, ...] = ()
     of: Literal["bits", "levels", "density", ""] = ""
     picture: Callable[[Any], Float[Array, "batch *hw channels"]] = lambda p: p.mean
+    tempered: bool = False
 
 
 def bernoulli() -> Likelihood:

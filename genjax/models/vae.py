@@ -76,7 +76,8 @@ class VAE:
     def decode(self, params: Params, state: State, z: Float[Array, "batch z"], y=None, *, train=False, key=None):
         """p(x | z, y), a distribution over (batch, *event), and the state."""
         h, s = self.decoder.apply(params["decoder"], state["decoder"], z, train=train, key=key, y=y)
-        return self.likelihood.apply(params["likelihood"], h.astype(jnp.float32)), {**state, "decoder": s}
+        h = jax.tree.map(lambda a: a.astype(jnp.float32) if jnp.issubdtype(a.dtype, jnp.floating) else a, h)
+        return self.likelihood.apply(params["likelihood"], h), {**state, "decoder": s}
 
     def prior_of(self, params: Params, state: State, event_mask: Any = None) -> Any:
         """p(z), with `log_prob(z)` in nats; a latent of the whole example has no use for a mask."""
@@ -95,13 +96,18 @@ class VAE:
         return Pass(p, distributions.rate(q, self.prior_of(mine, state["vae"]), z), z, {"vae": s}, q)
 
     def noise(self, key: Key, n: int, temperature: float | int = 1.0) -> Any:
-        """What n samples are made of, a tree with n first."""
-        return self._prior.noise(key, n, temperature)
+        """What n samples are made of, a tree with n first; the temperature too, where draws from p(x | z) take one."""
+        noise = self._prior.noise(key, n, temperature)
+        return {"z": noise, "temperature": jnp.full((n,), temperature, jnp.float32)} if self._tempered else noise
+
+    @property
+    def _tempered(self) -> bool:
+        return getattr(self.likelihood, "tempered", False)
 
     def latents(self, params: Params, state: State, noise: Any) -> Float[Array, "n z"]:
         """Noise as latents of the prior."""
         encode = self._encoder(params["vae"], state["vae"])
-        return self._prior.latents(params["vae"].get("prior", {}), noise, encode)
+        return self._prior.latents(params["vae"].get("prior", {}), noise["z"] if self._tempered else noise, encode)
 
     def sample(self, params: Params, state: State, key: Key, n: int, y: Int[Array, " batch"] | None = None):
         """`generate` of n draws of noise, (n, *event) in the likelihood's range."""
@@ -124,7 +130,8 @@ class VAE:
 
     def draw(self, params: Params, state: State, noise: Any, key: Key, y: Int[Array, " batch"] | None = None):
         """Samples of p(x): draws from p(x | z), with its noise, of latents that the prior makes of noise."""
-        return self._decoded(params, state, self.latents(params, state, noise), y).sample(key)
+        p = self._decoded(params, state, self.latents(params, state, noise), y)
+        return p.sample(key, noise["temperature"]) if self._tempered else p.sample(key)
 
     def _decoded(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None):
         return self.decode(params["vae"], state["vae"], z, labels_for(z.shape[0], self.n_classes, y))[0]

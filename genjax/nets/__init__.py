@@ -32,6 +32,7 @@ from genjax.nets.over_time import each_step as each_step
 from genjax.nets.over_time import memory as memory
 from genjax.nets.plain import plain_decoder as plain_decoder
 from genjax.nets.plain import plain_encoder as plain_encoder
+from genjax.nets.recurrent import gru_encoder as gru_encoder
 from genjax.nets.resample import conv_pool as conv_pool
 from genjax.nets.resample import mean_pool as mean_pool
 from genjax.nets.resample import upsample as upsample
@@ -40,7 +41,10 @@ from genjax.nets.resnet import resnet_discriminator as resnet_discriminator
 from genjax.nets.resnet import resnet_generator as resnet_generator
 from genjax.nets.rolls import roll_discriminator as roll_discriminator
 from genjax.nets.rolls import roll_generator as roll_generator
+from genjax.nets.sequence import gru_decoder as gru_decoder
 from genjax.nets.spectral import spectral_norm as spectral_norm
+from genjax.nets.symbols import symbol_discriminator as symbol_discriminator
+from genjax.nets.symbols import symbol_generator as symbol_generator
 from genjax.nets.table import packed_discriminator as packed_discriminator
 from genjax.nets.table import residual_generator as residual_generator
 from genjax.nets.upsampling import dropout_discriminator as dropout_discriminator
