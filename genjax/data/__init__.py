@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from genjax.data.classes import class_number, folder_names, matched
     from genjax.data.examples import Dataset, Examples, Lazy, Spec, fingerprint, guarded, size, spec_of, take, untrained
     from genjax.data.loading import load
+    from genjax.data.one_hot import to_one_hot
     from genjax.data.resize import image_spec
     from genjax.data.sequence_views import cropped, transposed
     from genjax.data.sound import to_wave, varied
@@ -48,6 +49,7 @@ _HOME = {
     "examples": (
         "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
     ),
+    "one_hot": ("to_one_hot",),
     "sound": ("to_wave", "varied"),
     "sequence_views": ("cropped", "transposed"),
     "source": ("Source", "make_source", "once", "resident", "streamed"),
@@ -69,6 +71,7 @@ __all__ = [  # noqa: RUF022  (by module)
     "load",
     "image_spec",
     "Dataset", "Examples", "Lazy", "Spec", "fingerprint", "guarded", "size", "spec_of", "take", "untrained",
+    "to_one_hot",
     "to_wave", "varied",
     "cropped", "transposed",
     "Source", "make_source", "once", "resident", "streamed",

@@ -37,6 +37,12 @@ class Reader(NamedTuple):
 
 
 READERS: dict[str, Reader] = {
+    "prose": Reader(
+        "text",
+        (".txt",),
+        {"psalms": "5,576 half-verses of the Psalms, up to 63 characters (King James Version, public domain)"},
+        ("tiny_shakespeare",),
+    ),
     "speech": Reader(
         "speech",
         (".wav", ".wave"),

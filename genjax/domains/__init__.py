@@ -18,6 +18,7 @@ __all__ = ["KINDS", "of", "words"]
 KINDS: dict[str, tuple[str, ...]] = {
     "image": (".png", ".pdf", ".npz"),
     "points": (".png", ".npz"),
+    "prose": (".txt", ".npz"),
     "speech": (".wav", ".npz"),
     "music": (".mid", ".wav", ".npz"),
     "table": (".csv", ".npz"),

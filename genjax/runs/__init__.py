@@ -1,10 +1,10 @@
 """A run's folder and its life: from a recipe and its data to a folder that can be continued, opened and extracted.
 
-A recipe uses `Experiment`, one of `Config`, `VaeConfig`, `BetaVaeConfig` and `GanConfig`, and for fields of its own
-`sweepable`, `structural` and `resumable`; a notebook `load` and `read_metrics`.
+A recipe uses `Experiment`, one of `Config`, `VaeConfig`, `BetaVaeConfig`, `GanConfig` and `ProseConfig`, and for fields
+of its own `sweepable`, `structural` and `resumable`; a notebook `load` and `read_metrics`.
 """
 
-from genjax.runs.base_config import BetaVaeConfig, Config, GanConfig, VaeConfig
+from genjax.runs.base_config import BetaVaeConfig, Config, GanConfig, ProseConfig, VaeConfig
 from genjax.runs.config import Options, check, resumable, structural, sweepable
 from genjax.runs.extract import extract
 from genjax.runs.members import Members, members_of
@@ -20,6 +20,7 @@ __all__ = [
     "GanConfig",
     "Members",
     "Options",
+    "ProseConfig",
     "Run",
     "VaeConfig",
     "check",

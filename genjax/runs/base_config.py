@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from genjax import distributions, losses
+from genjax.data.text import CUTS, UNITS
 from genjax.runs.config import check, resumable, structural, sweepable
 
 
@@ -107,3 +108,16 @@ class GanConfig(Config):
     gamma: float = sweepable(1.0, ge=0)  # weight of R1 and R2
     weight: float = sweepable(10.0, ge=0)  # of gradient_penalty and dragan
     ema_half_life: float = structural(20_000.0, gt=0)  # of the generator's average, in examples
+
+
+@dataclass(frozen=True)
+class ProseConfig(Config):
+    """The fields of every recipe of prose: how texts are cut into examples, and what a symbol is."""
+
+    domains = ("prose",)
+    reads = ("length", "cut", "unit")
+
+    data: str = "psalms"
+    length: int = structural(64, ge=2)  # symbols of an example
+    cut: str = structural("lines", CUTS)  # what an example is: a line, or a window of the text
+    unit: str = structural("character", UNITS)  # what a symbol is

@@ -31,6 +31,36 @@ class KeptKey:
     impl: str = field(metadata={"static": True})
 
 
+def only(tx: optax.GradientTransformation, *parts: str) -> optax.GradientTransformation:
+    """`tx` on some parts of the parameters of a move, by their paths; the others stay where they are.
+
+    Args:
+        tx: the transformation, which sees these parts alone.
+        parts: paths of what moves, the player first: `"vae/encoder"`.
+
+    Raises:
+        UsageError: where it begins, if there is no such part.
+
+    Example:
+        >>> params = {"vae": {"encoder": jnp.ones(2), "decoder": jnp.ones(2)}}
+        >>> tx = only(optax.sgd(0.5), "vae/encoder")
+        >>> updates, _ = tx.update(params, tx.init(params), params)
+        >>> updates["vae"]["encoder"].tolist(), updates["vae"]["decoder"].tolist()
+        ([-0.5, -0.5], [0.0, 0.0])
+    """
+
+    def names(params: Any) -> Any:
+        paths = dict.fromkeys(named_leaves(params), "stays")
+        for part in parts:
+            inside = [name for name in paths if f"{name}/".startswith(f"{part}/")]
+            if not inside:
+                raise UsageError(f"only: no parameter lies under {part!r}; there are {', '.join(list(paths)[:5])}, ...")
+            paths |= dict.fromkeys(inside, "moves")
+        return jax.tree.unflatten(jax.tree.structure(params), list(paths.values()))
+
+    return optax.multi_transform({"moves": tx, "stays": optax.set_to_zero()}, names)
+
+
 def init(tx: optax.GradientTransformation, params: Any) -> Any:
     """`tx.init(params)` with its keys kept as numbers."""
     return _kept(tx.init(params))
