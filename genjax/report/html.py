@@ -92,7 +92,7 @@ def piece(p: Piece, alt: str, group: str = "", most: int = 720) -> str:
     if isinstance(p, Text):
         return f'<pre class="lines">{escape(chr(10).join(p.lines))}</pre>'
     if isinstance(p, Table):
-        return table(p.rows, p.head)
+        return table(p.rows, p.head, "numbers")
     assert isinstance(p, Chart)
     return f'<figure class="chart"><div class="head"><h3>{escape(p.title)}</h3></div>{p.svg.text}</figure>'
 
