@@ -7,6 +7,7 @@ import pytest
 
 from genjax.health import Finding
 from genjax.metrics import Protocol, Record, Subject, direction
+from genjax.metrics.image_metrics import IMAGE_METRICS
 from genjax.metrics.table import METRICS
 from genjax.report import collapse, health, versus, words
 from genjax.report.facts import _family_of
@@ -73,7 +74,7 @@ def test_every_metric_of_the_table_has_a_direction_that_is_known():
     for name in direction.OF_EACH:
         assert direction.better(f"{name}_made") == "nearest"
     assert direction.arrow("of_mine", "lower") == " ↓"
-    assert {m for metric in METRICS.values() for m in metric.better} == set(direction.BETTER)
+    assert {m for metric in (METRICS | IMAGE_METRICS).values() for m in metric.better} == set(direction.BETTER)
 
 
 @pytest.mark.parametrize(
