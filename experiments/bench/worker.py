@@ -44,8 +44,10 @@ class Workload(NamedTuple):
     transform: data.Transform
     shape: tuple[int, ...]
     batch_size: int
-    n_values: int = 256
-    """Below which the numbers of an example are."""
+    n_values: int = 0
+    """Below which the numbers of an example are; 0: all of the type's."""
+    dtype: str = "uint8"
+    """Of stored examples: uint8 images, int16 waves."""
 
 
 PRECISION: ContextVar[str] = ContextVar("precision", default="f32")
@@ -63,11 +65,12 @@ def vae(encoder, decoder, z_dim: int, shape, batch_size: int, objective: Callabl
 def gan(
     generator, discriminator, z_dim: int, shape, batch_size: int,
     pair=losses.nonsaturating, penalties=(), critic_steps: int = 1, b1: float = 0.5, b2: float = 0.999,
+    lr: float = 2e-4,
 ) -> Workload:  # fmt: skip
     """A GAN under Adam; both moves share the step's latents, and so the generator's forward pass."""
     half = partial(nets.compute, precision=PRECISION.get())
     model = models.GAN(half(generator), half(discriminator), z_dim)
-    obj, adam = objectives.gan(model, pair, penalties), optax.adam(2e-4, b1=b1, b2=b2)
+    obj, adam = objectives.gan(model, pair, penalties), optax.adam(lr, b1=b1, b2=b2)
     step = train.make_step(
         train.Move("d", obj.d, adam, repeat=critic_steps), train.Move("g", obj.g, adam), draw=obj.draw
     )
@@ -122,10 +125,12 @@ def w4_conv() -> Workload:
     return wgan_gp(nets.dcgan_generator(100, s, 64), nets.dcgan_discriminator(s, 64, "none"), s)
 
 
-def wgan_gp(generator, discriminator, shape) -> Workload:
+def wgan_gp(generator, discriminator, shape, batch_size: int = 64, lr: float = 2e-4, b2: float = 0.999) -> Workload:
     """Wasserstein loss with gradient penalty of weight 10."""
     penalties = (losses.gradient_penalty(10.0),)
-    return gan(generator, discriminator, 100, shape, 64, losses.wasserstein, penalties, critic_steps=5)
+    return gan(
+        generator, discriminator, 100, shape, batch_size, losses.wasserstein, penalties, critic_steps=5, b2=b2, lr=lr
+    )
 
 
 def w5_sngan() -> Workload:
@@ -144,6 +149,13 @@ def w6_gru() -> Workload:
     return Workload(model, step, data.to_integers(), (64,), 64, 65)
 
 
+def w7_wavegan() -> Workload:
+    """WaveGAN of half the published width on 8,192 samples: WGAN-GP, phase shuffle, five critic steps, batch 16."""
+    s = (8192,)
+    g, d = nets.wavegan_generator(100, s[0], 32), nets.wavegan_discriminator(s[0], 32)
+    return wgan_gp(g, d, s, 16, 1e-4, 0.9)._replace(transform=data.to_wave(), dtype="int16")
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "w1_vae": w1_vae,
     "w1_iwae1": lambda: w1_iwae(1),
@@ -156,6 +168,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "w4_conv": w4_conv,
     "w5_sngan": w5_sngan,
     "w6_gru": w6_gru,
+    "w7_wavegan": w7_wavegan,
 }
 
 
@@ -176,7 +189,9 @@ class Trainer:
         self.n_batches = w.step.n_batches
         self.images_per_step = w.batch_size * self.n_batches
         n = max(4096, w.batch_size)
-        x = np.random.default_rng(0).integers(0, w.n_values, (n, *w.shape), np.uint8)
+        kind = np.iinfo(w.dtype)
+        ends = (0, w.n_values - 1) if w.n_values else (kind.min, kind.max)
+        x = np.random.default_rng(0).integers(*ends, (n, *w.shape), w.dtype, endpoint=True)
         layout = mesh.layout(on)
         self.source = data.make_source(data.Examples(x), w.batch_size, w.transform, layout.mesh)
         self.key, self.done, self.steps = jax.random.key(0), 0, 1

@@ -19,10 +19,14 @@ DEMO: dict[str, dict[str, dict[str, Any]]] = {
     },
     "digits": {"vae_digits": {}, "gan_digits": {}},
     "music": {
-        "vae_music": {"batch_size": 16, "width": 64, "z_dim": 32, "steps": 1500, "decay": 1500},
-        "gan_music": {"width": 64, "steps": 1500},
+        "vae_music": {"batch_size": 16, "width": 64, "z_dim": 32, "steps": 1200, "decay": 1200},
+        "gan_music": {"width": 64, "steps": 1200},
     },
     "table": {"vae_table": {}, "gan_table": {"steps": 2500}},
+    "speech": {
+        "vae_speech": {"steps": 500, "batch_size": 16, "width": 8, "z_dim": 32, "warm_up": 200},
+        "gan_speech": {"steps": 500, "batch_size": 16, "width": 16, "critic": 8},
+    },
 }
 """Recipes of the demo and what it changes in them, by kind of data (and another set of images): together under three
 minutes on two cores."""

@@ -19,7 +19,9 @@ GAP_MS = 250
 SLACK = 1.1
 """Times full scale beyond which a sample counts as far outside."""
 SOUNDS = 24
-"""The most recordings of a page that can be heard at once."""
+"""The most recordings of a page that have each a sound of their own."""
+LINE = 16
+"""The most recordings of one picture whose sounds follow each other."""
 
 
 def finish(x: Any, spec: Spec) -> Finished:
@@ -32,10 +34,12 @@ def finish(x: Any, spec: Spec) -> Finished:
 
 
 def show(examples: Examples, spec: Spec, ncols: int | None, close: bool) -> list[Piece]:
-    """Each recording as a picture with its sound; with `ncols` all in one picture, silent."""
+    """Each recording as a picture with its sound; with `ncols` all in one picture, their sounds one after the other."""
     cells = _cells(examples, spec)
     if ncols is not None:
-        return [Picture(viz.sheet(cells, ncols, 0 if close else 4), f"{len(cells)} recordings", sharp=False)]
+        sheet = viz.sheet(cells, ncols, 0 if close else 4)
+        sound = wav(examples, spec, How()) if len(cells) <= LINE else b""
+        return [Picture(sheet, f"{len(cells)} recordings", sharp=False, sound=sound)]
     pieces: list[Piece] = []
     for i, cell in enumerate(cells):
         sound = wav(examples._replace(x=examples.x[i : i + 1], y=None), spec, How()) if i < SOUNDS else b""

@@ -178,7 +178,9 @@ def _lines(f: Figure, group: str) -> str:
         if short and isinstance(shown[0], Picture) and shown[0].sharp:  # it keeps the enlargement of the others
             shown = f.show(jax.tree.map(lambda v, n=short: np.concatenate([v, np.zeros_like(v[:1]).repeat(n, 0)]),
                                         examples), width, False)  # fmt: skip
-        out.append(pieces(shown, f"{f.title}, {row.label}: {len(examples.x)} images", group))
+        seen = pieces(shown, f"{f.title}, {row.label}: {len(examples.x)} images", group)
+        alone = len(shown) == 1 and not (isinstance(shown[0], Picture) and shown[0].sound)
+        out.append(seen if alone else f"<div>{seen}</div>")  # one cell beside its label
     if f.ends:
         marks = "".join(f"<span>{escape(e)}</span>" for e in f.ends)
         out.append(f'<div class="ends-label"></div><div class="ends">{marks}</div>')

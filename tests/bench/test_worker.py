@@ -14,13 +14,14 @@ from genjax.types import Batch
 
 NAMES = (
     "w1_vae", "w1_iwae1", "w1_iwae50", "w2_conv32", "w2_conv64",
-    "w3_ptgan", "w3_dcgan", "w4_ptgan", "w4_conv", "w5_sngan",
+    "w3_ptgan", "w3_dcgan", "w4_ptgan", "w4_conv", "w5_sngan", "w7_wavegan",
 )  # fmt: skip
 PARAMETERS = {  # of the networks in the projects whose steps these are, but for biases before batch norm
     "w1_vae": 652_824,
     "w1_iwae1": 425_284,
     "w2_conv32": 527_745,
     "w2_conv64": 2_170_691,
+    "w7_wavegan": 9_124_866,
 }
 
 
@@ -41,7 +42,7 @@ def test_step_traces(worker, name):
     after, metrics = jax.eval_shape(w.step, state, batches, jax.random.key(0))
     assert after == state
     assert "loss" in metrics or {"d/loss", "g/loss"} <= set(metrics)
-    assert w.step.n_batches == (5 if name.startswith("w4") else 1)
+    assert w.step.n_batches == (5 if name.startswith(("w4", "w7")) else 1)
     if name in PARAMETERS:
         count = sum(v.size for p in state.players.values() for v in jax.tree.leaves(p.params))
         assert count == PARAMETERS[name]

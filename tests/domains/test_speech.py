@@ -36,8 +36,10 @@ def test_a_page_shows_each_recording_with_its_own_sound(some):
         assert rate == 8000
         assert (samples == part.x[i]).all()
         assert piece.alt == spec.classes[part.y[i]]
-    (line,) = SPEECH.show(part, spec, 4, False)
-    assert line.sound == b""
+    (line,) = SPEECH.show(part, spec, 4, False)  # all of a line, one after the other
+    assert (heard(line.sound)[1][:8192] == part.x[0]).all()
+    many = Examples(np.repeat(part.x, 5, axis=0))
+    assert SPEECH.show(many, spec, 20, True)[0].sound == b""
 
 
 def test_a_file_of_several_has_silence_between_them(some):

@@ -1,0 +1,71 @@
+"""GAN of speech: WaveGAN's nets, and a discriminator that sees the spectrogram beside the wave.
+
+Command:  genjax train gan_speech --data spoken_digit
+Data:     spoken_digit as TFDS prepares it, a folder of .wav files (class folders give labels), or synthetic_speech,
+          which is made here and is not real speech.
+Model:    WaveGAN's generator, of a digit where it is conditional; WaveGAN's discriminator with phase shuffle, and
+          DCGAN's of the log spectrogram, whose logits are added. An average of the generator's weights draws.
+Loss:     relativistic pairing with R1 and R2, in both views. The published WaveGAN is --spectrogram False --loss
+          wasserstein --penalty gradient_penalty --critic-steps 5 --width 64 --lr 1e-4 --b1 0.5 --b2 0.9.
+Expect:   the digits' envelopes after hundreds of steps, their formants after thousands. No number is recorded yet.
+Source:   Donahue et al. 2019, Adversarial Audio Synthesis (WaveGAN); Huang et al. 2024, R3GAN (loss).
+Change:   --conditional False, --spectrogram False, --gamma 0.3 (less penalty).
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import optax
+
+from genjax import data, losses, models, nets, objectives, runs, train
+
+
+@dataclass(frozen=True)
+class Config(runs.GanConfig):
+    """WaveGAN of a quarter of the published width, with two views."""
+
+    domains = ("speech",)
+    reads = ("samples",)
+    data: str = "synthetic_speech"
+    steps: int = 6000
+    batch_size: int = 32
+    conditional: bool = True
+    lr: float = 4e-4
+    b1: float = runs.structural(0.0, ge=0, lt=1)  # Adam's, of the gradient's mean
+    b2: float = runs.structural(0.99, ge=0, lt=1)  # Adam's, of its square
+    ema_half_life: float = 10_000.0
+    samples: int = runs.structural(8192, ge=32)  # of a recording: longer ones are cut, silence follows shorter ones
+    width: int = runs.structural(32, ge=1)  # channels of the generator's last hidden stage; 64 are WaveGAN's
+    critic: int = runs.structural(16, ge=1)  # channels of the first stage of the discriminator, in each view
+    critic_steps: int = runs.structural(1, ge=1)  # updates of the discriminator for each of the generator
+    shuffle: int = runs.structural(2, ge=0)  # places of phase shuffle
+    spectrogram: bool = runs.structural(True)  # the discriminator sees the spectrogram, too
+
+
+SMOKE = Config(samples=1024, steps=4, batch_size=8, width=2, critic=2, z_dim=4)
+
+
+def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
+    """Model, step and transform for recordings of `spec`."""
+    n_classes = spec.n_classes if cfg.conditional else 0
+    compute = partial(nets.compute, precision=cfg.precision)
+    (samples,), transform = spec.shape, data.to_wave()
+    generator = compute(nets.wavegan_generator(cfg.z_dim, samples, cfg.width, n_classes))
+    discriminator = compute(nets.wavegan_discriminator(samples, cfg.critic, cfg.shuffle, n_classes))
+    if cfg.spectrogram:
+        both = models.hearing(samples)
+        sees = compute(nets.dcgan_discriminator(both.shapes["spectrogram"], cfg.critic, "none", n_classes))
+        generator, transform = nets.then(generator, both.seen), both.transform
+        views = zip(both.shapes.items(), (discriminator, sees), strict=True)
+        discriminator = nets.seeing({name: (net, shape) for (name, shape), net in views})
+    gan = models.GAN(generator, discriminator, cfg.z_dim, n_classes)
+    obj = objectives.gan(gan, *losses.game(cfg.loss, cfg.penalty, cfg.gamma, cfg.weight))
+    adam = optax.adam(cfg.lr, b1=cfg.b1, b2=cfg.b2)
+    step = train.make_step(
+        train.Move("d", obj.d, adam, repeat=cfg.critic_steps, norms=True),
+        train.Move("g", obj.g, adam, norms=True),
+        draw=obj.draw,
+        accumulate=cfg.accumulate,
+        ema={"g": train.Ema(cfg.ema_half_life)},
+    )
+    return runs.Experiment(gan, step, transform, obj.score)
