@@ -14,7 +14,7 @@ from genjax.types import Batch
 
 NAMES = (
     "w1_vae", "w1_iwae1", "w1_iwae50", "w2_conv32", "w2_conv64",
-    "w3_ptgan", "w3_dcgan", "w4_ptgan", "w4_conv", "w5_sngan", "w7_wavegan",
+    "w3_ptgan", "w3_dcgan", "w4_ptgan", "w4_conv", "w5_sngan", "w6_gru", "w7_wavegan",
 )  # fmt: skip
 PARAMETERS = {  # of the networks in the projects whose steps these are, but for biases before batch norm
     "w1_vae": 652_824,
@@ -38,7 +38,8 @@ def test_all_workloads_are_there(worker):
 def test_step_traces(worker, name):
     w = worker.WORKLOADS[name]()
     state = jax.eval_shape(lambda key: w.step.init(w.model, key), jax.random.key(0))
-    batches = Batch(jax.ShapeDtypeStruct((w.step.n_batches, w.batch_size, *w.shape), jnp.float32))
+    seen = jax.ShapeDtypeStruct((w.step.n_batches, w.batch_size, *w.shape), w.dtype)
+    batches = jax.eval_shape(jax.vmap(w.transform.apply), jax.random.split(jax.random.key(0), len(seen)), Batch(seen))
     after, metrics = jax.eval_shape(w.step, state, batches, jax.random.key(0))
     assert after == state
     assert "loss" in metrics or {"d/loss", "g/loss"} <= set(metrics)
