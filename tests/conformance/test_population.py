@@ -37,9 +37,13 @@ def swept(name):
 def population_of(name, conditional=False, sweep=None, **changes):
     """Single experiment of a member, the population, its members, the sources; all keep gradients."""
     recipe = recipes.load(name)
-    size = 0 if name.endswith("digits") else 16
-    cfg = dataclasses.replace(recipe.SMOKE, data="digits", image_size=size, conditional=conditional, **changes)
-    dataset = data.load("digits", image_size=size or None)
+    if recipe.Config.domains:  # of another kind of data, on its own embedded set
+        cfg = dataclasses.replace(recipe.SMOKE, **changes)
+        dataset = data.load(cfg.data, options={field: getattr(cfg, field) for field in cfg.reads})
+    else:
+        size = 0 if name.endswith("digits") else 16
+        cfg = dataclasses.replace(recipe.SMOKE, data="digits", image_size=size, conditional=conditional, **changes)
+        dataset = data.load("digits", image_size=size or None)
     members = runs.members_of(cfg, 2, swept(name) if sweep is None else sweep)
 
     def build(c):
