@@ -136,7 +136,8 @@ def arrays(name: str, raw: Path) -> dict[str, np.ndarray]:
     if not raw.is_dir():
         found = data.load(name)
         parts = {"train": found.train, "test": found.test}
-        return {f"{p}_{k}": np.asarray(a) for p, v in parts.items() for k, a in (("image", v.x), ("label", v.y))}
+        stored = {"image": "x", "label": "y"}
+        return {f"{p}_{k}": np.asarray(getattr(v, stored[k])) for p, v in parts.items() for k in stored}
     made = {}
     for part, stem in (("train", "train"), ("test", "t10k")):
         made[f"{part}_image"] = idx(raw / f"{stem}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28, 1)
