@@ -33,3 +33,8 @@ def assert_no_collective_in_a_loop(compiled: jax.stages.Compiled) -> None:
     talking = [c for c in computations if re.search(r"all-(reduce|gather)\(", c)]
     assert any("all-reduce(" in c for c in talking)
     assert all(c.startswith("ENTRY") for c in talking)
+
+
+def of_another_kind(recipe) -> bool:
+    """Whether a recipe takes neither images nor points: it is then tested on its own embedded set."""
+    return not {"image", "points"} & set(recipe.Config.domains)

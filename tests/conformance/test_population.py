@@ -6,7 +6,7 @@ import re
 import jax
 import numpy as np
 import pytest
-from quick import QUICK, few, first_state
+from quick import QUICK, few, first_state, of_another_kind
 
 from experiments.accelerator.mathematics import keeping_gradients, relative
 from genjax import data, recipes, runs, train
@@ -37,7 +37,7 @@ def swept(name):
 def population_of(name, conditional=False, sweep=None, **changes):
     """Single experiment of a member, the population, its members, the sources; all keep gradients."""
     recipe = recipes.load(name)
-    if recipe.Config.domains:  # of another kind of data, on its own embedded set
+    if of_another_kind(recipe):  # of another kind of data, on its own embedded set
         cfg = dataclasses.replace(recipe.SMOKE, **changes)
         dataset = data.load(cfg.data, options={field: getattr(cfg, field) for field in cfg.reads})
     else:

@@ -122,9 +122,9 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path):
     (tmp_path / "photos").mkdir()
     with pytest.raises(UsageError, match=r"no such file or folder. Nearest in .*: photos"):
         data.load(str(tmp_path / "photo"))
-    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "a.doc").write_text("")
     with pytest.raises(UsageError, match="neither a folder"):
-        data.load(str(tmp_path / "a.txt"))
+        data.load(str(tmp_path / "a.doc"))
 
 
 def test_fingerprint_follows_pixels_and_labels():

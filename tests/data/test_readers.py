@@ -43,7 +43,7 @@ def test_a_file_a_folder_and_a_name_find_their_reader(ticks, tmp_path):
     for i in range(3):
         (tmp_path / "all" / "sub").mkdir(parents=True, exist_ok=True)
         (tmp_path / "all" / "sub" / f"{i}.tick").write_text(f"{i} 7")
-    (tmp_path / "all" / "notes.txt").write_text("mine")
+    (tmp_path / "all" / "notes.md").write_text("mine")
     got = data.load(tmp_path / "all", options={"window": 4})
     assert (got.spec.domain, got.spec.shape, got.spec.dtype, got.spec.n_values) == ("ticks", (2,), "float32", 0)
     assert got.train.x.tolist() == [[0, 7], [1, 7], [2, 7]]
