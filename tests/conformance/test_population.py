@@ -106,7 +106,9 @@ def test_every_sweepable_field_of_every_recipe_can_be_swept():
         recipe = recipes.load(name)
         more = {f: v for f, v in (("warm_up", 3), ("free_bits", 0.1)) if f in kinds(recipe.Config)}
         cfg = dataclasses.replace(recipe.SMOKE, **more)
-        spec = data.load("digits").spec
+        own = of_another_kind(recipe)
+        options = {field: getattr(cfg, field) for field in cfg.reads} if own else {}
+        spec = data.load(cfg.data if own else "digits", options=options).spec
         fields = [f for f, kind in kinds(recipe.Config).items() if kind == "sweepable"]
         assert fields
 
