@@ -22,13 +22,13 @@ DEMO: dict[str, dict[str, dict[str, Any]]] = {
         "vae_music": {"batch_size": 16, "width": 64, "z_dim": 32, "steps": 1200, "decay": 1200},
         "gan_music": {"width": 64, "steps": 1200},
     },
-    "prose": {
-        "vae_prose": {"batch_size": 32, "steps": 1500, "warm_up": 500},
-        "gan_prose": {"width": 32, "steps": 400},
-    },
     "speech": {
         "vae_speech": {"steps": 500, "batch_size": 16, "width": 8, "z_dim": 32, "warm_up": 200},
         "gan_speech": {"steps": 500, "batch_size": 16, "width": 16, "critic": 8},
+    },
+    "prose": {
+        "vae_prose": {"batch_size": 32, "steps": 900, "warm_up": 300},
+        "gan_prose": {"width": 32, "steps": 250},
     },
     "table": {"vae_table": {}, "gan_table": {"steps": 2500}},
 }

@@ -216,7 +216,8 @@ class Monitor:
         asked = None if not n_classes else np.asarray(labels_for(n, n_classes))
         real = nearness.pool(self.dataset.train, asked)
         domain, spec, words, halves = self.domain, self.dataset.spec, self.domain.words, nearness.halves(real)
-        coarse, z_dim = domain.coarse, getattr(self.experiment.model, "z_dim", None)
+        coarse = domain.coarse
+        z_dim = getattr(self.experiment.model, "z_dim", None) or None  # 0: all the noise of a sample is the decoder's
         rows = domain.vector(real, spec) if coarse is None else coarse(real.x, spec)
         size = int(np.prod(spec.shape))
         reference = diversity.reference(rows, real.y, n, asked, z_dim, size=size, words=words)

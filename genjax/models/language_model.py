@@ -29,6 +29,7 @@ class LanguageModel:
     n_classes: int = 0
 
     family = ""
+    z_dim = 0
 
     @property
     def ranges(self) -> tuple[tuple[Range, ...], str]:
@@ -55,6 +56,14 @@ class LanguageModel:
     def noise(self, key: Key, n: int, temperature: float | int = 1.0) -> Float[Array, " n"]:
         """The temperature of each sample's draws: all of their noise is that of p(x)."""
         return jnp.full((n,), temperature, jnp.float32)
+
+    def latents(self, params: Params, state: State, noise: Any) -> Float[Array, "n 0"]:
+        """None, of as many samples."""
+        return jnp.zeros((noise.shape[0], 0), jnp.float32)
+
+    def picture(self, params: Params, state: State, z: Float[Array, "batch 0"], y: Int[Array, " batch"] | None = None):
+        """As `generate`."""
+        return self.generate(params, state, z, y)
 
     def generate(self, params: Params, state: State, noise: Any, y: Int[Array, " batch"] | None = None):
         """The likelihood's picture of p(x | y), the same for all examples of a label."""

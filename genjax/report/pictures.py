@@ -235,7 +235,7 @@ def _autoencoder(of: _Of, dataset: Dataset | None) -> Pictures:
         return of.inverse(model.picture(params, state, z, y))
 
     made = of.finished(generate(params, state, *latents.arrays(model.n_classes)))
-    figures = [] if encoded is None else [_pairs(of, encoded, pick, _at(made, pairs))]
+    figures = [] if encoded is None or not model.z_dim else [_pairs(of, encoded, pick, _at(made, pairs))]
     if plane:
         lines = tuple(Row("", _at(made, slice(i, i + N_MANIFOLD)))
                       for i in range(manifold.start, manifold.stop, N_MANIFOLD))  # fmt: skip

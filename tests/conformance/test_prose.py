@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from quick import first_state, quick_jit
 
-from genjax import data, models, recipes
+from genjax import cli, data, models, recipes
 
 
 def stepped(**changes):
@@ -29,6 +29,7 @@ def moved(before, after):
             for k in before}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_encoder_alone_moves_in_its_own_updates():
     experiment, before, after, metrics = stepped(encoder_steps=2)
     assert moved(before.players["vae"].params, after.players["vae"].params) == {
@@ -48,3 +49,14 @@ def test_a_language_model_has_no_rate():
     assert isinstance(experiment.model, models.LanguageModel)
     assert metrics["rate"] == 0.0
     assert float(metrics["elbo"]) == pytest.approx(-float(metrics["distortion"]))
+
+
+@pytest.mark.slow
+def test_a_run_of_a_language_model_is_watched_sampled_and_shown(tmp_path):
+    run = str(tmp_path / "run")
+    flags = ["--steps", "320", "--batch-size", "8", "--hidden", "8", "--length", "16", "--quiet", "True"]
+    assert cli.main(["train", "vae_prose", "--latents", "False", "--run-dir", run, *flags]) == 0
+    assert cli.main(["sample", run, "--n", "4", "--temperature", "0.5", "--out", str(tmp_path / "a.txt")]) == 0
+    assert len((tmp_path / "a.txt").read_text().splitlines()) == 4
+    assert cli.main(["report", run]) == 0
+    assert "Reconstructions" not in (tmp_path / "run" / "report.html").read_text()
