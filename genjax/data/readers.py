@@ -12,6 +12,7 @@ a recipe's `Config.reads` names.
 
 import importlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,20 +76,24 @@ def of_file(path: Path) -> Reader | None:
 
 
 def of_folder(path: Path, others: tuple[str, ...]) -> Reader | None:
-    """The reader of a folder: of the first file that has one, unless there is a file with one of the suffixes `others`.
+    """The reader of a folder: of most of its files that have one, unless there is a file with a suffix of `others`.
 
     Files whose names begin with a dot, and those that are left alone everywhere, do not count. Of images the first file
-    is enough, whatever their number.
+    is enough, whatever their number; texts count only where there is nothing else, for notes lie beside data.
 
     Raises:
         UsageError: a folder in it cannot be listed.
     """
-    found = None
-    for file in _files(path) if READERS else ():
-        if file.suffix.lower() in others:
+    counts: Counter[str] = Counter()
+    for file in _files(path):
+        suffix = file.suffix.lower()
+        if suffix in others:
             return None
-        found = found or of_file(file)
-    return found
+        counts.update(name for name, r in READERS.items() if suffix in r.suffixes)
+    texts = counts.pop("prose", 0)
+    if counts:
+        return READERS[max(counts, key=counts.__getitem__)]
+    return READERS["prose"] if texts else None
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genjax import data
+from genjax.data import readers
 from genjax.data.encoding import decoded
 from genjax.data.text import UNKNOWN, encoded, line, load_path
 from genjax.errors import UsageError
@@ -154,3 +155,11 @@ def test_tiny_shakespeare(shared_data):
     d = load_path(path, cut="windows", length=64)
     assert d.train.x.shape == (17428, 64)
     assert d.spec.n_values == 66
+
+
+def test_notes_beside_other_data_do_not_make_a_folder_one_of_texts(tmp_path):
+    for name in ("a.txt", "b.txt", "c.csv"):
+        written(tmp_path / name, "x\n1\n")
+    assert readers.of_folder(tmp_path, (".png",)) is readers.READERS["table"]
+    (tmp_path / "c.csv").unlink()
+    assert readers.of_folder(tmp_path, (".png",)) is readers.READERS["prose"]
