@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+import stat
 import time
 import zlib
 from collections.abc import Iterator
@@ -158,7 +159,7 @@ def refuse_part_of_a_run(out: str | os.PathLike[str], flag: str = "--out") -> No
 def _is_run(folder: Path) -> bool:
     """Whether a folder has the `config.json` of a run."""
     try:
-        with (folder / "config.json").open("rb") as f:
+        with open(folder / "config.json", "rb", opener=regular) as f:
             found = json.loads(f.read(1 << 22))
     except (OSError, ValueError, RecursionError):
         return False
@@ -254,6 +255,19 @@ def fsync(path: str | os.PathLike[str]) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def regular(path: str, flags: int) -> int:
+    """The `opener` for `open` that opens regular files alone: a pipe in the place of one is an error, not a wait.
+
+    Raises:
+        OSError: it is a folder, a pipe, a device; or cannot be opened.
+    """
+    fd = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def _is(fd: int, path: Path) -> bool:

@@ -8,12 +8,11 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from genjax.checked import LARGEST_FILE, parsed
 from genjax.errors import UsageError
-from genjax.files import write_atomically
+from genjax.files import regular, write_atomically
 
 
 def to_json(value: Any) -> Any:
@@ -54,10 +53,10 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file, None where there is no such file.
 
     Raises:
-        UsageError: it is not JSON, or cannot be read.
+        UsageError: it is not JSON, not a regular file, or cannot be read.
     """
     try:
-        with Path(path).open("rb") as f:
+        with open(path, "rb", opener=regular) as f:
             raw = f.read(LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from genjax import files
+from genjax.cli.sample import sample
 from genjax.errors import RunFailure, UsageError
+from genjax.jsonfile import read_json
 
 
 def add(path, name, times, ready):
@@ -139,3 +141,20 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
         (place / "b").write_text("2")
     assert sorted(os.listdir(tmp_path)) == ["out"]
     assert os.listdir(tmp_path / "out") == ["a"]
+
+
+READERS = {
+    "read_json": (read_json, "not a regular file"),
+    "sample": (lambda path: sample([str(path.parent), "--out", str(path.parent / "a.wrong")]), "--out="),
+    "write_out": (lambda path: files.write_out(path.parent / "checkpoints", b""), "Is a directory"),
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_pipe_in_the_place_of_a_small_file_is_never_waited_for(reader, tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    (tmp_path / "checkpoints").mkdir()
+    read, says = READERS[reader]
+    with pytest.raises(UsageError, match=says):
+        read(tmp_path / "config.json")

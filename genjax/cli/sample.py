@@ -1,6 +1,5 @@
 """`genjax sample`: samples drawn from a trained run, in the files that people use for such data."""
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from genjax.cli.flags import flag, parse_all
 from genjax.domains import KINDS
 from genjax.errors import RunFailure, UsageError
 from genjax.files import write_out
+from genjax.jsonfile import read_json
 from genjax.trust import Access
 
 DEFAULT_N = 64
@@ -149,8 +149,8 @@ def _check_flags(args: Sample) -> None:
 def _stored_domain(run: str) -> str:
     """What kind of data a run is of, as its folder says: for an answer without the time that opening it takes."""
     try:
-        return str(json.loads(Path(run, "config.json").read_text(encoding="utf-8"))["data"].get("domain", "image"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return str(read_json(Path(run, "config.json"))["data"].get("domain", "image"))
+    except (UsageError, KeyError, TypeError, AttributeError):
         return "image"
 
 
