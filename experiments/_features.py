@@ -2,11 +2,15 @@
 
 Command:  python experiments/_features.py train mnist --seed 0 --out runs/features      a file and a JSON beside it
           python experiments/_features.py ship mnist runs/features                      chooses, tests, ships
-Expect:   at least 99.3 % of MNIST's and 92.5 % of Fashion-MNIST's test images; experiments/results/features.
+Expect:   at least 99.3 % of MNIST's and 92.5 % of Fashion-MNIST's test images, 97 % of the spoken digits;
+          experiments/results/features.
 Model:    nets.classifier: six convolutions with batch norm; AdamW, cosine schedule, moving average, label smoothing.
-Protocol: the last images of the training set are held out. Settings and the seed that ships were chosen on them; the
-          test set is used by `ship` alone. All accuracies are of the stored weights (kernels in float16).
-          Fashion-MNIST's test set has been looked at twice: see `TESTED_BEFORE`.
+          Of sound it sees log-mel spectrograms, and learns from waves that are moved, louder or softer, and noisier.
+Protocol: the last examples of the training set are held out: of spoken digits the recordings 45 to 49 of each of the
+          five speakers, whose recordings 0 to 4 are the test set; all speakers are in each part.
+          Settings and the seed that ships were chosen on what is held out; the test set is used by `ship` alone.
+          All accuracies are of the stored weights (kernels in float16).
+          Fashion-MNIST's test set has been looked at twice, that of the spoken digits once: see `TESTED_BEFORE`.
 Source:   Szegedy et al. 2016, Rethinking the Inception Architecture for Computer Vision (label smoothing).
 """
 
@@ -25,7 +29,7 @@ import numpy as np
 import optax
 
 from genjax import data, metrics, models, nets, objectives, train
-from genjax.metrics import features, weights
+from genjax.metrics import features, speech, weights
 
 RESULTS = Path(__file__).parent / "results" / "features"
 
@@ -42,7 +46,7 @@ class Config:
     decay: float = 0.05  # AdamW's, of kernels: times the rate
     warm_up: float = 0.1  # share of the steps
     smoothing: float = 0.05
-    most: int = 2  # pixels an image is moved by
+    most: int = 2  # pixels an image is moved by, samples that sound is delayed by
     flip: bool = False
     half_life: float = 5_000.0  # of the average, in images
 
@@ -51,6 +55,7 @@ CONFIGS = {
     "digits": Config(steps=1_500, width=16, held_out=300, most=1),
     "mnist": Config(steps=2_000, width=32, held_out=5_000),
     "fashion_mnist": Config(steps=12_000, width=32, held_out=5_000, most=1, flip=True),
+    "spoken_digit": Config(steps=1_200, width=16, held_out=250, batch_size=64, most=1600),
 }
 
 
@@ -61,33 +66,49 @@ TESTED_BEFORE = {
         "validation_accuracy": 0.9340,
         "test_accuracy": 0.9211,
         "then": "less than the 0.925 wanted: trained longer, with smaller shifts",
-    }
+    },
+    "spoken_digit": {
+        "setting": {"steps": 1_200, "width": 16},
+        "seed": 0,
+        "validation_accuracy": 0.996,
+        "test_accuracy": 0.988,
+        "then": "kept, in this script: a trial outside of it had the same net, steps and changes of the waves",
+    },
 }
 """What was seen of a test set before the setting that ships was chosen."""
 
 
 def build(cfg: Config, spec: data.Spec) -> tuple[models.Classifier, train.Step, data.Transform]:
     """Model, step and transform."""
-    model = models.Classifier(nets.classifier(spec.shape, spec.n_classes, cfg.width), spec.n_classes)
+    sound = spec.domain == "speech"
+    net = nets.classifier(speech.MAP if sound else spec.shape, spec.n_classes, cfg.width)
+    model = models.Classifier(net, spec.n_classes)
     rate = optax.warmup_cosine_decay_schedule(0.0, cfg.lr, int(cfg.warm_up * cfg.steps), cfg.steps)
     kernels = lambda tree: jax.tree.map(lambda p: p.ndim > 1, tree)  # noqa: E731
     tx = optax.adamw(rate, b2=0.99, weight_decay=cfg.decay, mask=kernels)
     move = train.Move("classifier", objectives.classifier(model, cfg.smoothing), tx)
     step = train.make_step(move, ema={"classifier": train.Ema(cfg.half_life)})
+    if sound:
+        return model, step, data.compose(data.to_wave(), data.varied(cfg.most, gain=1.0, noise=0.006), _spectrograms())
     changes = [data.shift(cfg.most), *([data.flip()] if cfg.flip else [])]
     return model, step, data.compose(*changes, data.to_signed())
 
 
+def _spectrograms() -> data.Transform:
+    """Waves as the net sees sound."""
+    return data.Transform(lambda key, b: b._replace(x=speech.mel_map(b.x * 32768.0)), lambda x: x, name="mel_map")
+
+
 def split(part: data.Examples | data.Lazy, n: int) -> tuple[data.Examples, data.Examples]:
-    """All but the last n images, and those."""
+    """All but the last n examples, and those."""
     size = data.size(part)
     return data.take(part, np.arange(size - n)), data.take(part, np.arange(size - n, size))
 
 
 def accuracy(net: metrics.FeatureNet, part: data.Examples | data.Lazy | None) -> float:
-    """Share of images whose largest logit is the label's."""
+    """Share of examples whose largest logit is the label's."""
     if not isinstance(part, data.Examples) or part.y is None:
-        raise SystemExit("accuracy is of labelled images in memory.")
+        raise SystemExit("accuracy is of labelled examples in memory.")
     return float((net.logits(part.x).argmax(-1) == part.y).mean())
 
 

@@ -48,7 +48,7 @@ def lines() -> list[str]:
     from genjax.metrics import inception
     from genjax.metrics.features import SHIPPED, feature_net
 
-    rows = [("net", "images", "features", "SHA-256", "distances are called")]
+    rows = [("net", "takes", "features", "SHA-256", "distances are called")]
     for name, net in SHIPPED.items():
         size = "x".join(map(str, net.shape))
         rows.append((name, size, str(4 * net.width), net.sha256[:8], f"fd_{name}"))

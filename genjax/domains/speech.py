@@ -86,8 +86,8 @@ def vector(examples: Examples, spec: Spec) -> Float[np.ndarray, "n d"]:
 
 
 def space(name: str, spec: Spec) -> Space:
-    """That of mean spectra."""
-    return speech_space(name)
+    """The classifier's features for spoken digits, mean spectra otherwise."""
+    return speech_space(name, spec.shape, spec.classes)
 
 
 def sizes(spec: Spec) -> str:

@@ -1,11 +1,15 @@
 """Speech as a data set: folders of recordings, the split of the spoken digits, synthetic ones."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from genjax import recipes
 from genjax.data import speech
 from genjax.errors import UsageError
+from genjax.metrics import feature_net
 
 
 def tone(hz: float, n: int = 3000) -> np.ndarray:
@@ -115,3 +119,6 @@ def test_the_real_recordings(shared_data, tmp_path):
     assert np.bincount(d.train.y).tolist() == [225] * 10
     assert d.spec.fingerprint.startswith("210d41e331ae")
     assert len({f.split("_")[1] for f in d.files["train"]}) == 5
+    right = feature_net("spoken_digit").logits(d.test.x).argmax(1) == d.test.y
+    record = json.loads((recipes.folder() / "results" / "features" / "spoken_digit.json").read_text())
+    assert right.mean() == pytest.approx(record["metrics"]["shipped_test_accuracy"], abs=1.5 / len(right))

@@ -74,10 +74,17 @@ def test_recordings_are_compared_as_the_ear_does(some):
     assert near < 0.5 * far
 
 
-def test_the_space_is_that_of_spectra(some):
+def test_the_space_is_the_classifiers_where_it_knows_the_digits(some):
     spec, part = some
-    assert SPEECH.space("", spec).features(part.x).shape == (4, 400)
-    with pytest.raises(UsageError, match="recordings are compared in spectra"):
+    assert SPEECH.space("", spec).name == "spoken_digit"
+    spectra = SPEECH.space("spectra", spec)
+    assert spectra.features(part.x).shape == (4, 400)
+    assert spectra.logits is None
+    short = data.load("synthetic_speech", options={"samples": 1024}).spec
+    assert SPEECH.space("", short).name == "spectra"
+    with pytest.raises(UsageError, match="takes recordings of 8,192 samples, not 1,024"):
+        SPEECH.space("spoken_digit", short)
+    with pytest.raises(UsageError, match="compared in spoken_digit or spectra"):
         SPEECH.space("inception", spec)
 
 

@@ -14,7 +14,7 @@ from genjax.errors import UsageError
 from genjax.metrics import feature_net, features, weights
 
 NAMES = list(features.SHIPPED)
-LEAST = {"digits": 0.95, "mnist": 0.993, "fashion_mnist": 0.925}
+LEAST = {"digits": 0.95, "mnist": 0.993, "fashion_mnist": 0.925, "spoken_digit": 0.97}
 """Share of the test set, promised."""
 
 
@@ -60,7 +60,8 @@ def test_accuracy_of_the_record(name, tfds_dir):
 def test_outputs_do_not_depend_on_how_many_images_there_are(name):
     net = feature_net(name)
     n = features.BATCH + 3
-    images = np.random.default_rng(0).integers(0, 256, (n, *net.shape), np.uint8)
+    kind = np.iinfo(net.dtype)
+    images = np.random.default_rng(0).integers(kind.min, kind.max, (n, *net.shape), net.dtype, endpoint=True)
     f, logits = net.outputs(images)
     assert f.shape == (n, net.n_features)
     assert logits.shape == (n, net.n_classes)
