@@ -18,7 +18,6 @@ Source:   Yu et al. 2017, SeqGAN: Sequence Generative Adversarial Nets with Poli
 import argparse
 import json
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,10 @@ from genjax.train import Resume
 from genjax.types import Net
 
 BETTER = {"nats_per_token": "lower", "copies": "nearest", "seen_2grams": "nearest", "seen_4grams": "nearest"}
-HELD_OUT = 1_000_003
-"""Seed of sequences of the oracle that no one trains on."""
-AT_ONCE = 1000
-"""Sequences that are drawn at once."""
+HELD_OUT, N_HELD_OUT = 1_000_003, 2000
+"""Seed and number of sequences of the oracle that no one trains on."""
+AT_ONCE, CURVE, BEST = 500, 4, 20
+"""Sequences that are drawn at once; how many times so many score a point of the curve, and the best of them."""
 
 
 def draw(oracle: Oracle, out: Path, n: int, seed: int) -> None:
@@ -59,19 +58,23 @@ def sequences(oracle: Oracle, n: int, seed: int) -> np.ndarray:
 
 
 def score(oracle: Oracle, samples: np.ndarray, known: np.ndarray, origin: dict[str, Any], name: str) -> Measured:
-    """Nats a token under the oracle, and how new the samples are; the floor is that of held-out sequences."""
-    each, floors = oracle.nats_per_token(samples), sequences(oracle, len(samples), HELD_OUT)
-    of = lambda x: {  # noqa: E731
-        "nats_per_token": float(oracle.nats_per_token(x).mean()),
-        "copies": (new := novelty(x, known, 2)).copies,
-        "distinct": new.distinct,
-        "seen_2grams": new.seen,
-        "seen_4grams": novelty(x, known, 4).seen,
-    }
+    """Nats a token under the oracle, and how new the samples are.
+
+    The floor of the first is that of the training sequences, which are the oracle's own; of the others that of
+    `N_HELD_OUT` more sequences of the oracle.
+    """
+    each, others = oracle.nats_per_token(samples), sequences(oracle, N_HELD_OUT, HELD_OUT)
     half = {"nats_per_token": float(1.96 * each.std() / len(each) ** 0.5)}
-    return Measured(
-        name=name, origin=origin, n=len(each), numbers=of(samples), half=half, floor=of(floors), better=BETTER
-    )
+    numbers = {"nats_per_token": float(each.mean())} | newness(samples, known)
+    floor = {"nats_per_token": float(oracle.nats_per_token(known).mean())} | newness(others, known)
+    return Measured(name=name, origin=origin, n=len(each), numbers=numbers, half=half, floor=floor, better=BETTER)
+
+
+def newness(x: np.ndarray, known: np.ndarray) -> dict[str, float]:
+    """Shares of copies of training sequences, of different sequences, and of n-grams that training sequences have."""
+    pairs = novelty(x, known, 2)
+    more = {"seen_2grams": pairs.seen, "seen_4grams": novelty(x, known, 4).seen}
+    return {"copies": pairs.copies, "distinct": pairs.distinct} | more
 
 
 def learner(oracle: Oracle, sd: float = 0.1) -> models.LanguageModel:
@@ -94,36 +97,41 @@ def mle(oracle: Oracle, known: np.ndarray, epochs: int, every: int, seed: int, o
     clip = 5.0 * LENGTH  # the loss here is a sum over tokens
     step = train.make_step(train.Move("vae", objectives.beta_vae(model), optax.adam(0.01), clip=clip))
     source = data.make_source(data.Examples(known), batch, data.to_integers())
-    held_out = jnp.asarray(sequences(oracle, 1000, HELD_OUT), jnp.int32)
+    held_out = jnp.asarray(sequences(oracle, N_HELD_OUT, HELD_OUT)[:1000], jnp.int32)
 
-    @partial(jax.jit, static_argnums=2)
-    def drawn(params, key, n):
-        return model.sample(params, {"vae": {"decoder": {}}}, key, n)
+    @jax.jit
+    def block(params, key):
+        return model.sample(params, {"vae": {"decoder": {}}}, key, AT_ONCE)
+
+    def drawn(params, name: str, times: int) -> np.ndarray:
+        keys = jax.random.split(rng.named(key, name), times)
+        return np.concatenate([np.asarray(block(params, k)) for k in keys])
 
     @jax.jit
     def nats(params):
         p, _ = model.of(params, {"vae": {"decoder": {}}}, held_out.shape[0])
         return -p.log_prob(held_out).mean() / LENGTH
 
-    state, resume, found, curve, spent = step.init(model, key), Resume(), None, [], 0.0
-    said = f"python -m experiments._seqgan mle ORACLE.npz runs/seqgan.npz --epochs {epochs} --every {every}"
-    for epoch in range(every, epochs + 1, every):
-        began, per_epoch = time.perf_counter(), len(known) // batch
-        fitted = train.fit(
-            step, state, source, key, steps=epoch * per_epoch, log_every=every * per_epoch, resume=resume
-        )
+    state, resume, best, curve, spent = step.init(model, key), Resume(), None, [], 0.0
+    per_epoch, after = len(known) // batch, range(every, epochs + 1, every)
+    for epoch in after:
+        began = time.perf_counter()
+        steps = epoch * per_epoch
+        fitted = train.fit(step, state, source, key, steps=steps, log_every=every * per_epoch, resume=resume)
         state, resume = fitted.state, fitted.resume
         spent += time.perf_counter() - began
         params = train.evaluation(state)[0]
-        keys = jax.random.split(rng.named(key, "samples"), 10)
-        x = np.concatenate([np.asarray(drawn(params, k, AT_ONCE)) for k in keys])
-        nll = float(oracle.nats_per_token(x).mean())
+        nll = float(oracle.nats_per_token(drawn(params, "curve", CURVE)).mean())
         row = {"epoch": epoch, "train": -fitted.rows[-1]["elbo"] / LENGTH, "held_out": float(nats(params))}
         curve.append(row | {"nats_per_token": nll, "seconds": round(spent, 1)})
         print(json.dumps(curve[-1]), flush=True)
         if nll == min(c["nats_per_token"] for c in curve):
-            found = score(oracle, x, known, of_script(said, seed, spent), "LSTM of the oracle's shape, MLE")
-        write_out(out, json.dumps((found or {}) | {"curve": curve}, indent=1).encode())
+            best = jax.tree.map(np.asarray, params)
+    said = f"python -m experiments._seqgan mle ORACLE.npz runs/seqgan.npz --epochs {epochs} --every {every}"
+    origin = of_script(said, seed, spent)
+    found = score(oracle, drawn(best, "best", BEST), known, origin, "LSTM of the oracle's shape, MLE")
+    print(json.dumps(found["numbers"]))
+    write_out(out, json.dumps(found | {"curve": curve}, indent=1).encode())
 
 
 def main() -> None:
@@ -138,7 +146,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="the run that drew the samples")
     parser.add_argument("--name", default="", help="of the column in a table; without it the recipe's")
     parser.add_argument("--epochs", type=int, default=120)
-    parser.add_argument("--every", type=int, default=10, help="epochs between two scores of mle")
+    parser.add_argument("--every", type=int, default=10, help="epochs between two points of mle's curve")
     parser.add_argument("--out", type=Path, help="the numbers, for `_records`")
     args = parser.parse_args()
     oracle = load_oracle(args.oracle)
