@@ -19,7 +19,7 @@ DEMO: dict[str, dict[str, dict[str, Any]]] = {
     },
     "digits": {"vae_digits": {}, "gan_digits": {}},
     "music": {
-        "vae_music": {"batch_size": 16, "width": 64, "z_dim": 32, "steps": 1200, "decay": 1200},
+        "vae_music": {"batch_size": 16, "window": 32, "width": 64, "z_dim": 32, "steps": 1600, "decay": 1600},
         "gan_music": {"width": 64, "steps": 1200},
     },
     "speech": {

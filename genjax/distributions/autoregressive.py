@@ -19,6 +19,7 @@ from genjax.distributions.likelihood import Likelihood
 from genjax.distributions.numerics import EventMask, sum_event
 from genjax.types import Key, PerExample, Range
 
+SHOWN = "the likeliest symbols, one after the other, that the decoder gives"
 CACHE = 2**20
 """Numbers that a CPU's cache is taken to hold, with what is computed from them."""
 
@@ -133,7 +134,7 @@ def autoregressive(chain: Chain, range: Range = "integers") -> Likelihood:
     """
     return Likelihood(
         lambda channels: channels, lambda channels: {}, lambda params, out: Autoregressive(out, chain),
-        "autoregressive", (range,), picture=lambda p: p.mode, tempered=True,
+        "autoregressive", (range,), picture=lambda p: p.mode, shown=SHOWN, tempered=True,
     )  # fmt: skip
 
 

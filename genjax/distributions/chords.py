@@ -14,6 +14,8 @@ from genjax.distributions.likelihood import Likelihood
 from genjax.distributions.numerics import at_least_float32, softplus, sum_event
 from genjax.types import Key, Params
 
+SHOWN = "what the decoder takes for likelier, key by key from the lowest,"
+
 
 class Masks(NamedTuple):
     """What keeps each note from seeing itself and those above it, as 0 and 1."""
@@ -123,4 +125,4 @@ def chords(hidden: int = 256) -> Likelihood:
         keys = out.shape[-1] - hidden
         return Chords(out[..., :keys], out[..., keys:], params)
 
-    return Likelihood(lambda keys: keys + hidden, init, apply, "chords", ("bits",), "bits", lambda p: p.mode)
+    return Likelihood(lambda keys: keys + hidden, init, apply, "chords", ("bits",), "bits", lambda p: p.mode, SHOWN)

@@ -57,6 +57,7 @@ class Likelihood:
         support: the ranges of x that it is for, the best first; empty where that is not known.
         of: what p(x | z) is a probability of: `bits` (binary pixels), `levels` (8-bit grey levels), or a `density`.
         picture: `picture(distribution)`: the image that stands for a distribution, (batch, h, w, channels).
+        shown: what `picture` is, in words.
         tempered: whether the distribution's `sample(key, temperature)` takes a temperature for each example.
     """
 
@@ -67,6 +68,7 @@ class Likelihood:
     support: tuple[Range, ...] = ()
     of: Literal["bits", "levels", "density", ""] = ""
     picture: Callable[[Any], Float[Array, "batch *hw channels"]] = lambda p: p.mean
+    shown: str = "the mean of the decoder"
     tempered: bool = False
 
 

@@ -157,6 +157,8 @@ class Domain:
         spectrum: `spectrum(examples, spec) -> (frequency, power)`, for comparisons; None for none.
         compared: what `vector` holds, in words.
         shown: samples that a page shows at once, at most.
+        abreast: examples of one line of a figure; 1 where an example is a line of text itself.
+        legend: `legend(spec)`: how to read what a page shows of an example, in sentences; empty where it needs none.
         read: `read(what) -> Dataset`, or None where `what` is not for it: for data that no reader of genjax knows.
     """
 
@@ -186,6 +188,8 @@ class Domain:
     spectrum: Callable[[Examples, Spec], tuple[np.ndarray, np.ndarray]] | None = None
     compared: str = "numbers"
     shown: int = 64
+    abreast: int = 8
+    legend: Callable[[Spec], str] = lambda spec: ""
     read: Callable[[str], Dataset | None] | None = None
 
     @property

@@ -21,6 +21,8 @@ PAGE_RATE = 8000
 """Samples a second on a page."""
 PAUSE = 4
 """Quarters of silence between the pieces of a file."""
+STEPS_WIDTH, KEY_HEIGHT = 288, 3
+"""Pixels of a page: about those of all steps of a piece together, and those of a key."""
 INK, BAR, PAPER = (34, 88, 152), (226, 226, 232), (250, 250, 250)
 """Colours of notes, of bar lines, and of the rest."""
 
@@ -38,32 +40,42 @@ def finish(x: Any, spec: Spec) -> Finished:
     return Finished(Examples(roll, None, np.ones(roll.shape[:2], bool)), finite)
 
 
-def picture(rolls: np.ndarray, spec: Spec) -> np.ndarray:
-    """Rolls (n, t, 88) as pictures (n, h, t, 3): the lowest note that any has at the bottom, a line for each bar."""
+def picture(rolls: np.ndarray, spec: Spec, width: int = 1, height: int = 1) -> np.ndarray:
+    """Rolls (n, t, 88) as pictures (n, h, w, 3): the lowest note that any has at the bottom, a line for each bar.
+
+    Args:
+        rolls: of zeros and ones.
+        spec: says how long a bar is.
+        width: pixels of a step.
+        height: pixels of a key.
+    """
     used = np.flatnonzero(rolls.any((0, 1)))
     low, high = (used[0], used[-1]) if len(used) else (39, 51)
     low, high = max(0, min(low - 1, high - 12)), min(rolls.shape[2] - 1, high + 1)
     notes = np.swapaxes(rolls[:, :, low : high + 1], 1, 2)[:, ::-1]
+    notes = notes.repeat(height, axis=1).repeat(width, axis=2)
     out = np.empty((*notes.shape, 3), np.uint8)
     out[:] = PAPER
-    out[:, :, :: 4 * grid_of(spec)] = BAR
+    out[:, :, :: 4 * grid_of(spec) * width] = BAR
     out[notes > 0] = INK
     return out
 
 
 def show(examples: Examples, spec: Spec, ncols: int | None = None, close: bool = False) -> list[Piece]:
     """A picture of each piece, the first few with their sound; in lines of `ncols`, one picture of all, silent."""
-    if ncols is not None:
-        grid = viz.grid(picture(examples.x, spec), ncols, 0 if close else 2)
-        return [Picture(viz.encode(grid), f"{len(examples.x)} piano rolls")]
     rolls = rolls_of(grid_of(spec), examples)
+    heard_of = rolls.x * rolls.mask[:, :, None]
+    if ncols is not None:
+        grid = viz.grid(picture(heard_of, spec), ncols, 0 if close else 2)
+        return [Picture(viz.encode(grid), f"{len(heard_of)} piano rolls")]
+    images = picture(heard_of, spec, max(1, STEPS_WIDTH // heard_of.shape[1]), KEY_HEIGHT)
     found: list[Piece] = []
-    for i, (roll, mask, image) in enumerate(zip(rolls.x, rolls.mask, picture(rolls.x, spec), strict=True)):
+    for i, (roll, mask, image) in enumerate(zip(rolls.x, rolls.mask, images, strict=True)):
         heard = b""
         if i < SOUNDING:
             most = round(SECONDS * TEMPO / 60 * grid_of(spec))
             heard = wav(sound(roll[mask][:most], grid_of(spec), TEMPO, PAGE_RATE), PAGE_RATE)
-        found.append(Picture(viz.encode(image), f"piano roll {i + 1}", sound=heard))
+        found.append(Picture(viz.encode(image), f"piano roll {i + 1}", sharp=False, sound=heard))
     return found
 
 
@@ -102,13 +114,21 @@ def vector(examples: Examples, spec: Spec) -> np.ndarray:
     return (rolls.x * rolls.mask[:, :, None]).reshape(len(rolls.x), -1).astype(np.float32)
 
 
+def legend(spec: Spec) -> str:
+    """What is where in a picture, and how it is played."""
+    return (
+        "Time runs to the right, pitch upwards; a grey line begins each bar of four quarters. Played by a simple "
+        f"synthesiser, {TEMPO:g} quarters a minute, the first {SECONDS:g} seconds."
+    )
+
+
 DOMAIN = Domain(
     name="music",
     one="piece",
     many="pieces",
     finish=finish,
     show=show,
-    glance=lambda examples, spec: viz.grid(picture(examples.x[:16], spec), 4, 2),
+    glance=lambda examples, spec: viz.grid(picture(examples.x[:8], spec), 2, 2),
     save={".mid": as_midi, ".wav": as_wav},
     each=".mid",
     space=space,
@@ -119,4 +139,5 @@ DOMAIN = Domain(
     measured=lambda spec, config: {"quantisation": "notes on or off", "resize": "none"},
     compared="piano rolls",
     shown=16,
+    legend=legend,
 )

@@ -78,5 +78,7 @@ DOMAIN = Domain(
     metrics=metrics,
     kinds=(*GENERIC, "examples"),
     compared="shares of short n-grams",
+    abreast=1,
+    legend=lambda spec: "" if spec.about.get("end", -1) >= 0 else "⏎ is the end of a line.",
     measured=lambda spec, config: {"quantisation": f"numbers of {spec.about['unit']}s", "resize": "none"},
 )

@@ -11,7 +11,7 @@ from genjax import viz
 from genjax.data import Examples, Spec
 from genjax.domains.contract import GENERIC, Domain, Finished, How, Picture, Piece
 from genjax.metrics.spaces import Space
-from genjax.metrics.speech import spectrograms
+from genjax.metrics.speech import BANDS, spectrograms
 from genjax.metrics.speech_spaces import SPEECH_METRICS, speech_space
 
 GAP_MS = 250
@@ -114,6 +114,14 @@ def spectrum(examples: Examples, spec: Spec) -> tuple[np.ndarray, np.ndarray]:
     return np.fft.rfftfreq(2 * half), power
 
 
+def legend(spec: Spec) -> str:
+    """What is where in a picture."""
+    return (
+        "Above the wave, below it the log-mel spectrogram: time runs to the right, "
+        f"{BANDS} bands from 0 to {rate_of(spec) / 2000:g} kHz upwards; black is 35 dB below the loudest."
+    )
+
+
 DOMAIN = Domain(
     name="speech",
     one="recording",
@@ -134,5 +142,6 @@ DOMAIN = Domain(
     limits="-32768 ... 32767",
     compared="log-mel spectrograms",
     shown=SOUNDS,
+    legend=legend,
     spectrum=spectrum,
 )

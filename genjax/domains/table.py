@@ -108,5 +108,6 @@ DOMAIN = Domain(
     kinds=(*GENERIC, "examples"),
     measured=lambda spec, config: {"quantisation": "the columns' digits and ranges", "resize": "none"},
     compared="columns",
+    abreast=1,
     shown=500,
 )

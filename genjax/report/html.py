@@ -88,7 +88,7 @@ def piece(p: Piece, alt: str, group: str = "", most: int = 720) -> str:
     """A picture (with its sound), lines of text, a table, or a chart."""
     if isinstance(p, Picture):
         seen = scaled(p.png, alt, group, most) if p.sharp else _smooth(p.png, p.alt)
-        return seen + (f'<audio controls preload="none" src="{_wav(p.sound)}"></audio>' if p.sound else "")
+        return seen + (f'<audio controls preload="metadata" src="{_wav(p.sound)}"></audio>' if p.sound else "")
     if isinstance(p, Text):
         return f'<pre class="lines">{escape(chr(10).join(p.lines))}</pre>'
     if isinstance(p, Table):
@@ -147,6 +147,8 @@ def figure(f: Figure, group: str) -> str:
         every = _together(f)
         alt = f"{f.title}: {len(every.x)} generated images"
         body = pieces(f.show(every, len(f.rows[0].examples.x), True), alt, most=760)
+    elif not any(r.label for r in f.rows) and _is_text(f):
+        body = "".join(pieces(f.show(row.examples, None, False), f.title, group) for row in f.rows)
     elif not any(r.label for r in f.rows):
         across = len(f.rows[0].examples.x)
         alt = f"{f.title}: {len(f.rows)} lines of {across} images"
@@ -154,6 +156,11 @@ def figure(f: Figure, group: str) -> str:
     else:
         body = f'<div class="rows labelled">{_lines(f, group)}</div>'
     return split(f.title, f.text, f"<figure>{body}</figure>")
+
+
+def _is_text(f: Figure) -> bool:
+    """Whether examples are lines: then they stand below each other."""
+    return all(isinstance(p, Text) for p in f.show(f.rows[0].examples, None, False))
 
 
 def _together(f: Figure) -> Examples:
@@ -181,7 +188,9 @@ def _lines(f: Figure, group: str) -> str:
         seen = pieces(shown, f"{f.title}, {row.label}: {len(examples.x)} images", group)
         alone = len(shown) == 1 and not (isinstance(shown[0], Picture) and shown[0].sound)
         out.append(seen if alone else f"<div>{seen}</div>")  # one cell beside its label
-    if f.ends:
+    if f.ends and _is_text(f):
+        out.append(f'<div></div><div class="ends"><span>from top to bottom: {escape(" … ".join(f.ends))}</span></div>')
+    elif f.ends:
         marks = "".join(f"<span>{escape(e)}</span>" for e in f.ends)
         out.append(f'<div class="ends-label"></div><div class="ends">{marks}</div>')
     return "".join(out)

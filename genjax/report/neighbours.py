@@ -48,6 +48,8 @@ def figure(samples: Examples, dataset: Dataset, domain: Domain) -> Figure | None
         index = nearest_neighbours(space.rows("features", shown), space.rows("features", some)).index[:, 0]
         rows.append(Row(f"nearest in features ({space.name})", _some(some, index)))
         searched["features"] = len(some.x)
+    if domain.abreast == 1:  # each with its own nearest
+        rows = [Row(row.label, _some(row.examples, slice(i, i + 1))) for i in range(n) for row in rows]
     distance = near.distance[:, 0]
     far = float(np.median(distance[n_samples:])) if len(distance) > n_samples else 0.0
     ratio = float(np.median(distance[:n_samples])) / far if far > 0 else None

@@ -1,21 +1,16 @@
 """The whole page: of one run, or of several side by side and then each in full."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
-from itertools import pairwise
 
-import jax
 import numpy as np
 
 from genjax import data, viz
-from genjax.data import Examples
 from genjax.domains.contract import Words
 from genjax.errors import UsageError
-from genjax.health import Finding, still_open
-from genjax.report import collapse, health, html, measured, members, population, sweep, words
+from genjax.report import collapse, comparison, health, html, measured, members, population, samples, sweep, words
 from genjax.report.facts import Facts, commands, gaps
-from genjax.report.pictures import Pictures
 
 
 def page(runs: Sequence[Facts]) -> str:
@@ -25,7 +20,7 @@ def page(runs: Sequence[Facts]) -> str:
     with html.speaking_of(_common_words(runs)):
         body = [_header(runs, title)]
         if several:
-            body.append(_comparison(runs))
+            body.append(comparison.section(runs))
     for i, run in enumerate(runs):
         with html.speaking_of(run.words):
             if several:
@@ -84,8 +79,15 @@ def _same_data(runs: Sequence[Facts]) -> str:
     prints = {str(r.data.get("fingerprint", "")) for r in runs}
     if len(prints) == 1 and "" not in prints:
         n, many = runs[0].data.get("n_train"), runs[0].words.many
-        return f"Trained on the same {_count(n)} {many} ({_size(runs[0])}), and shown at the same enlargement."
-    return "The runs were trained on different data; compare with care. All are shown at the same enlargement."
+        said = f"Trained on the same {_count(n)} {many} ({_size(runs[0])})"
+        return f"{said}, and shown at the same enlargement." if _enlarged(runs) else f"{said}."
+    said = "The runs were trained on different data; compare with care."
+    return f"{said} All are shown at the same enlargement." if _enlarged(runs) else said
+
+
+def _enlarged(runs: Sequence[Facts]) -> bool:
+    """Whether what is shown are pictures, not text."""
+    return not any(isinstance(f.seen, str) for r in runs for f in r.frames)
 
 
 def _count(n: object) -> str:
@@ -140,23 +142,13 @@ def _device(run: Facts) -> str:
     if kind is None:
         return "not recorded"
     if str(kind).lower() == "cpu":
-        return f"CPU, {cores} cores" if cores else "CPU"
+        return f"CPU, {cores} core{'s' * (cores != 1)}" if cores else "CPU"
     return f"{count} × {kind}" if count and count > 1 else str(kind)
-
-
-def _time_at(run: Facts) -> Callable[[int], str]:
-    """Wall-clock time at a step, between logged ones in proportion; nothing where the log does not reach."""
-    steps, seconds = (np.r_[0.0, run.rows.get(k, np.zeros(0))] for k in ("step", "seconds"))
-
-    def said(step: int) -> str:
-        return html.duration(float(np.interp(step, steps, seconds))) if 0 < step <= steps[-1] else ""
-
-    return said
 
 
 def _run(run: Facts, ident: str, several: bool) -> str:
     """Everything on one run but its summary. In a comparison its samples have been shown already."""
-    parts = [] if several else [_samples(run, ident)]
+    parts = [] if several else [samples.section(run, ident)]
     parts.append(sweep.section(run))
     parts.append(measured.numbers(run.records, run.step, bool(run.members), ident))
     parts.append(
@@ -183,136 +175,6 @@ def _members(run: Facts) -> str:
         return ""
     text = "The last logged values. Members of one line below differ in their seed alone."
     return html.split("Members", text, population.table(run.rows, run.members), 'id="members"')
-
-
-def _samples(run: Facts, ident: str) -> str:
-    if run.frames:
-        note = f" {len(run.frames)} of {run.n_frames} grids are in this page." if run.n_frames > len(run.frames) else ""
-        shown = html.frames(run.frames, f"{ident}-frames", "Generated samples", _time_at(run), f"{ident}-samples", 620)
-        shown += html.scrubber([f"{ident}-frames"], len(run.frames), "Step of training") if len(run.frames) > 1 else ""
-        text = "The same latents at every stop: each place in the grid shows one image taking shape."
-        text += f" A row is a member, from 0 to {len(run.members) - 1}." if run.members else ""
-    elif run.pictures is not None:
-        shown, note = _shown(run.pictures, run.pictures.samples, "Generated samples", "", 620), ""
-        text = "Samples from the last checkpoint. The run has saved no grids during training."
-    else:
-        shown, note, text = "", "", "There are no samples yet."
-    of_mean = run.domain is not None and run.domain.drawn == "mean"
-    mean = " Shown is the decoder's mean." if run.family == "VAE" and shown and of_mean else ""
-    figure = f"<figure>{shown}</figure>" if shown else ""
-    if run.pictures is not None and run.frames and not of_mean:  # a glance is no hearing, nor a whole text
-        figure += f"<figure>{_shown(run.pictures, run.pictures.samples, 'Generated samples', '', 620)}</figure>"
-    return html.split("Samples growing over training", text + mean + note, figure, 'id="pictures"')
-
-
-def _shown(p: Pictures, examples: Examples, alt: str, group: str, most: int, ncols: int | None = None) -> str:
-    return html.pieces(p.show(examples, ncols, False), alt, group, most)
-
-
-def _comparison(runs: Sequence[Facts]) -> str:
-    """Samples over training in columns with one slider, enlarged details, reconstructions, what differs and why."""
-    columns, idents = [], []
-    for i, run in enumerate(runs):
-        if run.frames:
-            idents.append(f"c{i}-frames")
-            body = html.frames(run.frames, idents[-1], f"Samples of {run.name}", _time_at(run), "compare", 560)
-        elif run.pictures is not None:
-            body = _shown(run.pictures, run.pictures.samples, f"Samples of {run.name}", "compare", 560)
-        else:
-            body = '<p class="soft">No samples yet.</p>'
-        columns.append(f"<h3>{escape(_label(run))}</h3>{body}")
-    real = next((r.pictures for r in runs if r.pictures is not None and r.pictures.real is not None), None)
-    if real is not None and real.real is not None:
-        shown = _shown(real, real.real, "Real images of the data set", "compare", 560)
-        columns.append(f'<h3>{html.said("Real images")}</h3>{shown}<div class="at">for comparison</div>')
-    longest = max((len(r.frames) for r in runs), default=0)
-    slider = html.scrubber(idents, longest, "Share of training done, all runs") if longest > 1 else ""
-    text = "In each column the same latents at every stop. The slider moves all runs, by the share of training done."
-    parts = [
-        _section("Samples growing over training", text, f"{slider}{_columns(columns)}", 'class="first" id="compare"'),
-        _close_up(runs, real),
-        _rebuilt(runs),
-        _families(runs),
-        _differences(runs),
-    ]
-    return "\n".join(p for p in parts if p)
-
-
-def _section(title: str, text: str, body: str, attributes: str = "") -> str:
-    """A section; `body` and `attributes` are HTML."""
-    soft = f'<p class="soft">{html.said(text)}</p>' if text else ""
-    return f"<section {attributes}><h2>{html.said(title)}</h2>{soft}{body}</section>"
-
-
-def _columns(columns: Sequence[str]) -> str:
-    return '<div class="columns">' + "".join(f"<div>{c}</div>" for c in columns) + "</div>"
-
-
-def _label(run: Facts) -> str:
-    return f"{run.family} · {run.name}" if run.family else run.name
-
-
-def _close_up(runs: Sequence[Facts], real: Pictures | None) -> str:
-    """Four images of each at a large enlargement, from the last checkpoint."""
-    if not all(r.domain is not None and r.domain.cell(data.spec_of(r.data)) for r in runs):
-        return ""  # other data are no larger for being fewer
-    named = [(_label(r), r.pictures, r.pictures.samples) for r in runs if r.pictures is not None]
-    if real is not None and real.real is not None:
-        step = max(1, len(real.real.x) // 4)
-        named.append(("Real images", real, jax.tree.map(lambda v: v[::step], real.real)))
-    if len(named) < 2:
-        return ""
-    few = [(n, p, jax.tree.map(lambda v: v[:4], v)) for n, p, v in named]
-    columns = [f"<h3>{html.said(n)}</h3>{_shown(p, v, f'{n}, enlarged', 'close', 360, 2)}" for n, p, v in few]
-    text = "Samples from the last checkpoint, every pixel a square: look at edges, thin strokes and texture."
-    return _section("Close up", text, _columns(columns))
-
-
-def _rebuilt(runs: Sequence[Facts]) -> str:
-    found = [(r, f) for r in runs if r.pictures is not None for f in r.pictures.figures if f.kind == "reconstructions"]
-    out = []
-    for run, f in found:
-        named = f._replace(title=f"{f.title}, {run.name}" if len(found) > 1 else f.title)
-        if any(r.family == "GAN" for r in runs):
-            named = named._replace(text=f"{f.text} A GAN has no encoder, so it has nothing to show here.")
-        out.append(html.figure(named, "rebuilt"))
-    return "".join(out)
-
-
-def _families(runs: Sequence[Facts]) -> str:
-    pictures = all(r.domain is not None and r.domain.drawn == "mean" for r in runs)
-    if not {"VAE", "GAN"} <= {r.family for r in runs} or not pictures:
-        return ""
-    said = {"VAE": ("VAEs as a family", words.BLUR), "GAN": ("GANs as a family", words.SHARP)}
-    columns = []
-    for family, (title, text) in said.items():
-        mine = [(r, collapse.look(r.records, _found(r))) for r in runs if r.family == family]
-        own = "".join(f"<p><b>{escape(r.name)}.</b> {escape(look)}</p>" for r, look in mine)
-        columns.append(f"<h3>{title}</h3><p>{escape(text)}</p>{own}")
-    return f"<section><h2>Why they look different</h2>{_columns(columns)}</section>"
-
-
-def _config(run: Facts) -> dict[str, str]:
-    """The configuration; where it leaves the likelihood to the data, that which they chose."""
-    chosen = run.manifest.get("likelihood") if run.config.get("likelihood") == "" else None
-    of_data = {"likelihood": f"{chosen}, chosen by the data"} if chosen else {}
-    return {k: str(v) for k, v in run.config.items()} | of_data
-
-
-def _found(run: Facts) -> list[Finding]:
-    """What is wrong with a run now, by its monitor and by what was measured."""
-    return [*(s.finding for s in still_open(run.findings)), *collapse.of(run.records)]
-
-
-def _differences(runs: Sequence[Facts]) -> str:
-    names = list(dict.fromkeys(k for r in runs for k in ("recipe", *r.config)))
-    values = [{"recipe": r.recipe, **_config(r)} for r in runs]
-    rows = [(k, *(v.get(k, "–") for v in values)) for k in names]
-    rows = [row for row in rows if any(a != b for a, b in pairwise(row[1:]))]
-    if not rows:
-        return html.split("What differs", "Nothing in the configuration.", "")
-    text = "The fields of the configuration in which the runs differ."
-    return html.split("What differs", text, html.table(rows, ("", *(r.name for r in runs))))
 
 
 def _discriminator(run: Facts) -> str:
@@ -381,7 +243,7 @@ def _about(run: Facts, ident: str) -> str:
         manifest["command"] = shlex.join(map(str, manifest["command"]))
     environment = html.table(html.flat(manifest)) if manifest else '<p class="soft">Not recorded.</p>'
     tables = (
-        f'<div class="tables"><div><h3>Configuration</h3>{html.table(list(_config(run).items()))}</div>'
+        f'<div class="tables"><div><h3>Configuration</h3>{html.table(list(comparison.config_of(run).items()))}</div>'
         f"<div><h3>Last checkpoint</h3>{html.table(checkpoint)}<br><h3>Data and folder</h3>{html.table(about)}</div>"
         f"</div><br><h3>Environment</h3>{environment}"
     )

@@ -322,8 +322,7 @@ def _labels(examples: Examples) -> np.ndarray:
 
 def _some(examples: Examples) -> Examples:
     """As many of the examples as there are samples, evenly spaced."""
-    step = max(1, len(examples.x) // N_SAMPLES)
-    return jax.tree.map(lambda v: v[::step][:N_SAMPLES], examples)
+    return spread(examples, N_SAMPLES)
 
 
 def _paths(latents: _Latents, ends: np.ndarray, y: np.ndarray, between) -> list[slice]:
@@ -340,11 +339,12 @@ def _pairs(of: _Of, encoded: _Encoded, pick: np.ndarray, rebuilt: Examples) -> F
     differs = bool(n_values) and np.abs(seen.x.astype(float) - real.x).mean() > n_values / 64
     rebuilt = rebuilt if real.event_mask is None else rebuilt._replace(event_mask=real.event_mask)
     rows: list[Row] = []
-    for i in range(0, len(real.x), 8):
-        line = slice(i, i + 8)
+    for i in range(0, len(real.x), of.run.domain.abreast):
+        line = slice(i, i + of.run.domain.abreast)
         rows.append(Row("original", _at(real, line)))
         if differs:
             rows.append(Row("as the encoder saw it", _at(seen, line)))
         rows.append(Row("reconstruction", _at(rebuilt, line)))
-    text = words.reconstructions(encoded.held_out)
+    likelihood = getattr(of.model, "likelihood", None)
+    text = words.reconstructions(encoded.held_out, *([likelihood.shown] if likelihood is not None else []))
     return Figure("reconstructions", "Reconstructions", text, tuple(rows), of.show)

@@ -211,13 +211,13 @@ def neighbours(searched: Mapping[str, int], total: int, ratio: float | None, com
     """
     said = (
         "Generated images, not chosen, and below each the training image nearest to it. Two that are the same image "
-        "mean that the model repeats its training set; the same kind of image in another hand is as it should be."
+        "mean that the model repeats its training set; another image of the same kind is as it should be."
     )
     if ratio is not None:
         said += (
             f" In {compared} a generated image is {ratio:.2f} times as far from its nearest training image as a real "
-            "one that training never saw (medians). Near 0 are copies, well above 1 images unlike the data; blur alone "
-            "brings it below 1."
+            "one that training never saw (medians). Near 0 are copies, well above 1 images unlike the data; averages "
+            "of several images (blur) lie below 1."
         )
     part = " and ".join(f"{n:,} in {space}" for space, n in searched.items() if n < total)
     return said + (f" Of {total:,} training images, evenly spaced ones were searched: {part}." if part else "")
@@ -268,12 +268,10 @@ ARCS = (
 )
 
 
-def reconstructions(held_out: bool) -> str:
+def reconstructions(held_out: bool, shown: str = "the mean of the decoder") -> str:
+    """What stands below each image: `shown`, as the likelihood says it."""
     which = "Test images, which training never saw," if held_out else "Training images (the set has no test part)"
-    return (
-        f"{which} and the mean of the decoder at the mean of their code. What is missing below is what the code does "
-        "not carry."
-    )
+    return f"{which} and {shown} at the mean of their code. What is missing below is what the code does not carry."
 
 
 def plane(conditional: bool) -> str:

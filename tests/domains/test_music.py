@@ -5,9 +5,11 @@ import wave
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from genjax import domains
 from genjax.data import Examples, midi
+from genjax.domains import music
 from genjax.domains.contract import How
 from genjax.domains.synthesiser import sound, wav
 from genjax.errors import UsageError
@@ -62,10 +64,22 @@ def test_pages_show_a_picture_with_sound_for_each(tunes):
     assert len(pieces) == 10
     assert all(p.sound[:4] == b"RIFF" for p in pieces[:8])
     assert not any(p.sound for p in pieces[8:])
-    assert pieces[0].png.width == 16
+    assert pieces[0].png.width == 288  # 16 steps of 18 pixels
     assert len(domain.show(some, tunes.spec, 5, False)) == 1
     silence = Examples(np.zeros((1, 16, 88), np.uint8))
     assert domain.show(silence, tunes.spec, None, False)[0].png.height >= 12
+
+
+def test_a_page_draws_no_note_that_does_not_count_and_thin_bars(tunes):
+    loud = Examples(np.ones((1, 16, 88), np.uint8), None, np.arange(16)[None] < 4)
+    for ncols in (None, 1):
+        shown = domains.of(tunes.spec).show(loud, tunes.spec, ncols, False)[0].png
+        pixels = np.asarray(Image.open(io.BytesIO(shown.data)).convert("RGB"))
+        inked = (pixels == np.array(music.INK)).all(-1).any(0)
+        assert inked.mean() == 4 / 16
+        assert inked[: len(inked) // 4].all()
+    quiet = music.picture(np.zeros((1, 16, 88), np.uint8), tunes.spec, width=18)
+    assert (quiet[0, 0] == np.array(music.BAR)).all(-1).nonzero()[0].tolist() == [0, 8 * 18]
 
 
 def test_finish_makes_notes_and_marks_what_is_broken(tunes):
