@@ -11,7 +11,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Measured(TypedDict):
     """The same of real data in the place of samples, of those numbers that have one."""
     better: dict[str, str]
     """lower, higher or nearest (to the floor), of those numbers that have one."""
+    curve: NotRequired[list[dict[str, float]]]
+    """The numbers on the way, kept as they are."""
 
 
 def of_run(run: Path) -> dict[str, Any]:
@@ -79,7 +81,8 @@ def record(measured: Sequence[Measured]) -> dict[str, Any]:
         origin = dict(seeds[0]["origin"])
         each = [m["origin"]["each"] for m in seeds]
         numbers = [_number(metric, seeds) for metric in seeds[0]["numbers"]]
-        runs.append({"recipe": name, **origin, "each": each, "records": numbers})
+        curves = {"curves": [m["curve"] for m in seeds if "curve" in m]}
+        runs.append({"recipe": name, **origin, "each": each, "records": numbers} | (curves if curves["curves"] else {}))
     return {"runs": runs}
 
 
