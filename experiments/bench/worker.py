@@ -47,7 +47,7 @@ class Workload(NamedTuple):
     n_values: int = 0
     """Below which the numbers of an example are; 0: all of the type's."""
     dtype: str = "uint8"
-    """Of stored examples: uint8 images, int16 waves."""
+    """Of stored examples: uint8 images, int16 waves, float32 rows."""
 
 
 PRECISION: ContextVar[str] = ContextVar("precision", default="f32")
@@ -156,6 +156,22 @@ def w7_wavegan() -> Workload:
     return wgan_gp(g, d, s, 16, 1e-4, 0.9)._replace(transform=data.to_wave(), dtype="int16")
 
 
+def w8_ctgan() -> Workload:
+    """CTGAN (Xu et al. 2019) on rows like the census table Adult's: six numbers, nine columns of categories, batch 500."""
+    sizes = (9, 16, 7, 15, 6, 5, 2, 42, 2)
+    modes = [[0.1, 4.0 * i, 1.0] for i in range(10)]
+    columns: list[dict[str, Any]] = [{"kind": "number", "modes": modes, "missing": 0.0}] * 6
+    columns += [{"kind": "category", "share": [1 / n] * n, "missing": 0.0} for n in sizes]
+    parts, shares = data.parts_of(columns), data.shares_of(columns)
+    n_out, n_asked = sum(p.size for p in parts), sum(sizes)
+    g = nets.residual_generator(128 + n_asked, n_out, (256, 256))
+    model = models.TableGAN(g, nets.packed_discriminator(n_out + n_asked, (256, 256), 10, 0.5), parts, shares, 128)
+    obj = objectives.table_gan(model, 4096)
+    adam = optax.chain(optax.add_decayed_weights(1e-6), optax.adam(2e-4, 0.5, 0.9))
+    step = train.make_step(train.Move("d", obj.d, adam), train.Move("g", obj.g, adam), draw=obj.draw)
+    return Workload(model, step, data.to_parts(columns), (len(columns),), 500, dtype="float32")
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "w1_vae": w1_vae,
     "w1_iwae1": lambda: w1_iwae(1),
@@ -169,6 +185,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "w5_sngan": w5_sngan,
     "w6_gru": w6_gru,
     "w7_wavegan": w7_wavegan,
+    "w8_ctgan": w8_ctgan,
 }
 
 
@@ -182,6 +199,16 @@ def workload(name: str, batch_size: int = 0, precision: str = "f32") -> Workload
     return w._replace(batch_size=batch_size or w.batch_size)
 
 
+def examples(w: Workload, n: int) -> np.ndarray:
+    """n random examples as they are stored; of a table's rows numbers from 0 to 40, categories below 42 among them."""
+    random = np.random.default_rng(0)
+    if w.dtype == "float32":
+        return random.uniform(0, 40, (n, *w.shape)).astype(np.float32)
+    kind = np.iinfo(w.dtype)
+    ends = (0, w.n_values - 1) if w.n_values else (kind.min, kind.max)
+    return random.integers(*ends, (n, *w.shape), w.dtype, endpoint=True)
+
+
 class Trainer:
     """A workload on its data, ready to train."""
 
@@ -189,9 +216,7 @@ class Trainer:
         self.n_batches = w.step.n_batches
         self.images_per_step = w.batch_size * self.n_batches
         n = max(4096, w.batch_size)
-        kind = np.iinfo(w.dtype)
-        ends = (0, w.n_values - 1) if w.n_values else (kind.min, kind.max)
-        x = np.random.default_rng(0).integers(*ends, (n, *w.shape), w.dtype, endpoint=True)
+        x = examples(w, n)
         layout = mesh.layout(on)
         self.source = data.make_source(data.Examples(x), w.batch_size, w.transform, layout.mesh)
         self.key, self.done, self.steps = jax.random.key(0), 0, 1

@@ -14,7 +14,7 @@ from genjax.types import Batch
 
 NAMES = (
     "w1_vae", "w1_iwae1", "w1_iwae50", "w2_conv32", "w2_conv64",
-    "w3_ptgan", "w3_dcgan", "w4_ptgan", "w4_conv", "w5_sngan", "w6_gru", "w7_wavegan",
+    "w3_ptgan", "w3_dcgan", "w4_ptgan", "w4_conv", "w5_sngan", "w6_gru", "w7_wavegan", "w8_ctgan",
 )  # fmt: skip
 PARAMETERS = {  # of the networks in the projects whose steps these are, but for biases before batch norm
     "w1_vae": 652_824,
@@ -22,6 +22,7 @@ PARAMETERS = {  # of the networks in the projects whose steps these are, but for
     "w2_conv32": 527_745,
     "w2_conv64": 2_170_691,
     "w7_wavegan": 9_124_866,
+    "w8_ctgan": 1_080_251,
 }
 
 
