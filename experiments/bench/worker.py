@@ -157,7 +157,7 @@ def w7_wavegan() -> Workload:
 
 
 def w8_ctgan() -> Workload:
-    """CTGAN (Xu et al. 2019) on rows like the census table Adult's: six numbers, nine columns of categories, batch 500."""
+    """CTGAN (Xu et al. 2019) on rows like those of the census table Adult: 6 numbers, 9 categories, batch 500."""
     sizes = (9, 16, 7, 15, 6, 5, 2, 42, 2)
     modes = [[0.1, 4.0 * i, 1.0] for i in range(10)]
     columns: list[dict[str, Any]] = [{"kind": "number", "modes": modes, "missing": 0.0}] * 6
