@@ -47,7 +47,7 @@ demo: $(CORE)
 	$(BIN)/genjax demo $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest -q -n $(N) --dist worksteal -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(N) --dist worksteal -m "not slow" --durations=15 $(ARGS)
 
 test-all: $(DEV)
 	$(BIN)/python -m pytest -q -n $(N) --dist worksteal $(ARGS)

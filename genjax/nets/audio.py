@@ -41,8 +41,8 @@ def wavegan_generator(z_dim: int, n_samples: int, width: int = 64, n_classes: in
 
     Example:
         >>> net = wavegan_generator(4, 2048, width=2)
-        >>> params, state = net.init(jax.random.key(0))
-        >>> net.apply(params, state, jnp.zeros((3, 4)))[0].shape
+        >>> params, state = jax.eval_shape(net.init, jax.random.key(0))
+        >>> jax.eval_shape(net.apply, params, state, jnp.zeros((3, 4)))[0].shape
         (3, 2048)
     """
     return functional(lambda rngs: WaveGenerator(z_dim, n_samples, width, n_classes, rngs=rngs), range="signed")
@@ -82,8 +82,8 @@ def wave_decoder(z_dim: int, n_samples: int, n_out: int = 1, width: int = 16, n_
 
     Example:
         >>> net = wave_decoder(4, 2000, 2, width=4)
-        >>> params, state = net.init(jax.random.key(0))
-        >>> net.apply(params, state, jnp.zeros((3, 4)))[0].shape
+        >>> params, state = jax.eval_shape(net.init, jax.random.key(0))
+        >>> jax.eval_shape(net.apply, params, state, jnp.zeros((3, 4)))[0].shape
         (3, 2000, 2)
     """
     return functional(lambda rngs: WaveDecoder(z_dim, n_samples, n_out, width, n_classes, rngs=rngs))

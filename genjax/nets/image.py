@@ -51,8 +51,8 @@ def conv_encoder(shape: Shape, n_out: int, width: int = 32, n_blocks: int = 1, n
 
     Example:
         >>> net = conv_encoder((20, 36, 2), 4, width=8)
-        >>> params, state = net.init(jax.random.key(0))
-        >>> net.apply(params, state, jnp.zeros((3, 20, 36, 2)))[0].shape
+        >>> params, state = jax.eval_shape(net.init, jax.random.key(0))
+        >>> jax.eval_shape(net.apply, params, state, jnp.zeros((3, 20, 36, 2)))[0].shape
         (3, 4)
     """
     return functional(lambda rngs: ConvEncoder(shape, n_out, width, n_blocks, n_classes, rngs=rngs))

@@ -36,8 +36,8 @@ def centred_convs(n_in: int, n_out: int, width: int = 128, layers: int = 4, drop
 
     Example:
         >>> net = centred_convs(3, 5, width=8, layers=2)
-        >>> params, state = net.init(jax.random.key(0))
-        >>> net.apply(params, state, jnp.zeros((2, 7, 3)))[0].shape
+        >>> params, state = jax.eval_shape(net.init, jax.random.key(0))
+        >>> jax.eval_shape(net.apply, params, state, jnp.zeros((2, 7, 3)))[0].shape
         (2, 7, 5)
     """
     return functional(lambda rngs: GatedConvs(n_in, n_out, width, layers, dropout, False, rngs=rngs))

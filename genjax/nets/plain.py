@@ -26,8 +26,8 @@ def plain_encoder(shape: Shape, n_out: int, width: int = 32, n_classes: int = 0)
     Example:
         >>> import jax.numpy as jnp
         >>> net = plain_encoder((20, 36, 2), 4, width=8)
-        >>> params, state = net.init(jax.random.key(0))
-        >>> net.apply(params, state, jnp.zeros((3, 20, 36, 2)))[0].shape
+        >>> params, state = jax.eval_shape(net.init, jax.random.key(0))
+        >>> jax.eval_shape(net.apply, params, state, jnp.zeros((3, 20, 36, 2)))[0].shape
         (3, 4)
     """
     return functional(lambda rngs: PlainEncoder(shape, n_out, width, n_classes, rngs=rngs))

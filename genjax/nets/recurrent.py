@@ -229,8 +229,8 @@ def gru_encoder(n_in: int, n_out: int, hidden: int = 256, *, symbols: bool = Fal
 
     Example:
         >>> net = gru_encoder(5, 4, 8, symbols=True)
-        >>> params, state = net.init(jax.random.key(0))
-        >>> net.apply(params, state, jnp.array([[1, 2, 3]]))[0].shape
+        >>> params, state = jax.eval_shape(net.init, jax.random.key(0))
+        >>> jax.eval_shape(net.apply, params, state, jnp.array([[1, 2, 3]]))[0].shape
         (1, 4)
     """
     return functional(lambda rngs: GruEncoder(n_in, n_out, hidden, symbols, n_classes, rngs=rngs))

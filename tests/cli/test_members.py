@@ -72,6 +72,7 @@ def failing(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "failing", "--sweep", "lr=1e-3,1e30")
 
 
+@pytest.mark.slow
 def test_every_member_is_measured_as_it_is_alone(run, plain, tmp_path):
     together = {r.subject.member: [] for r in eval_file.read_eval(run)}
     for r in eval_file.read_eval(run):

@@ -326,6 +326,7 @@ def test_another_genjax_is_said_and_written_down(project, monkeypatch, capsys):
     assert any("genjax_sha256" in line for line in last["changed"])
 
 
+@pytest.mark.slow
 def test_unlike_codes_are_not_averaged_as_seeds(project, capsys):
     made = []
     for i, weight in enumerate(("1.0", "1.0", "3.0")):
