@@ -23,7 +23,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 NAMES = recipes.names()
 VARIANTS = [(n, False) for n in NAMES] + [(n, True) for n in NAMES if n.endswith("digits")]
 LOWERED = ("vae_digits", "vae_mnist", "gan_fashion_mnist", "factor_vae_digits", "vae_music")
-"""Of `make test`: perceptrons, convolutions, batch norm, a third player, and a model of sequences; all in `test-all`."""
+"""In `make test`: perceptrons, convolutions, batch norm, a third player, a model of sequences."""
 MESHES = ("data=8", "data=4,fsdp=2", "fsdp=8")
 QUICK_MESHES = [
     *((name, False, "data=8") for name in ("vae_digits", "vae_mnist", "factor_vae_digits", "vq_vae_digits")),
