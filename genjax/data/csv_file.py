@@ -58,7 +58,12 @@ def read_table(path: str | Path, types: Mapping[str, str] | None = None, like: T
         UsageError: anything wrong with the file, in two lines: where it is, and what to do.
     """
     path = Path(path)
-    header, rows, delimiter = read_rows(path)
+    return table_of(path, read_rows(path), types, like)
+
+
+def table_of(path: Path, read: Rows, types: Mapping[str, str] | None = None, like: Table | None = None) -> Table:
+    """Rows of texts as numbers; arguments and errors as `read_table`'s, `path` is where they are from."""
+    header, rows, delimiter = read
     if like is not None:
         return _like(path, header, rows, like)
     types = _types(path, header) if types is None else types

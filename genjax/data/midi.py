@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from genjax.data import files
+from genjax.data.catalogue import Prepared
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.errors import UsageError, shown
 
@@ -182,6 +183,38 @@ def load_embedded(name: str, like: Spec | None = None, *, window: int = 0, **opt
 
     parts = {part: [Piece(r) for r in rolls] for part, rolls in tunes.rolls().items()}
     return _dataset(name, parts, tunes.STEPS_PER_QUARTER, window, like)
+
+
+def load_prepared(
+    found: Prepared, like: Spec | None = None, *, window: int = 0, steps_per_quarter: int = 0, **options: Any
+) -> Dataset:
+    """A set of chorales that TFDS has prepared: `notes` (steps, voices), MIDI numbers, below 0 where a voice rests.
+
+    Args:
+        found: the set.
+        like: as of `load_path`.
+        window: as of `load_path`.
+        steps_per_quarter: 0 for 4, the sixteenths of the published chorales; less takes every so many steps.
+
+    Raises:
+        UsageError: as `tfds.open_split`; no such feature; notes that no piano has; a grid that 4 is no multiple of.
+    """
+    from genjax.data import tfds
+
+    grid = steps_per_quarter or STEPS_PER_QUARTER
+    if STEPS_PER_QUARTER % grid:
+        raise UsageError(f"--steps-per-quarter={grid}: {shown(found.name)} has 4 steps a quarter. Try 1, 2 or 4.")
+    parts: dict[str, list[Piece]] = {}
+    for part, source in tfds.open_parts(found).items():
+        rows = [np.asarray(source[i].get("notes", 0)) for i in range(len(source))]
+        if any(row.ndim != 2 for row in rows):
+            raise UsageError(f"{shown(found.name)}: has no `notes` (steps, voices).\nWrite its pieces as .mid files.")
+        steps = [[[n for n in chord if n >= 0] for chord in row[:: STEPS_PER_QUARTER // grid].tolist()] for row in rows]
+        try:
+            parts[part] = [Piece(_of_chords(s)) for s in steps]
+        except ValueError as e:
+            raise UsageError(f"{shown(found.name)}, {part}: {e}.\nA piano has the notes 21 to 108.") from None
+    return _dataset(found.name, parts, grid, window, like)
 
 
 def _chords(path: Path) -> tuple[dict[str, list[Piece]], int]:

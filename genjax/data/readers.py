@@ -54,8 +54,9 @@ READERS: dict[str, Reader] = {
         "midi",
         (".mid", ".midi", ".json", ".gz"),
         {"tunes": "20 folk tunes with chords in 12 keys, on a grid of eighths"},
+        ("jsb_chorales",),
     ),
-    "table": Reader("tables", (".csv",), {"penguins": "344 penguins, 8 columns, some values missing"}),
+    "table": Reader("tables", (".csv",), {"penguins": "344 penguins, 8 columns, some values missing"}, ("adult",)),
 }
 """Readers by the kind of data that they read, a name in `genjax.domains`."""
 

@@ -1,4 +1,4 @@
-"""Tables as data sets: a `.csv`, a folder of `train.csv` and `test.csv`, or the penguins that come with genjax."""
+"""Tables as data sets: a `.csv`, a folder of some, a TFDS set such as Adult, or the penguins that come with genjax."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from genjax.data import files
-from genjax.data.csv_file import Table, read_table
+from genjax.data.catalogue import Prepared
+from genjax.data.csv_file import Rows, Table, read_table, table_of
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.errors import UsageError, shown
 
@@ -60,6 +61,45 @@ def load_embedded(name: str, like: Spec | None = None, **options: Any) -> Datase
     at = np.arange(len(whole.x))
     train, test = (_rows(whole, at[at % EVERY != EVERY - 1]), _rows(whole, at[at % EVERY == EVERY - 1]))
     return _dataset(name, train, test, None)
+
+
+def load_prepared(found: Prepared, like: Spec | None = None, **options: Any) -> Dataset:
+    """The rows of a set that TFDS has prepared (`adult`): each feature is a column, classes by their names.
+
+    Columns are typed as those of a `.csv` are. Where there is no test split, the validation split is the test part.
+
+    Raises:
+        UsageError: as `tfds.open_split`; a feature that is neither one number nor one text.
+    """
+    from genjax.data import tfds
+
+    parts: dict[str, Table] = {}
+    given = None if like is None else _like(like)
+    for part, source in tfds.open_parts(found).items():
+        rows = _texts_of(found, source)
+        parts[part] = table_of(found.path, rows, {}, parts.get("train", given))
+    return _dataset(found.name, parts["train"], parts.get("test"), parts.get("validation"))
+
+
+def _texts_of(found: Prepared, source: Any) -> Rows:
+    """The fields of a split as a `.csv` would have them."""
+    features = source.dataset_info.features
+    for name, feature in features.items():
+        if feature.shape != ():
+            raise UsageError(
+                f"{shown(found.name)}: the feature {shown(name)!r} has the shape {feature.shape}, and a column "
+                "holds one number or text.\nWrite the columns that are meant to a .csv, and give that."
+            )
+    names = {k: f.names for k, f in features.items() if getattr(f, "names", None)}
+    rows = (source[i] for i in range(len(source)))
+    fields = [[_field(row[k], names.get(k)) for k in features] for row in rows]
+    return Rows(list(features), fields, ",")
+
+
+def _field(value: Any, names: Any) -> str:
+    if names is not None:
+        return names[int(value)] if 0 <= int(value) < len(names) else ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _rows(table: Table, at: np.ndarray) -> Table:

@@ -91,18 +91,11 @@ def load_prepared(found: Prepared, like: Spec | None = None, **options: Any) -> 
     """
     from genjax.data import tfds
 
-    splits = {PARTS.get(s): s for s, n in found.splits.items() if n > 0 and s in PARTS}
-    if "train" in splits and "test" not in splits and "validation" in splits:
-        splits["test"] = splits.pop("validation")
-    splits.setdefault("train", "train")
     notes: list[str] = []
     parts: dict[str, list[Document]] = {}
-    for part in ("train", "test", "validation"):
-        if part in splits:
-            source = tfds.open_split(found.name, found, splits[part])
-            where = f"{found.name}, {splits[part]}"
-            rows = [source[i] for i in range(len(source))]
-            parts[part] = [_document(row, where, options.get("unit", UNITS[0]), notes) for row in rows]
+    for part, source in tfds.open_parts(found).items():
+        rows, where = (source[i] for i in range(len(source))), f"{found.name}, {part}"
+        parts[part] = [_document(row, where, options.get("unit", UNITS[0]), notes) for row in rows]
     return built(found.name, parts, like, notes, **options)
 
 

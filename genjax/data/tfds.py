@@ -23,6 +23,7 @@ from genjax.data.classes import numbered
 from genjax.data.examples import Dataset, Examples, Lazy, by, dataset
 from genjax.data.picture import stored_pixels
 from genjax.data.resize import resize_array
+from genjax.data.tree import PARTS
 from genjax.errors import UsageError, shown
 
 OWN_FEATURES = "tensorflow_datasets.core.features."
@@ -110,6 +111,21 @@ def open_split(name: str, found: Prepared, split: str) -> Any:
     _check_code(found)
     with _reading(name, found):
         return tfds.builder_from_directory(found.path).as_data_source(split=split)
+
+
+def open_parts(found: Prepared) -> dict[str, Any]:
+    """The parts of a prepared set, each as `open_split` gives it: `train`, and `test` and `validation` where they are.
+
+    Where there is no test split, the validation split is the test part.
+
+    Raises:
+        UsageError: as `open_split`.
+    """
+    splits = {PARTS[s]: s for s, n in found.splits.items() if n > 0 and s in PARTS}
+    if "test" not in splits and "validation" in splits:
+        splits["test"] = splits.pop("validation")
+    splits.setdefault("train", "train")
+    return {part: open_split(found.name, found, split) for part, split in splits.items()}
 
 
 def _check_format(name: str, found: Prepared) -> None:
