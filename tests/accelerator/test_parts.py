@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import jax
 import pytest
 from accelerator_stamp import STAMP
-from quick import few
 
 from experiments.accelerator import children, environment, mathematics, plan, populations, record, resume, rows, sizes
 from experiments.accelerator import speed as speed_
@@ -76,7 +75,8 @@ def test_what_the_driver_of_a_card_says(monkeypatch):
     assert environment.card()["clocks.max.sm"] == "1980 MHz"
 
 
-@pytest.mark.parametrize("name", few(recipes.names(), "vae_digits"))
+@pytest.mark.slow  # `make test` compiles everything as the host is compiled here
+@pytest.mark.parametrize("name", recipes.names())
 def test_mathematics(name):
     row = mathematics.compare(name, published=False)
     assert 0 < max(row["highest"].values()) < mathematics.MOST
