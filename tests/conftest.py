@@ -133,6 +133,8 @@ def _prepared(shared_data: Path, names: str) -> Path:
 def child_env() -> dict[str, str]:
     """Environment of a child process as a user would have it: one CPU device, the tests' compile cache."""
     env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTEST_CURRENT_TEST")}
+    if QUICK_XLA in os.environ["XLA_FLAGS"]:
+        env["XLA_FLAGS"] = QUICK_XLA
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     env["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "xla-children")
     return env
