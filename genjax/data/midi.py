@@ -206,7 +206,7 @@ def load_prepared(
         raise UsageError(f"--steps-per-quarter={grid}: {shown(found.name)} has 4 steps a quarter. Try 1, 2 or 4.")
     parts: dict[str, list[Piece]] = {}
     for part, source in tfds.open_parts(found).items():
-        rows = [np.asarray(source[i].get("notes", 0)) for i in range(len(source))]
+        rows = [np.asarray(row.get("notes", 0)) for row in tfds.all_of(source)]
         if any(row.ndim != 2 for row in rows):
             raise UsageError(f"{shown(found.name)}: has no `notes` (steps, voices).\nWrite its pieces as .mid files.")
         steps = [[[n for n in chord if n >= 0] for chord in row[:: STEPS_PER_QUARTER // grid].tolist()] for row in rows]

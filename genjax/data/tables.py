@@ -1,7 +1,7 @@
 """Tables as data sets: a `.csv`, a folder of some, a TFDS set such as Adult, or the penguins that come with genjax."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -76,14 +76,13 @@ def load_prepared(found: Prepared, like: Spec | None = None, **options: Any) -> 
     parts: dict[str, Table] = {}
     given = None if like is None else _like(like)
     for part, source in tfds.open_parts(found).items():
-        rows = _texts_of(found, source)
+        rows = _texts_of(found, dict(source.dataset_info.features.items()), tfds.all_of(source))
         parts[part] = table_of(found.path, rows, {}, parts.get("train", given))
     return _dataset(found.name, parts["train"], parts.get("test"), parts.get("validation"))
 
 
-def _texts_of(found: Prepared, source: Any) -> Rows:
-    """The fields of a split as a `.csv` would have them."""
-    features = source.dataset_info.features
+def _texts_of(found: Prepared, features: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Rows:
+    """The fields of examples as a `.csv` would have them."""
     for name, feature in features.items():
         if feature.shape != ():
             raise UsageError(
@@ -91,7 +90,6 @@ def _texts_of(found: Prepared, source: Any) -> Rows:
                 "holds one number or text.\nWrite the columns that are meant to a .csv, and give that."
             )
     names = {k: f.names for k, f in features.items() if getattr(f, "names", None)}
-    rows = (source[i] for i in range(len(source)))
     fields = [[_field(row[k], names.get(k)) for k in features] for row in rows]
     return Rows(list(features), fields, ",")
 

@@ -94,8 +94,8 @@ def load_prepared(found: Prepared, like: Spec | None = None, **options: Any) -> 
     notes: list[str] = []
     parts: dict[str, list[Document]] = {}
     for part, source in tfds.open_parts(found).items():
-        rows, where = (source[i] for i in range(len(source))), f"{found.name}, {part}"
-        parts[part] = [_document(row, where, options.get("unit", UNITS[0]), notes) for row in rows]
+        where, unit = f"{found.name}, {part}", options.get("unit", UNITS[0])
+        parts[part] = [_document(row, where, unit, notes) for row in tfds.all_of(source)]
     return built(found.name, parts, like, notes, **options)
 
 

@@ -113,6 +113,12 @@ def open_split(name: str, found: Prepared, split: str) -> Any:
         return tfds.builder_from_directory(found.path).as_data_source(split=split)
 
 
+def all_of(source: Any) -> Iterator[dict[str, Any]]:
+    """The examples of a split one after the other, decoded `CHUNK` at a time."""
+    for start in range(0, len(source), CHUNK):
+        yield from source.__getitems__(range(start, min(start + CHUNK, len(source))))
+
+
 def open_parts(found: Prepared) -> dict[str, Any]:
     """The parts of a prepared set, each as `open_split` gives it: `train`, and `test` and `validation` where they are.
 
