@@ -1,7 +1,7 @@
 """Tables as data sets: a `.csv`, a folder of some, a TFDS set such as Adult, or the penguins that come with genjax."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -90,14 +90,17 @@ def _texts_of(found: Prepared, features: Mapping[str, Any], rows: Iterable[Mappi
                 "holds one number or text.\nWrite the columns that are meant to a .csv, and give that."
             )
     names = {k: f.names for k, f in features.items() if getattr(f, "names", None)}
-    fields = [[_field(row[k], names.get(k)) for k in features] for row in rows]
-    return Rows(list(features), fields, ",")
+    rows = list(rows)
+    fields = [_column([row[k] for row in rows], names.get(k)) for k in features]
+    return Rows(list(features), [list(row) for row in zip(*fields, strict=True)], ",")
 
 
-def _field(value: Any, names: Any) -> str:
+def _column(values: Sequence[Any], names: Any) -> list[str]:
+    """A feature's values as texts; of a class its name, and nothing where it has none."""
     if names is not None:
-        return names[int(value)] if 0 <= int(value) < len(names) else ""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        known = dict(enumerate(names))
+        return [known.get(int(v), "") for v in values]
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
 
 
 def _rows(table: Table, at: np.ndarray) -> Table:
