@@ -1,7 +1,7 @@
 """GAN of piano rolls, on folk tunes that come with genjax.
 
 Command:  genjax train gan_music
-Expect:   see experiments/README.md
+Expect:   no number is recorded yet.
 Model:    convolutions over time on both sides; notes are 0 or 1 for both players, the gradient passes straight through.
 Loss:     relativistic pairing, with R1 and R2 at every step.
 Source:   Dong & Yang 2018, Convolutional GANs with Binary Neurons for Polyphonic Music Generation;

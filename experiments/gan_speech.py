@@ -7,7 +7,8 @@ Model:    WaveGAN's generator, of a digit where it is conditional; WaveGAN's dis
           DCGAN's of the log spectrogram, whose logits are added. An average of the generator's weights draws.
 Loss:     relativistic pairing with R1 and R2, in both views. The published WaveGAN is --spectrogram False --loss
           wasserstein --penalty gradient_penalty --critic-steps 5 --width 64 --lr 1e-4 --b1 0.5 --b2 0.9.
-Expect:   the digits' envelopes after hundreds of steps, their formants after thousands. No number is recorded yet.
+Expect:   the digits' envelopes after hundreds of steps, their formants after thousands; experiments/README.md has
+          1,000 steps of a small one.
 Source:   Donahue et al. 2019, Adversarial Audio Synthesis (WaveGAN); Huang et al. 2024, R3GAN (loss).
 Change:   --conditional False, --spectrogram False, --gamma 0.3 (less penalty).
 """

@@ -107,11 +107,11 @@ def cell(spec: Spec) -> tuple[int, int]:
 
 
 def spectrum(examples: Examples, spec: Spec) -> tuple[np.ndarray, np.ndarray]:
-    """Mean power over frequency, in cycles a sample."""
+    """Mean power over frequency, in cycles a sample, from the lowest above 0: axes of frequency are logarithmic."""
     half, rows = 256, examples.x[:1024].astype(np.float64) / 32768.0
     frames = np.lib.stride_tricks.sliding_window_view(rows, 2 * half, axis=1)[:, ::half]
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(2 * half)))).mean((0, 1))
-    return np.fft.rfftfreq(2 * half), power
+    return np.fft.rfftfreq(2 * half)[1:], power[1:]
 
 
 def legend(spec: Spec) -> str:
@@ -138,7 +138,7 @@ DOMAIN = Domain(
     cell=cell,
     metrics=SPEECH_METRICS,
     kinds=(*GENERIC, "examples"),
-    measured=lambda spec, config: {"quantisation": "int16, rounded", "rate": f"{rate_of(spec)} Hz"},
+    measured=lambda spec, config: {"quantisation": f"int16, rounded, {rate_of(spec)} Hz", "resize": "none"},
     limits="-32768 ... 32767",
     compared="log-mel spectrograms",
     shown=SOUNDS,

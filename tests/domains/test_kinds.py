@@ -1,5 +1,6 @@
 """Kinds of data: what only one kind knows is in one place, and a sixth kind needs one file."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from genjax.data import Examples, Spec
 from genjax.distributions import Normal
 from genjax.domains.contract import Domain, Finished, How, Words
 from genjax.errors import UsageError
+from genjax.metrics.protocol import Protocol
 from genjax.types import Batch
 
 HERE = Path(__file__).resolve().parent
@@ -83,6 +85,14 @@ def test_a_kind_that_nobody_knows_is_refused_and_has_plain_words():
 
 
 SETS = {"digits": "image", "ring": "points", "synthetic_speech": "speech"}
+
+
+@pytest.mark.parametrize("name", domains.KINDS)
+def test_what_a_kind_says_of_a_measurement_fits_its_protocol(name):
+    """Fields that a record has; a word of its own would keep every run of the kind from being measured."""
+    spec = Spec(name, (8, 4, 1), 0, 1, "", domain=name, about={"unit": "character", "rate": 8000})
+    said = domains.of(spec).measured(spec, None)
+    assert set(said) <= {f.name for f in dataclasses.fields(Protocol)}
 
 
 @pytest.mark.parametrize("name", SETS)

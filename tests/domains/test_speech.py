@@ -10,6 +10,7 @@ from genjax import data, domains
 from genjax.data import Examples
 from genjax.domains.contract import How, Picture
 from genjax.errors import UsageError
+from genjax.report import charts
 
 SPEECH = domains.of("speech")
 
@@ -100,3 +101,11 @@ def test_the_gap_of_mean_spectra_is_in_decibels(some):
 def test_sizes_are_in_words(some):
     assert SPEECH.sizes(some[0]) == "8,192 samples at 8 kHz"
     assert SPEECH.cell(some[0]) == (72, 130)
+
+
+def test_a_spectrum_has_a_place_on_axes_that_are_logarithmic(some):
+    spec, part = some
+    frequency, power = SPEECH.spectrum(part, spec)
+    assert frequency[0] > 0
+    assert frequency.shape == power.shape
+    assert charts.spectra({"real": (frequency, power)}, "real").startswith("<svg")
