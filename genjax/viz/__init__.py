@@ -3,13 +3,14 @@
 Images are arrays (n, h, w, c) of pixels 0..255, what `transform.inverse` gives; float pixels are rounded and clipped,
 not-a-number is drawn black. One channel is grey, three are RGB; of any other number the channels stand side by side
 in grey. Nothing here touches pyplot or any other global state, matplotlib is imported where a chart is drawn, and the
-same arrays give the same bytes. `Png` and `Svg` display themselves in a notebook.
+same arrays give the same bytes. `Png`, `Svg` and `Players` display themselves in a notebook.
 """
 
 from genjax.viz.charts import Band, Svg, bands, curves, histogram, shades, spectra
 from genjax.viz.dots import dots
 from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, sheet, show, tiles, to_uint8
 from genjax.viz.pdf import pdf
+from genjax.viz.players import Players, players
 from genjax.viz.rows import rows
 from genjax.viz.sweeps import SIGNS, Cloud, Trend, against, plane
 from genjax.viz.waves import wave_cells
@@ -18,6 +19,7 @@ __all__ = [
     "SIGNS",
     "Band",
     "Cloud",
+    "Players",
     "Png",
     "Svg",
     "Trend",
@@ -32,6 +34,7 @@ __all__ = [
     "neighbours",
     "pdf",
     "plane",
+    "players",
     "rows",
     "save_grid",
     "shades",
