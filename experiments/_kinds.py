@@ -1,0 +1,130 @@
+"""One picture of four kinds of data: held-out examples above, samples of a VAE below.
+
+Command:  genjax train vae_music --batch-size 16 --width 64 --z-dim 32 --steps 1200 --decay 1200 \\
+                --run-dir runs/kinds/music
+          genjax train vae_prose --batch-size 32 --steps 900 --warm-up 300 --run-dir runs/kinds/prose
+          genjax train vae_speech --steps 500 --batch-size 16 --width 8 --z-dim 32 --warm-up 200 \\
+                --run-dir runs/kinds/speech
+          genjax train vae_table --run-dir runs/kinds/table
+          python experiments/_kinds.py runs/kinds experiments/results/kinds.png
+Expect:   minutes for each on one core. Samples are drawn at random, not chosen: the first of seed 0.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from genjax import runs, train, viz
+from genjax.data import Examples, Spec
+from genjax.domains import music, prose, table
+from genjax.files import write_out
+from genjax.metrics.speech import spectrograms
+from genjax.runs import drawing
+from genjax.runs.dataset import dataset_of_run
+
+HEIGHT, GAP, NAMES, HEAD = 104, 14, 54, 22
+"""Pixels: of a row, between panels, of the column with the rows' names, of the line with the kinds' names."""
+WIDTHS = {"music": 196, "prose": 214, "speech": 132, "table": 248}
+"""Of each kind's panels, in the order of the picture."""
+LETTERS, LINE = 12, 17
+INK, SOFT = (40, 40, 40), (110, 110, 110)
+N = 16
+"""Samples drawn."""
+
+
+class Shown(NamedTuple):
+    """One kind's column: examples by the names of the rows."""
+
+    spec: Spec
+    rows: dict[str, Examples]
+
+
+def panels(shown: Shown) -> list[np.ndarray]:
+    """A picture (HEIGHT, width, 3) for each row."""
+    kind, spec = shown.spec.domain, shown.spec
+    if kind == "music":  # together, so that one height is one key
+        rolls = np.concatenate([e.x[:1] for e in shown.rows.values()])
+        return [_fitted(p, WIDTHS[kind]) for p in music.picture(rolls, spec)]
+    return [_panel(kind, e, spec) for e in shown.rows.values()]
+
+
+def _panel(kind: str, examples: Examples, spec: Spec) -> np.ndarray:
+    width = WIDTHS[kind]
+    if kind == "speech":
+        return _fitted(viz.wave_cells(examples.x[:1], spectrograms(examples.x[:1])), width)
+    if kind == "prose":
+        return _written(prose.lines(examples, spec), width)
+    rows = table.fields(jax.tree.map(lambda a: a[:6], examples), spec)
+    return _written([" ".join(row[i] or "NA" for i in range(6)) for row in rows], width)
+
+
+def _fitted(picture: np.ndarray, width: int) -> np.ndarray:
+    """A picture (1, h, w, c) or (h, w, c) enlarged by whole numbers, in the middle of a panel."""
+    pixels = picture.reshape(picture.shape[-3:])
+    pixels = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+    down, right = (max(1, most // size) for most, size in zip((HEIGHT, width), pixels.shape[:2], strict=True))
+    pixels = pixels.repeat(down, 0).repeat(right, 1)[:HEIGHT, :width]
+    out = np.full((HEIGHT, width, 3), 255, np.uint8)
+    top, left = (HEIGHT - pixels.shape[0]) // 2, (width - pixels.shape[1]) // 2
+    out[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return out
+
+
+def _written(lines: Sequence[str], width: int) -> np.ndarray:
+    """As many lines of text as there is room for."""
+    sheet = Image.new("RGB", (width, HEIGHT), (255, 255, 255))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
+    for i, line in enumerate(lines[: HEIGHT // LINE]):
+        pen.text((2, (i + 0.5) * LINE), line, INK, font, "lm")
+    return np.asarray(sheet)
+
+
+def picture(columns: Sequence[Shown]) -> viz.Png:
+    """All panels, with the names of rows and kinds."""
+    names = list(columns[0].rows)
+    width = NAMES + sum(WIDTHS[c.spec.domain] + GAP for c in columns)
+    sheet = Image.new("RGB", (width, HEAD + len(names) * (HEIGHT + GAP)), (255, 255, 255))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(LETTERS)
+    for i, name in enumerate(names):
+        pen.text((NAMES - 8, HEAD + i * (HEIGHT + GAP) + HEIGHT // 2), name, SOFT, font, "rm")
+    left = NAMES
+    for column in columns:
+        pen.text((left, HEAD // 2), column.spec.domain, SOFT, font, "lm")
+        for i, panel in enumerate(panels(column)):
+            sheet.paste(Image.fromarray(panel), (left, HEAD + i * (HEIGHT + GAP)))
+        left += WIDTHS[column.spec.domain] + GAP
+    return viz.encode(np.asarray(sheet.quantize(64).convert("RGB")), {"Description": __doc__.splitlines()[0]})
+
+
+def column(folder: Path) -> Shown:
+    """Held-out examples, and samples of the run in a folder."""
+    run = runs.open_run(folder)
+    held_out = dataset_of_run(run).test
+    if not isinstance(held_out, Examples):
+        raise SystemExit(f"{folder}: the data have no test part.")
+    at = np.linspace(0, len(held_out.x) - 1, N).astype(int)
+    real = jax.tree.map(lambda a: a[at], held_out._replace(y=None))
+    return Shown(run.spec, {"held out": real, run.experiment.model.family: samples(run)})
+
+
+def samples(run: Any) -> Examples:
+    """The first of seed 0."""
+    z, y = drawing.noise_of(run.experiment, N), drawing.labels_of(N, run.experiment.model.n_classes)
+    return drawing.generated(run.experiment, run.domain, run.spec, *train.evaluation(run.state), z, y).examples
+
+
+def main() -> None:
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("runs", type=Path, help="a folder with a run for each kind")
+    args.add_argument("out", type=Path)
+    given = args.parse_args()
+    write_out(given.out, picture([column(given.runs / kind) for kind in WIDTHS]).data)
+
+
+if __name__ == "__main__":
+    main()
