@@ -145,7 +145,7 @@ def test_the_speed_table_is_the_records():
     """`pairs.py --table` prints what stands in the README of the bench."""
     command = [sys.executable, str(ROOT / "experiments" / "bench" / "pairs.py"), "--table"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.count("\n") == 12
+    assert done.stdout.count("\n") == 15
     assert done.stdout.strip() in text_of("experiments/bench/README.md")
 
 
@@ -154,6 +154,6 @@ def test_the_sentence_on_speed_is_the_records():
     said = " ".join(text_of("README.md").split())
     table = re.findall(r"^\| `\w+` \| ([\d.]+) [^|]*\| ([\d.]+) ", text_of("experiments/bench/README.md"), re.MULTILINE)
     one, two = zip(*((float(a), float(b)) for a, b in table), strict=True)
-    assert len(table) == 10
+    assert len(table) == 13
     assert min(one) > 1
     assert f"{sum(v > 1.02 for v in two)} on two" in said
