@@ -27,7 +27,7 @@ from genjax.metrics.speech import spectrograms
 from genjax.runs import drawing
 from genjax.runs.dataset import dataset_of_run
 
-HEIGHT, GAP, NAMES, HEAD = 104, 14, 54, 22
+HEIGHT, GAP, NAMES, HEAD = 104, 14, 62, 22
 """Pixels: of a row, between panels, of the column with the rows' names, of the line with the kinds' names."""
 WIDTHS = {"music": 196, "prose": 214, "speech": 132, "table": 248}
 """Of each kind's panels, in the order of the picture."""

@@ -195,7 +195,7 @@ def _encode(of: _Of, dataset: Dataset) -> _Encoded:
     real = spread(dataset.train if dataset.test is None else dataset.test, N_ENCODED)
     y = _labels(real) if model.n_classes else None
     mu, rate, seen, continuous = map(np.asarray, look(of.params, of.state, real.x, y, real.event_mask))
-    told = rate if len(rate) == mu.shape[1] and continuous else None
+    told = rate if len(rate) == mu.shape[-1] and continuous else None
     as_seen = of.finished(seen)._replace(event_mask=real.event_mask)
     plain = Examples(real.x, None, real.event_mask)
     return _Encoded(plain, as_seen, _labels(real), mu, told, bool(continuous), dataset.test is not None)

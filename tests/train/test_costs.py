@@ -4,12 +4,10 @@ from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
 
-from genjax import data, losses, models, nets, objectives, train
-from genjax.train import loop
+from genjax import losses, models, nets, objectives, train
 from genjax.types import Batch, Context
 
 SHAPE, Z, N = (8, 8, 1), 16, 32
@@ -88,15 +86,3 @@ def test_what_is_off_costs_nothing():
     assert plain == pytest.approx(hand, rel=1e-3)
     rich = step_of({"vae": train.Ema()}, norms=True, clip=1.0, skip_nonfinite=True)
     assert flops(rich, rich.init(vae, KEY), stacked, KEY) > plain * 1.03
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="an option of the CPU compiler")
-@pytest.mark.parametrize("repeat", [1, 5])
-def test_the_loop_copies_no_moments(repeat):
-    """Adam's, of the generator and the critic; those of a critic that repeats are copied once, before its own loop."""
-    obj, adam = objectives.gan(gan(), losses.wasserstein, (losses.gradient_penalty(10.0),)), optax.adam(1e-3)
-    step = train.make_step(train.Move("d", obj.d, adam, repeat=repeat), train.Move("g", obj.g, adam), draw=obj.draw)
-    source = data.make_source(data.load(np.zeros((N, *SHAPE), np.uint8)).train, N, data.to_signed())
-    operands = step.init(gan(), KEY), source.window(KEY, 0, 1, repeat), KEY, np.int32(1)
-    text = loop.make_chunk(step, source, 8).lower(*operands).compile().as_text()
-    assert text.count("f32[64,96]{1,0} copy(") <= (repeat > 1), "without the option 2 and 3"
