@@ -35,12 +35,14 @@ except OSError as e:
     warnings.warn(f"no compile cache for the tests: {e}", stacklevel=1)
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK_XLA = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_parallel_codegen_split_count=1"
-)
-if jax.__version_info__ < (0, 11):  # XLA ends the process where it does not know a flag, as this one later
-    QUICK_XLA += " --xla_cpu_use_fusion_emitters=false"
+OLD_XLA = jax.__version_info__ < (0, 11)
+QUICK_XLA = " ".join((
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_parallel_codegen_split_count=1",
+    # Later ones lose digits at level 0, and end the process where they do not know a flag.
+    *(("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false") if OLD_XLA
+      else ("--xla_backend_optimization_level=1",)),
+))  # fmt: skip
 """Compiles in a third of the time; `make test` is for what is computed, `make test-all` has XLA as users have it."""
 
 
