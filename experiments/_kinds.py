@@ -24,6 +24,7 @@ from genjax.data import Examples, Spec
 from genjax.domains import music, prose, table
 from genjax.files import write_out
 from genjax.metrics.speech import spectrograms
+from genjax.report.pictures import spread
 from genjax.runs import drawing
 from genjax.runs.dataset import dataset_of_run
 
@@ -107,8 +108,7 @@ def column(folder: Path) -> Shown:
     held_out = dataset_of_run(run).test
     if not isinstance(held_out, Examples):
         raise SystemExit(f"{folder}: the data have no test part.")
-    at = np.linspace(0, len(held_out.x) - 1, N).astype(int)
-    real = jax.tree.map(lambda a: a[at], held_out._replace(y=None))
+    real = spread(held_out._replace(y=None), N)
     return Shown(run.spec, {"held out": real, run.experiment.model.family: samples(run)})
 
 

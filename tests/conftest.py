@@ -24,6 +24,7 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from quick import QUICK_XLA  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(100_000, 20, 50)  # tracing makes and keeps millions of objects: a fifth of the time went into looking
@@ -35,15 +36,6 @@ except OSError as e:
     warnings.warn(f"no compile cache for the tests: {e}", stacklevel=1)
 
 ROOT = Path(__file__).resolve().parent.parent
-OLD_XLA = jax.__version_info__ < (0, 11)
-QUICK_XLA = " ".join((
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_parallel_codegen_split_count=1",
-    # Later ones lose digits at level 0, and end the process where they do not know a flag.
-    *(("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false") if OLD_XLA
-      else ("--xla_backend_optimization_level=1",)),
-))  # fmt: skip
-"""Compiles in a third of the time; `make test` is for what is computed, `make test-all` has XLA as users have it."""
 
 
 def pytest_configure(config):

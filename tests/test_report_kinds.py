@@ -90,7 +90,7 @@ def test_a_reconstruction_is_called_what_it_is():
 
 
 def test_real_examples_come_from_all_over_the_set(tunes):
-    first = pictures._some(tunes.test)
+    first = pictures.spread(tunes.test, pictures.N_SAMPLES)
     assert len(first.x) == pictures.N_SAMPLES
     np.testing.assert_array_equal(first.x[-1], tunes.test.x[-1])
 

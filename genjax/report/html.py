@@ -1,6 +1,5 @@
 """Pieces of the page: text in, HTML out. Every function escapes what it is given, or takes HTML and says so."""
 
-import base64
 import contextlib
 import math
 import re
@@ -88,7 +87,7 @@ def piece(p: Piece, alt: str, group: str = "", most: int = 720) -> str:
     """A picture (with its sound), lines of text, a table, or a chart."""
     if isinstance(p, Picture):
         seen = scaled(p.png, alt, group, most) if p.sharp else _smooth(p.png, p.alt)
-        return seen + (f'<audio controls preload="metadata" src="{_wav(p.sound)}"></audio>' if p.sound else "")
+        return seen + (viz.player(p.sound) if p.sound else "")
     if isinstance(p, Text):
         return f'<pre class="lines">{escape(chr(10).join(p.lines))}</pre>'
     if isinstance(p, Table):
@@ -99,10 +98,6 @@ def piece(p: Piece, alt: str, group: str = "", most: int = 720) -> str:
 
 def _smooth(png: viz.Png, alt: str) -> str:
     return f'<img class="smooth" src="{data_uri(png)}" width="{png.width}" height="{png.height}" alt="{escape(alt)}">'
-
-
-def _wav(sound: bytes) -> str:
-    return "data:audio/wav;base64," + base64.b64encode(sound).decode()
 
 
 def frames(stack: Sequence[Frame], ident: str, what: str, time_at, group: str, most: int) -> str:

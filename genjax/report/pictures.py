@@ -250,7 +250,7 @@ def _autoencoder(of: _Of, dataset: Dataset | None) -> Pictures:
     figures.append(Figure("interpolations", "Interpolations", text, tuple(Row("", _at(made, p)) for p in paths), show))
     drawn = tuple(f for f in figures if f.rows)  # a set of one example has no pairs to go between
     seen = _at(made, samples) if run.domain.drawn == "mean" else _drawn(of)
-    return Pictures(seen, None if encoded is None else _some(encoded.real), drawn, {}, False, show)
+    return Pictures(seen, None if encoded is None else spread(encoded.real, N_SAMPLES), drawn, {}, False, show)
 
 
 def _drawn(of: _Of) -> Examples:
@@ -309,7 +309,7 @@ def _gan(of: _Of, dataset: Dataset | None) -> Pictures:
     lines = tuple(Row("", _at(made, p)) for p in paths)
     arcs = Figure("interpolations", "Interpolations", words.ARCS, lines, show)
     figures = [*_classes(of, made, classes), arcs]
-    real = _some(next(reversed(groups.values()))._replace(y=None)) if groups else None
+    real = spread(next(reversed(groups.values()))._replace(y=None), N_SAMPLES) if groups else None
     seen = _at(made, samples) if run.domain.drawn == "mean" else _drawn(of)
     return Pictures(seen, real, tuple(figures), scores, is_probability, show)
 
@@ -318,11 +318,6 @@ def _labels(examples: Examples) -> np.ndarray:
     """int32 (n,), zeros where the set has none."""
     n = len(examples.x)
     return np.zeros(n, np.int32) if examples.y is None else np.asarray(examples.y, np.int32)
-
-
-def _some(examples: Examples) -> Examples:
-    """As many of the examples as there are samples, evenly spaced."""
-    return spread(examples, N_SAMPLES)
 
 
 def _paths(latents: _Latents, ends: np.ndarray, y: np.ndarray, between) -> list[slice]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import jax
 import numpy as np
 
 from genjax import data
@@ -10,7 +9,7 @@ from genjax.data import Examples
 from genjax.errors import UsageError
 from genjax.report import html
 from genjax.report.facts import Facts
-from genjax.report.pictures import Pictures
+from genjax.report.pictures import Pictures, spread
 
 N_HEARD = 6
 """Examples of each side of a comparison that come with their sound."""
@@ -59,9 +58,7 @@ def legend(run: Facts) -> str:
 
 def heard_of(p: Pictures, examples: Examples, alt: str) -> str:
     """Some evenly spaced examples with their sound; empty where they have none."""
-    n = len(examples.x)
-    at = np.unique(np.linspace(0, n - 1, min(N_HEARD, n)).astype(int))
-    shown = p.show(jax.tree.map(lambda v: v[at], examples), None, False)
+    shown = p.show(spread(examples, N_HEARD), None, False)
     body = html.pieces(shown, alt, "compare", 560) if any(getattr(piece, "sound", b"") for piece in shown) else ""
     return f'<div class="heard">{body}</div>' if body else ""
 

@@ -10,7 +10,7 @@ from genjax.viz.charts import Band, Svg, bands, curves, histogram, shades, spect
 from genjax.viz.dots import dots
 from genjax.viz.images import Png, decode, encode, grid, neighbours, save_grid, sheet, show, tiles, to_uint8
 from genjax.viz.pdf import pdf
-from genjax.viz.players import Players, players
+from genjax.viz.players import Players, player, players
 from genjax.viz.rows import rows
 from genjax.viz.sweeps import SIGNS, Cloud, Trend, against, plane
 from genjax.viz.waves import wave_cells
@@ -34,6 +34,7 @@ __all__ = [
     "neighbours",
     "pdf",
     "plane",
+    "player",
     "players",
     "rows",
     "save_grid",

@@ -31,6 +31,11 @@ def players(sounds: Mapping[str, bytes]) -> Players:
     return Players("<table>" + "".join(_line(name, sound) for name, sound in sounds.items()) + "</table>")
 
 
-def _line(name: str, sound: bytes) -> str:
+def player(sound: bytes) -> str:
+    """The HTML of a player of a WAV file, which it holds."""
     source = f"data:audio/wav;base64,{base64.b64encode(sound).decode()}"
-    return f'<tr><th>{escape(name)}</th><td><audio controls preload="metadata" src="{source}"></audio></td></tr>'
+    return f'<audio controls preload="metadata" src="{source}"></audio>'
+
+
+def _line(name: str, sound: bytes) -> str:
+    return f"<tr><th>{escape(name)}</th><td>{player(sound)}</td></tr>"
