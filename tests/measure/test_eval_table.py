@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from quick import first_state, quick_jit
 
-from genjax import cli, data, distributions, domains, metrics, models, nets, objectives, recipes, rng, train
+from genjax import cli, data, distributions, domains, metrics, models, nets, objectives, recipes, rng, runs, train
 from genjax.cli import cache
 from genjax.data.synthetic import MIXTURES
 from genjax.domains.contract import GENERIC
@@ -21,6 +21,7 @@ from genjax.measure.references import real_of
 from genjax.metrics.image_spaces import image_space, pixels
 from genjax.metrics.measured import Measured, bits_of_bound, bound, gap, likelihood
 from genjax.metrics.table import METRICS, chosen
+from genjax.runs.dataset import dataset_of_run
 from genjax.runs.drawing import at_once, draw
 from genjax.runs.opening import Run
 from genjax.runs.validation import validation
@@ -317,3 +318,16 @@ def test_what_a_half_precision_run_is_measured_by_is_float32(name, tmp_path, mon
         assert traced
         assert not [t for t in traced if "bf16" in t]
         traced.clear()
+
+
+@pytest.mark.parametrize(("recipe", "metric"), [("vae_music", "iw_nats"), ("vae_prose", "nll_bits")])
+def test_importance_samples_are_as_many_as_asked(recipe, metric, smoke_run):
+    """Of any kind of data: the protocol says the number, and more samples are no worse a bound."""
+    run = runs.open_run(smoke_run(recipe))
+    real, space = real_of(dataset_of_run(run), n=16), run.domain.space("", run.spec)
+    found = {}
+    for n in (1, 8):
+        got = evaluate(run, real, space, Request(metric, n_importance=n))[0]
+        assert got.protocol.settings == (("n_samples", n),)
+        found[n] = got.value
+    assert found[8] <= found[1]
