@@ -3,14 +3,16 @@
 Command:  genjax train gan_speech --data spoken_digit
 Data:     spoken_digit as TFDS prepares it, a folder of .wav files (class folders give labels), or synthetic_speech,
           which is made here and is not real speech.
-Model:    WaveGAN's generator, of a digit where it is conditional; WaveGAN's discriminator with phase shuffle, and
-          DCGAN's of the log spectrogram, whose logits are added. An average of the generator's weights draws.
-Loss:     relativistic pairing with R1 and R2, in both views. The published WaveGAN is --spectrogram False --loss
-          wasserstein --penalty gradient_penalty --critic-steps 5 --width 64 --lr 1e-4 --b1 0.5 --b2 0.9.
+Model:    WaveGAN's generator, of a digit where it is conditional, with short spectra in the place of its last stages;
+          WaveGAN's discriminator with phase shuffle, and DCGAN's of the log spectrogram, whose logits are added. An
+          average of the generator's weights draws.
+Loss:     relativistic pairing with R1 and R2, in both views. The published WaveGAN is --spectra False --spectrogram
+          False --loss wasserstein --penalty gradient_penalty --critic-steps 5 --width 64 --lr 1e-4 --b1 0.5 --b2 0.9.
 Expect:   the digits' envelopes after hundreds of steps, their formants after thousands; experiments/README.md has
           1,000 steps of a small one.
-Source:   Donahue et al. 2019, Adversarial Audio Synthesis (WaveGAN); Huang et al. 2024, R3GAN (loss).
-Change:   --conditional False, --spectrogram False, --gamma 0.3 (less penalty).
+Source:   Donahue et al. 2019, Adversarial Audio Synthesis (WaveGAN); Huang et al. 2024, R3GAN (loss); Kaneko et al.
+          2022, iSTFTNet (spectra in a generator); Karras et al. 2020, StyleGAN2's rule for gamma.
+Change:   --conditional False, --spectrogram False, --spectra False, --gamma 1.0 (more penalty).
 """
 
 from dataclasses import dataclass
@@ -32,13 +34,15 @@ class Config(runs.GanConfig):
     batch_size: int = 32
     conditional: bool = True
     lr: float = 4e-4
+    gamma: float = runs.sweepable(0.2, ge=0)  # weight of R1 and R2
     b1: float = runs.structural(0.0, ge=0, lt=1)  # Adam's, of the gradient's mean
     b2: float = runs.structural(0.99, ge=0, lt=1)  # Adam's, of its square
     ema_half_life: float = 10_000.0
     samples: int = runs.structural(8192, ge=32)  # of a recording: longer ones are cut, silence follows shorter ones
     width: int = runs.structural(32, ge=1)  # channels of the generator's last hidden stage; 64 are WaveGAN's
-    critic: int = runs.structural(16, ge=1)  # channels of the first stage of the discriminator, in each view
+    critic: int = runs.structural(16, ge=1)  # channels of the wave's discriminator's first stage; the other has twice
     critic_steps: int = runs.structural(1, ge=1)  # updates of the discriminator for each of the generator
+    spectra: bool = runs.structural(True)  # the generator's wave is made of short spectra
     shuffle: int = runs.structural(2, ge=0)  # places of phase shuffle
     spectrogram: bool = runs.structural(True)  # the discriminator sees the spectrogram, too
 
@@ -51,11 +55,11 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     n_classes = spec.n_classes if cfg.conditional else 0
     compute = partial(nets.compute, precision=cfg.precision)
     (samples,), transform = spec.shape, data.to_wave()
-    generator = compute(nets.wavegan_generator(cfg.z_dim, samples, cfg.width, n_classes))
+    generator = compute(nets.wavegan_generator(cfg.z_dim, samples, cfg.width, n_classes, cfg.spectra))
     discriminator = compute(nets.wavegan_discriminator(samples, cfg.critic, cfg.shuffle, n_classes))
     if cfg.spectrogram:
         both = models.hearing(samples)
-        sees = compute(nets.dcgan_discriminator(both.shapes["spectrogram"], cfg.critic, "none", n_classes))
+        sees = compute(nets.dcgan_discriminator(both.shapes["spectrogram"], 2 * cfg.critic, "none", n_classes))
         generator, transform = nets.then(generator, both.seen), both.transform
         views = zip(both.shapes.items(), (discriminator, sees), strict=True)
         discriminator = nets.seeing({name: (net, shape) for (name, shape), net in views})
