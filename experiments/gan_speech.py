@@ -40,9 +40,7 @@ class Config(runs.GanConfig):
     ema_half_life: float = 10_000.0
     samples: int = runs.structural(8192, ge=32)  # of a recording: longer ones are cut, silence follows shorter ones
     width: int = runs.structural(32, ge=1)  # channels of the generator's last hidden stage; 64 are WaveGAN's
-    critic: int = runs.structural(
-        16, ge=1
-    )  # channels of the first stage of the wave's discriminator; half of the other's
+    critic: int = runs.structural(16, ge=1)  # channels of a discriminator's first stage; the spectrogram's has twice
     critic_steps: int = runs.structural(1, ge=1)  # updates of the discriminator for each of the generator
     spectra: bool = runs.structural(True)  # the generator's wave is made of short spectra
     shuffle: int = runs.structural(2, ge=0)  # places of phase shuffle
