@@ -6,7 +6,7 @@ import numpy as np
 
 from genjax import viz
 from genjax.data import Examples, Spec
-from genjax.data.midi import TEMPO, write_midi
+from genjax.formats.midi import TEMPO, write_midi
 from genjax.domains.contract import GENERIC, Domain, Finished, How, Picture, Piece
 from genjax.domains.synthesiser import RATE, sound, wav
 from genjax.errors import UsageError

@@ -10,7 +10,7 @@ import pytest
 
 from genjax import data
 from genjax.data.columns import texts
-from genjax.data.midi import LOW
+from genjax.formats.midi import LOW
 from genjax.errors import UsageError
 
 pytestmark = pytest.mark.realdata
