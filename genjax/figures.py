@@ -1,9 +1,10 @@
-"""How a measured number is written: to the digits that its interval supports. Standard library only, as `errors`.
+"""How numbers and shapes are written: a measured number to the digits its interval supports. Standard library only.
 
-Pages, tables of the command line and the README's tables all write numbers by these two functions.
+Pages, tables of the command line and the README's tables all write by these functions.
 """
 
 import math
+from collections.abc import Iterable
 
 DIGITS = 2
 """Significant digits of an interval's half-width. Of a value nothing is known beyond them."""
@@ -49,6 +50,16 @@ def with_half(value: float | str, half: float, between: str = "±", group: str =
     """
     said = figure(value, half, group)
     return f"{said} {between} {figure(half, half, group)}" if math.isfinite(half) else said
+
+
+def by(shape: Iterable[int]) -> str:
+    """A shape as people write it: 28x28x1.
+
+    Example:
+        >>> by((28, 28, 1))
+        '28x28x1'
+    """
+    return "x".join(str(n) for n in shape)
 
 
 def _exponent(v: float) -> int:

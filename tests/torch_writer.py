@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from genjax.metrics import torch_file
+from genjax.formats import torch_file
 
 A = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 B = np.arange(5, dtype=np.int64)

@@ -31,7 +31,7 @@ def read_latents(path: str, run: Any) -> tuple[Any, Any]:
 
     if not Path(path).is_file():
         raise UsageError(f"--latents={path}: there is no such file.")
-    from genjax.data import npz
+    from genjax.formats import npz
 
     try:
         if Path(path).suffix.lower() == ".npy":

@@ -32,11 +32,6 @@ def check_data(run: Any, access: Access) -> None:
         dataset_of_run(run, access)
 
 
-def by(shape: Sequence[int]) -> str:
-    """A shape as people write it: 28x28x1."""
-    return "x".join(str(s) for s in shape)
-
-
 def named(run: Any) -> str:
     """The run, and the member of it, in words."""
     return run.name if run.member is None else f"{run.name}, {run.members.name(run.member)},"

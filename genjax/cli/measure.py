@@ -11,11 +11,11 @@ from typing import Any
 
 from genjax import channels, figures, room
 from genjax.cli import cache
-from genjax.cli.files import by
 from genjax.cli.flags import flag, parse_all
 from genjax.cli.measuring import failed, measured
 from genjax.cli.show import table
 from genjax.errors import RunFailure, UsageError
+from genjax.figures import by
 from genjax.trust import Access
 
 CHECKPOINTS = ("both", "last", "best")

@@ -10,10 +10,11 @@ from typing import Any
 from genjax import room
 from genjax.cli import cache
 from genjax.cli.drawn import Drawn, npz, read_latents, write_folder
-from genjax.cli.files import by, check_data, named
+from genjax.cli.files import check_data, named
 from genjax.cli.flags import flag, parse_all
 from genjax.domains import KINDS
 from genjax.errors import RunFailure, UsageError
+from genjax.figures import by
 from genjax.files import write_out
 from genjax.jsonfile import read_json
 from genjax.trust import Access

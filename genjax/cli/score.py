@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from genjax import channels
 from genjax.cli import cache
-from genjax.cli.files import by, check_data, check_range, named, suffix_of
+from genjax.cli.files import check_data, check_range, named, suffix_of
 from genjax.cli.flags import flag, parse_all
 from genjax.errors import UsageError, shown
+from genjax.figures import by
 from genjax.files import write_out
 from genjax.trust import Access
 

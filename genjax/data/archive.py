@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from genjax.data import npz
 from genjax.data.classes import numbered, raw_labels
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.errors import UsageError, shown
+from genjax.formats import npz
 
 CONSTANTS = ("n_values", "columns", "about")
 """Fields of a `Spec` that tell how examples are stored."""

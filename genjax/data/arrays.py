@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from genjax.data import npz
 from genjax.data.classes import numbered, raw_labels
-from genjax.data.depth import eight_bits, said_of_white, white_of
 from genjax.data.examples import CHUNK_BYTES, Dataset, Examples, dataset
 from genjax.data.resize import resize_all
 from genjax.errors import UsageError, shown
+from genjax.formats import npz
+from genjax.formats.depth import eight_bits, said_of_white, white_of
 
 TOLERANCE = 1e-6
 """How far float pixels may leave [0, 1]: rounding of a division, clipped."""

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from genjax.data import npz
 from genjax.data.examples import Examples
-from genjax.data.files import kind_of, refused
 from genjax.errors import UsageError
 from genjax.files import replacing
+from genjax.formats import npz
+from genjax.formats.files import kind_of, refused
 
 FORMAT = "1"
 

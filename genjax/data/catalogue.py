@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from genjax.data import files, readers
+from genjax.data import readers
 from genjax.errors import UsageError, shown
+from genjax.formats import files
 
 EMBEDDED = {
     "digits": "1,797 handwritten digits, 8x8x1, 10 classes (UCI, CC BY 4.0)",

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, Shaped
 
-from genjax.data.files import LEFT_ALONE
 from genjax.data.tree import PARTS
 from genjax.errors import UsageError, shown
+from genjax.formats.files import LEFT_ALONE
 
 Raw = Shaped[np.ndarray, " _"]
 """Whole numbers or texts, one per image."""

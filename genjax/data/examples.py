@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32, Shaped
 
 from genjax import room
-from genjax.data.depth import said_of_dark
 from genjax.data.tones import contrast, contrast_of, counts_of
 from genjax.errors import DataFailure, UsageError, shown
+from genjax.figures import by
+from genjax.formats.depth import said_of_dark
 
 Part = TypeVar("Part")
 SAMPLED = 256
@@ -319,11 +320,6 @@ def untrained(whole: Dataset) -> list[str]:
         return []
     counts = np.bincount(label, minlength=whole.spec.n_classes)
     return [name for name, n in zip(whole.spec.classes, counts, strict=False) if n == 0]
-
-
-def by(shape: Iterable[int]) -> str:
-    """A shape as people write it: 28x28x1."""
-    return "x".join(str(n) for n in shape)
 
 
 def _like(part: Examples | Lazy) -> tuple[tuple[int, ...], str, int]:

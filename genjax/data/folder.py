@@ -14,11 +14,12 @@ from PIL import Image
 
 from genjax import progress, room
 from genjax.data.classes import numbered
-from genjax.data.depth import said_of_white, white_of
-from genjax.data.examples import Dataset, Examples, Lazy, by, dataset
-from genjax.data.picture import Header, decode, header_of, largest_value
+from genjax.data.examples import Dataset, Examples, Lazy, dataset
 from genjax.data.tree import Tree, trees_of
 from genjax.errors import UsageError, shown
+from genjax.figures import by
+from genjax.formats.depth import said_of_white, white_of
+from genjax.formats.picture import Header, decode, header_of, largest_value
 
 WORK = 3
 """Times its decoded bytes (of four channels) that decoding one picture may take."""

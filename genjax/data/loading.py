@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genjax.data import archive, files, readers
+from genjax.data import archive, readers
 from genjax.data.arrays import load_array, load_npz
 from genjax.data.catalogue import EMBEDDED, SYNTHETIC, data_dir_of, prepared
 from genjax.data.embedded import load_embedded
@@ -19,6 +19,7 @@ from genjax.data.resize import check_image_size, resize_all
 from genjax.data.synthetic import load_synthetic
 from genjax.data.tree import SUFFIXES
 from genjax.errors import UsageError, shown
+from genjax.formats import files
 
 MOST_NAME = 200
 """Letters beyond which a word is no name of a data set."""

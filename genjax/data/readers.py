@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genjax.data import files
+from genjax.formats import files
 
 
 class Reader(NamedTuple):
@@ -51,7 +51,7 @@ READERS: dict[str, Reader] = {
         ("spoken_digit",),
     ),
     "music": Reader(
-        "midi",
+        "music",
         (".mid", ".midi", ".json", ".gz"),
         {"tunes": "20 folk tunes with chords in 12 keys, on a grid of eighths"},
         ("jsb_chorales",),

@@ -8,6 +8,7 @@ from PIL import Image
 
 from genjax.data.examples import Spec
 from genjax.errors import UsageError
+from genjax.formats.picture import square
 
 MAX_SIZE = 4096
 
@@ -42,16 +43,6 @@ def image_spec(name: str, shape: str, n_classes: int, n_train: int, image_size: 
         raise UsageError(f"classes={n_classes}, n_train={n_train}: must be at least 0 and 1.")
     h, w, c = (int(v or 1) for v in found.groups())
     return Spec(name, (image_size or h, image_size or w, c), n_classes, n_train, "")
-
-
-def square(image: Image.Image, image_size: int) -> Image.Image:
-    """The largest centred square of a picture, resized to image_size x image_size."""
-    w, h = image.size
-    if w == h == image_size:
-        return image
-    s = min(w, h)
-    box = ((w - s) / 2, (h - s) / 2, (w + s) / 2, (h + s) / 2)
-    return image.resize((image_size, image_size), Image.Resampling.LANCZOS, box=box)
 
 
 def resize_array(image: UInt8[np.ndarray, "h w c"], image_size: int) -> UInt8[np.ndarray, "s s c"]:

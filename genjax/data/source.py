@@ -16,9 +16,10 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from genjax import rng, room
-from genjax.data.examples import Examples, Lazy, by, guarded, size, take
+from genjax.data.examples import Examples, Lazy, guarded, size, take
 from genjax.data.transforms import Transform, to_unit
 from genjax.errors import UsageError
+from genjax.figures import by
 from genjax.types import Batch, Key
 
 WINDOW_BYTES = 64 * 2**20

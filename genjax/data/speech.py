@@ -21,8 +21,8 @@ from genjax.data.catalogue import Prepared
 from genjax.data.classes import numbered
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.data.tree import Tree, Wanted, trees_of
-from genjax.data.wav import RATE, Recording, fitted, read_wav
 from genjax.errors import UsageError, shown
+from genjax.formats.wav import RATE, Recording, fitted, read_wav
 
 RECORDINGS = Wanted(
     "recording", "recordings", (".wav", ".wave"),

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from genjax.data import files
 from genjax.data.catalogue import Prepared
-from genjax.data.csv_file import Rows, Table, read_table, table_of
 from genjax.data.examples import Dataset, Examples, Spec, dataset
+from genjax.data.typed_table import Table, read_table, table_of
 from genjax.errors import UsageError, shown
+from genjax.formats import files
+from genjax.formats.csv_file import Rows
 
 EVERY = 5
 """Of the penguins, which stand by species, each fifth is for testing."""
@@ -29,7 +30,7 @@ def load_path(path: Path, like: Spec | None = None, **options: Any) -> Dataset:
         like: of the run that the rows are for: they get its columns.
 
     Raises:
-        UsageError: anything wrong with a file; see `csv_file.read_table`.
+        UsageError: anything wrong with a file; see `typed_table.read_table`.
     """
     given = None if like is None else _like(like)
     if files.kind_of(path) != "folder":

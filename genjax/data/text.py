@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genjax import room
-from genjax.data import files
 from genjax.data.catalogue import Prepared
 from genjax.data.classes import numbered
-from genjax.data.encoding import decoded
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.data.tree import PARTS
 from genjax.errors import UsageError, shown
+from genjax.formats import files
+from genjax.formats.encoding import decoded
 
 SUFFIX = ".txt"
 UNKNOWN = "\ufffd"

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from genjax import progress, room
-from genjax.data import files
 from genjax.data.cache import cached, identity
 from genjax.data.catalogue import Prepared, survey
 from genjax.data.classes import numbered
-from genjax.data.examples import Dataset, Examples, Lazy, by, dataset
-from genjax.data.picture import stored_pixels
+from genjax.data.examples import Dataset, Examples, Lazy, dataset
 from genjax.data.resize import resize_array
 from genjax.data.tree import PARTS
 from genjax.errors import UsageError, shown
+from genjax.figures import by
+from genjax.formats import files
+from genjax.formats.picture import stored_pixels
 
 OWN_FEATURES = "tensorflow_datasets.core.features."
 CHUNK = 1024

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genjax.data import files
-from genjax.data.files import Entry
 from genjax.errors import UsageError, shown
+from genjax.formats import files
+from genjax.formats.files import Entry
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
 """Files taken for images, upper or lower case; others are left alone."""

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from genjax import viz
 from genjax.data import Dataset, Examples, Spec
-from genjax.data.examples import by
+from genjax.figures import by
 from genjax.files import SOFTWARE
 from genjax.metrics.spaces import Space
 from genjax.metrics.table import Metric

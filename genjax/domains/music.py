@@ -6,10 +6,10 @@ import numpy as np
 
 from genjax import viz
 from genjax.data import Examples, Spec
-from genjax.data.midi import TEMPO, write_midi
 from genjax.domains.contract import GENERIC, Domain, Finished, How, Picture, Piece
 from genjax.domains.synthesiser import RATE, sound, wav
 from genjax.errors import UsageError
+from genjax.formats.midi import TEMPO, write_midi
 from genjax.metrics.music_metrics import music_metrics, roll_statistics, rolls_of
 from genjax.metrics.spaces import Space
 

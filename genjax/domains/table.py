@@ -1,7 +1,5 @@
 """Tables: float32 (columns,), numbers and the places of categories; a mask says what is not missing."""
 
-import csv
-import io
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from genjax.data.columns import rounded, texts
 from genjax.data.table_coding import MISSING
 from genjax.domains.contract import GENERIC, Chart, Domain, Finished, How, Piece, Table
 from genjax.errors import UsageError, shown
+from genjax.formats.csv_file import written
 from genjax.metrics.spaces import Space
 from genjax.metrics.table_metrics import row_vectors, rows_of, table_metrics
 from genjax.viz.columns import Panel, columns
@@ -64,11 +63,7 @@ def _panels(examples: Examples, spec: Spec) -> list[Panel]:
 
 def as_csv(examples: Examples, spec: Spec, how: How) -> bytes:
     """A `.csv` file with the table's own columns, in their order, separated as its own file is."""
-    out = io.StringIO(newline="")
-    lines = csv.writer(out, delimiter=spec.about.get("delimiter", ","), lineterminator="\n")
-    lines.writerow(head(spec))
-    lines.writerows(fields(examples, spec))
-    return out.getvalue().encode()
+    return written(head(spec), fields(examples, spec), spec.about.get("delimiter", ","))
 
 
 def glance(examples: Examples, spec: Spec) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 
 from genjax import nets
 from genjax.errors import UsageError
-from genjax.metrics import torch_file, weights
+from genjax.formats import torch_file
+from genjax.metrics import weights
 from genjax.metrics.frozen_net import FeatureNet, batched
 from genjax.nets import inception
 from genjax.types import Params, State

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.data import midi, tunes
+from genjax.data import music, tunes
 from genjax.data.sequence_views import cropped, transposed
 from genjax.errors import UsageError
+from genjax.formats import midi
 from genjax.types import Batch
 
 mido = pytest.importorskip("mido")
@@ -119,14 +120,14 @@ def test_a_folder_of_parts_and_windows(tmp_path):
             (tmp_path / part / f"{i}.mid").write_bytes(
                 song([(0, "note_on", 60 + i, 0), (96 * 5, "note_off", 60 + i, 0)])
             )
-    d = midi.load_path(tmp_path, window=16)
+    d = music.load_path(tmp_path, window=16)
     assert d.spec.domain == "music"
     assert d.spec.shape == (16, 88)
     assert d.spec.n_values == 2
     assert d.train.x.shape[0] == 6  # five quarters are twenty steps: a window of sixteen and one of four
     assert d.train.event_mask.sum(1).tolist() == [16, 4] * 3
     assert d.test.x.shape[0] == d.validation.x.shape[0] == 2
-    whole = midi.load_path(tmp_path)
+    whole = music.load_path(tmp_path)
     assert whole.spec.shape == (20, 88)
     assert whole.train.event_mask.all()
 
@@ -134,17 +135,17 @@ def test_a_folder_of_parts_and_windows(tmp_path):
 def test_json_of_chords(tmp_path):
     path = tmp_path / "c.json"
     path.write_text(json.dumps({"train": [[[60, 64], []], [[21, 108]]], "valid": [[[60]]], "test": [[[61]]]}))
-    d = midi.load_path(path)
+    d = music.load_path(path)
     assert d.spec.shape == (2, 88)
     assert d.spec.about["steps_per_quarter"] == 1
     assert d.train.x.sum((1, 2)).tolist() == [2, 2]
     assert d.train.event_mask.sum(1).tolist() == [2, 1]
     (tmp_path / "c.json.gz").write_bytes(gzip.compress(path.read_bytes()))
-    assert (midi.load_path(tmp_path / "c.json.gz").train.x == d.train.x).all()
+    assert (music.load_path(tmp_path / "c.json.gz").train.x == d.train.x).all()
     for bad in ("{}", '{"train": [[[7]]]}', "[1]", "{", '{"train": 3}'):
         path.write_text(bad)
         with pytest.raises(UsageError) as refused:
-            midi.load_path(path)
+            music.load_path(path)
         assert len(str(refused.value).splitlines()) == 2
 
 
@@ -152,7 +153,7 @@ def test_published_chorales(shared_data):
     path = shared_data / "raw" / "jsb_chorales" / "jsb-chorales-quarter.json.gz"
     if not path.is_file():
         pytest.skip("missing data: there is no jsb-chorales-quarter.json.gz")
-    d = midi.load_path(path)
+    d = music.load_path(path)
     parts = (d.train, d.validation, d.test)
     assert [len(p.x) for p in parts] == [229, 76, 77]
     assert [int(p.event_mask.sum()) for p in parts] == [13_807, 4_602, 4_725]

@@ -10,8 +10,8 @@ import pytest
 
 from genjax import data
 from genjax.data.columns import texts
-from genjax.data.midi import LOW
 from genjax.errors import UsageError
+from genjax.formats.midi import LOW
 
 pytestmark = pytest.mark.realdata
 

@@ -16,8 +16,9 @@ from data.pictures import classes, noise, save
 from quick import few
 
 from genjax import data
-from genjax.data import catalogue, picture, tfds
+from genjax.data import catalogue, tfds
 from genjax.errors import UsageError
+from genjax.formats import picture
 
 ERRORS = {name: getattr(errno, name) for name in ("EACCES", "ENOENT", "EIO", "ELOOP")}
 REAL = {name: getattr(os, name) for name in ("scandir", "listdir", "stat", "open", "fdopen")}

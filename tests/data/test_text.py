@@ -7,9 +7,9 @@ import pytest
 
 from genjax import data
 from genjax.data import readers
-from genjax.data.encoding import decoded
 from genjax.data.text import UNKNOWN, encoded, line, load_path
 from genjax.errors import UsageError
+from genjax.formats.encoding import decoded
 
 TEXT = "To be, or not to be:\nthat is the question.\n"
 LINES = ["To be, or not to be:", "that is the question."]

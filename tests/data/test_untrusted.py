@@ -22,8 +22,9 @@ from PIL import Image
 
 import genjax
 from genjax import data, room
-from genjax.data import folder, loading, picture
+from genjax.data import folder, loading
 from genjax.errors import UsageError
+from genjax.formats import picture
 
 SECONDS = 20.0
 """No refusal takes longer."""

@@ -21,8 +21,8 @@ from genjax.types import Batch
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-OWN = ("data/", "domains/", "nets/", "viz/")
-"""Rooms that know how examples are stored; nets and viz are for images by name, file by file."""
+OWN = ("data/", "domains/", "formats/", "nets/", "viz/")
+"""Rooms that know how examples are stored or files are written; nets and viz are for images by name, file by file."""
 ABOUT_IMAGES = {
     "metrics/frozen_net.py": "feature nets of images",
     "metrics/image_spaces.py": "their spaces",

@@ -8,18 +8,20 @@ import pytest
 from PIL import Image
 
 from genjax import domains
-from genjax.data import Examples, midi
+from genjax.data import Examples
+from genjax.data.music import load_embedded
 from genjax.domains import music
 from genjax.domains.contract import How
 from genjax.domains.synthesiser import sound, wav
 from genjax.errors import UsageError
+from genjax.formats import midi
 
 pytest.importorskip("mido")
 
 
 @pytest.fixture(scope="module")
 def tunes():
-    return midi.load_embedded("tunes", window=16)
+    return load_embedded("tunes", window=16)
 
 
 def test_a_note_sounds_at_its_pitch():

@@ -7,8 +7,8 @@ import pytest
 
 from genjax import data, domains
 from genjax.data import Examples, tables
-from genjax.data.csv_file import read_table
 from genjax.data.table_coding import MISSING, width
+from genjax.data.typed_table import read_table
 from genjax.domains.contract import Chart, How, Table
 from genjax.errors import UsageError
 from genjax.types import Batch

@@ -14,8 +14,9 @@ from reliability.runs import SMALL, facts
 
 from genjax import cli, data
 from genjax.checkpoint import checkpoints
-from genjax.data import folder, loading, picture
+from genjax.data import folder, loading
 from genjax.errors import DataFailure
+from genjax.formats import picture
 
 STEPS = 60
 FLAGS = ["--batch-size", "4", "--steps", str(STEPS), "--log-every", "7", "--save-every", "50", "--sample-every", "50"]

@@ -1,138 +1,23 @@
-"""Music as piano rolls: `.mid` files, a folder of them, lists of chords in JSON, and the tunes that come with genjax.
-
-A roll is (steps, 88) of 0 and 1: which of a piano's keys sound in each step, held notes in all of theirs. A step is a
-part of a quarter note, so a change of tempo moves nothing. Drums (channel 10) are left out.
-"""
+"""Music as piano rolls: `.mid` files, a folder of them, lists of chords in JSON, the tunes that come with genjax."""
 
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
-from genjax.data import files
 from genjax.data.catalogue import Prepared
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.errors import UsageError, shown
+from genjax.formats import files
+from genjax.formats.midi import KEYS, LOW, STEPS_PER_QUARTER, TEMPO, Piece, of_chords, read_midi
 
-LOW, KEYS = 21, 88
-"""The MIDI number of a piano's lowest key, and how many it has."""
-DRUMS = 9
-"""The channel of drums, counted from 0."""
-STEPS_PER_QUARTER = 4
-TEMPO = 100
-"""Quarters a minute of what is written."""
 MOST_STEPS = 4096
 """Of a piece that is taken whole."""
 PARTS = {"train": "train", "test": "test", "valid": "validation", "validation": "validation"}
-
-Roll = UInt8[np.ndarray, "t 88"]
-
-
-class Piece(NamedTuple):
-    """A roll and what was left out of it."""
-
-    roll: Roll
-    outside: int = 0
-    """Notes that no piano has."""
-    drums: int = 0
-
-
-def read_midi(path: str | Path, steps_per_quarter: int = STEPS_PER_QUARTER) -> Piece:
-    """The roll of a `.mid` file, from its first note on.
-
-    Each note begins and ends at the nearest step, and lasts one at least.
-
-    Raises:
-        UsageError: it is no MIDI file, is damaged, counts in seconds instead of beats, or has no notes.
-    """
-    mido = _mido()
-    with files.open_file(path) as f:
-        try:
-            song = mido.MidiFile(file=f, clip=True)
-            notes, drums = _notes(song)
-        except UsageError:
-            raise
-        except Exception as e:  # whatever mido makes of bytes at random
-            what = shown(str(e).splitlines()[0] if str(e) else type(e).__name__)
-            raise UsageError(
-                f"{shown(path)}: cannot be read as MIDI ({what}).\nExport it again as a standard MIDI file."
-            ) from e
-    if song.type == 2:
-        raise UsageError(f"{shown(path)}: is MIDI of type 2, many songs in one file.\nExport each as type 0 or 1.")
-    if song.ticks_per_beat <= 0 or song.ticks_per_beat >= 2**15:
-        raise UsageError(f"{shown(path)}: counts time in frames, not in beats.\nExport it with ticks per quarter note.")
-    if not notes:
-        what = "drums alone" if drums else "no notes"
-        raise UsageError(f"{shown(path)}: has {what}.\nLeave it out of the data; drums (channel 10) are not read.")
-    scale = steps_per_quarter / song.ticks_per_beat
-    inside = [(a, b, k) for a, b, k in notes if LOW <= k < LOW + KEYS]
-    return Piece(_roll(inside or notes, scale, inside=bool(inside)), len(notes) - len(inside), drums)
-
-
-def _roll(notes: Sequence[tuple[int, int, int]], scale: float, inside: bool) -> Roll:
-    first = round(min(a for a, *_ in notes) * scale)
-    spans = [(round(a * scale) - first, max(round(b * scale), round(a * scale) + 1) - first, k) for a, b, k in notes]
-    roll = np.zeros((max(b for _, b, _ in spans), KEYS), np.uint8)
-    for a, b, k in spans if inside else ():
-        roll[a:b, k - LOW] = 1
-    return roll
-
-
-def _notes(song: Any) -> tuple[list[tuple[int, int, int]], int]:
-    """(begin, end, key) of each note in ticks, and how many drum beats there are."""
-    notes, drums = [], 0
-    for track in song.tracks:
-        now, sounding = 0, {}
-        for message in track:
-            now += message.time
-            if message.type not in ("note_on", "note_off"):
-                continue
-            which = (message.channel, message.note)
-            on = message.type == "note_on" and message.velocity > 0
-            if message.channel == DRUMS:
-                drums += on
-                continue
-            if which in sounding:  # ends, or is struck again
-                notes.append((sounding.pop(which), now, message.note))
-            if on:
-                sounding[which] = now
-        notes += [(begin, now, key) for (_, key), begin in sounding.items()]
-    return sorted(notes), drums
-
-
-def write_midi(roll: np.ndarray, steps_per_quarter: int = STEPS_PER_QUARTER, tempo: float = TEMPO) -> bytes:
-    """A standard MIDI file of a roll: keys that sound in steps after one another are one note.
-
-    Example:
-        >>> write_midi(np.eye(88, dtype=np.uint8)[[39, 39, 43]], 1)[:4]
-        b'MThd'
-    """
-    import io
-
-    mido = _mido()
-    ticks = 480
-    song = mido.MidiFile(type=0, ticks_per_beat=ticks)
-    track = mido.MidiTrack()
-    song.tracks.append(track)
-    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo), time=0))
-    on = np.asarray(roll) > 0
-    edge = np.diff(np.pad(on, [(1, 1), (0, 0)]).astype(np.int8), axis=0)
-    before = 0
-    events = sorted((int(t), int(edge[t, k]), int(k)) for t, k in np.argwhere(edge != 0))
-    for step, sign, key in events:
-        now = round(step * ticks / steps_per_quarter)
-        kind, velocity = ("note_on", 80) if sign > 0 else ("note_off", 0)
-        track.append(mido.Message(kind, note=key + LOW, velocity=velocity, time=now - before))
-        before = now
-    end = round(len(on) * ticks / steps_per_quarter)
-    track.append(mido.MetaMessage("end_of_track", time=max(0, end - before)))
-    out = io.BytesIO()
-    song.save(file=out)
-    return out.getvalue()
 
 
 def load_path(
@@ -211,7 +96,7 @@ def load_prepared(
             raise UsageError(f"{shown(found.name)}: has no `notes` (steps, voices).\nWrite its pieces as .mid files.")
         steps = [[[n for n in chord if n >= 0] for chord in row[:: STEPS_PER_QUARTER // grid].tolist()] for row in rows]
         try:
-            parts[part] = [Piece(_of_chords(s)) for s in steps]
+            parts[part] = [Piece(of_chords(s)) for s in steps]
         except ValueError as e:
             raise UsageError(f"{shown(found.name)}, {part}: {e}.\nA piano has the notes 21 to 108.") from None
     return _dataset(found.name, parts, grid, window, like)
@@ -224,7 +109,7 @@ def _chords(path: Path) -> tuple[dict[str, list[Piece]], int]:
     try:
         found = json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
         grid = int(found.pop("steps_per_quarter", 1)) if isinstance(found, dict) else 1
-        pieces = {PARTS[k]: [Piece(_of_chords(p)) for p in v] for k, v in found.items() if k in PARTS}
+        pieces = {PARTS[k]: [Piece(of_chords(p)) for p in v] for k, v in found.items() if k in PARTS}
     except (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError) as e:
         raise UsageError(
             f"{shown(path)}: is no JSON of chords ({shown(e)}).\n"
@@ -233,16 +118,6 @@ def _chords(path: Path) -> tuple[dict[str, list[Piece]], int]:
     if not pieces.get("train"):
         raise UsageError(f'{shown(path)}: has no pieces under `train`.\nWrite {{"train": [[[60, 64, 67], ...]]}}.')
     return pieces, grid
-
-
-def _of_chords(steps: Sequence[Iterable[int]]) -> Roll:
-    roll = np.zeros((len(steps), KEYS), np.uint8)
-    for t, notes in enumerate(steps):
-        for note in notes:
-            if not LOW <= int(note) < LOW + KEYS:
-                raise ValueError(f"step {t} has the note {note}")
-            roll[t, int(note) - LOW] = 1
-    return roll
 
 
 def _dataset(name: str, parts: dict[str, list[Piece]], grid: int, window: int, like: Spec | None) -> Dataset:
@@ -285,11 +160,3 @@ def examples(rolls: Sequence[np.ndarray], steps: int) -> Examples:
 def lengths(mask: Bool[np.ndarray, "n t"] | None, n: int, steps: int) -> np.ndarray:
     """Steps of each example that count."""
     return np.full(n, steps) if mask is None else mask.sum(1)
-
-
-def _mido() -> Any:
-    try:
-        import mido
-    except ImportError:
-        raise UsageError("MIDI files need the package mido.\nInstall it: pip install mido.") from None
-    return mido

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from genjax import room
-from genjax.data import files
-from genjax.data.examples import by
 from genjax.errors import UsageError, shown
+from genjax.figures import by
+from genjax.formats import files
 
 STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How `np.savez` and `np.savez_compressed` write."""

@@ -1,13 +1,9 @@
-"""Tables from `.csv` files: each row an example, each column typed by the rule of `columns`.
+"""Tables of numbers from the rows of a `.csv` file: each row an example, each column typed by the rule of `columns`.
 
-Commas, semicolons, tabs and bars tell fields apart, whichever gives the header and the rows the most fields alike; with
-semicolons a comma may be the decimal point. Quotes, line ends within them, a byte-order mark and CRLF are as RFC 4180
-and spreadsheets have them. A file `NAME.types.json` beside `NAME.csv` says what columns are where the rule is wrong:
-`{"zip": "category", "id": "skip"}`.
+With semicolons between fields a comma may be the decimal point. A file `NAME.types.json` beside `NAME.csv` says what
+columns are where the rule is wrong: `{"zip": "category", "id": "skip"}`.
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,14 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from genjax.data import files
 from genjax.data.columns import KINDS, MISSING, Column, stored, typed
 from genjax.errors import UsageError, shown
-
-DELIMITERS = ",;\t|"
-LOOKED_AT = 200
-"""Rows by which the delimiter is told."""
-MOST_BYTES = 2**31
+from genjax.formats import files
+from genjax.formats.csv_file import Rows, is_number, read_rows
 
 
 class Table(NamedTuple):
@@ -36,14 +28,6 @@ class Table(NamedTuple):
     form: dict[str, str]
     """How the file is written: `delimiter`, `decimal`."""
     notes: tuple[str, ...] = ()
-
-
-class Rows(NamedTuple):
-    """The texts of a file."""
-
-    header: list[str]
-    rows: list[list[str]]
-    delimiter: str
 
 
 def read_table(path: str | Path, types: Mapping[str, str] | None = None, like: Table | None = None) -> Table:
@@ -110,107 +94,17 @@ def _like(path: Path, header: list[str], rows: list[list[str]], like: Table) -> 
     return Table(like.columns, x, there, like.form, tuple(strange))
 
 
-def read_rows(path: Path) -> Rows:
-    """The fields of a file, all rows as long as the header.
-
-    Raises:
-        UsageError: no text, no rows, fields that cannot be told apart, a header with names twice or without names.
-    """
-    text = _text(path)
-    if not text.strip():
-        raise UsageError(f"{shown(path)}: is empty.\nWrite a line of column names and a line for each row.")
-    delimiter = _delimiter(text)
-    try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        numbered = [(lines.line_num, row) for row in lines if row]
-    except csv.Error as e:
-        raise UsageError(
-            f"{shown(path)}: line {lines.line_num}: {e}.\nWrite a quote within quotes twice, and close each one."
-        ) from None
-    header = [name.strip() for name in numbered[0][1]]
-    if "" in header:
-        place = header.index("") + 1
-        raise UsageError(f"{shown(path)}: column {place} has no name in the first line.\nGive each column a name.")
-    if twice := [n for n in header if header.count(n) > 1]:
-        raise UsageError(f"{shown(path)}: two columns are named {shown(twice[0])!r}.\nGive each a name of its own.")
-    if all(_is_number(n) for n in header):
-        raise UsageError(
-            f"{shown(path)}: the first line has numbers where the columns' names belong.\n"
-            "Write a line of names above it."
-        )
-    if bad := next(((at, row) for at, row in numbered[1:] if len(row) != len(header)), None):
-        raise UsageError(
-            f"{shown(path)}: line {bad[0]} has {len(bad[1])} fields, the header {len(header)}.\n"
-            f"Give each row a field for each column; quote those that hold {delimiter!r} or line ends."
-        )
-    rows = [row for _, row in numbered[1:]]
-    if len(rows) < 2:
-        raise UsageError(f"{shown(path)}: has {len(rows)} rows below its header.\nA table to learn from has many.")
-    return Rows(header, rows, delimiter)
-
-
-def write_rows(path: str | Path, header: Sequence[str], rows: Sequence[Sequence[str]], delimiter: str = ",") -> None:
-    """Write a `.csv` file: UTF-8, a line a row, quotes where fields need them."""
-    with open(path, "w", encoding="utf-8", newline="") as f:
-        out = csv.writer(f, delimiter=delimiter, lineterminator="\n")
-        out.writerow(header)
-        out.writerows(rows)
-
-
-def _text(path: Path) -> str:
-    with files.open_file(path) as f:
-        content = f.read(MOST_BYTES + 1)
-    if content[:2] == b"\x1f\x8b" or content[:4] == b"PK\x03\x04":
-        raise UsageError(f"{shown(path)}: is packed, not text.\nUnpack it, or save the sheet as .csv.")
-    if len(content) > MOST_BYTES:
-        raise UsageError(f"{shown(path)}: has more than {MOST_BYTES >> 30} GB.\nKeep fewer rows.")
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as e:
-        line = content[: e.start].count(b"\n") + 1
-        raise UsageError(
-            f"{shown(path)}: line {line} is not UTF-8.\nSave it as UTF-8: iconv -f latin1 -t utf-8 OLD > NEW."
-        ) from None
-    if "\0" in text:
-        raise UsageError(f"{shown(path)}: holds zero bytes, so it is no text.\nSave it as .csv again.")
-    return text
-
-
-def _delimiter(text: str) -> str:
-    """The one that gives the header the most fields, and as many to the most of the first rows."""
-
-    def agreement(delimiter: str) -> tuple[int, int]:
-        try:
-            lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-            rows = [row for _, row in zip(range(LOOKED_AT), (r for r in lines if r), strict=False)]
-        except csv.Error:
-            return 0, 0
-        n = len(rows[0])
-        return (sum(len(r) == n for r in rows) if n > 1 else 0), n
-
-    return max(DELIMITERS, key=agreement)
-
-
 def _decimal_commas(fields: Sequence[Sequence[str]]) -> bool:
     """Whether numbers are written 3,5: some column is, and none has a decimal point."""
     found = False
     for column in fields:
         here = [t.strip() for t in column if t.strip() not in MISSING]
-        if not here or not all(_is_number(t.replace(",", ".", 1)) for t in here):
+        if not here or not all(is_number(t.replace(",", ".", 1)) for t in here):
             continue
         if any("." in t for t in here):
             return False
         found = found or any("," in t for t in here)
     return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _types(path: Path, header: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from torch_writer import A, B, Call, Global, archive, pickled, sequence, tensor
 
 from genjax.errors import UsageError
-from genjax.metrics import torch_file
+from genjax.formats import torch_file
 
 STORAGES = {"0": A.tobytes(), "1": B.tobytes()}
 

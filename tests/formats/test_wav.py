@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from genjax.data import wav
 from genjax.errors import UsageError
+from genjax.formats import wav
 
 TONE = 0.5 * np.sin(2 * np.pi * 440 / 8000 * np.arange(4000))
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from genjax.data import columns as col
-from genjax.data.csv_file import read_table, write_rows
+from genjax.data.typed_table import read_table
 from genjax.errors import UsageError
+from genjax.formats import csv_file
 
 PEOPLE = "name,age,pay,since\nann,39,1.50,2020-01-31\nbob,50,2.25,2021-02-28\nann,28,NA,2020-03-01\n"
 
@@ -37,9 +38,8 @@ def test_a_table_and_back(tmp_path):
     assert table.event_mask[:, 2].tolist() == [True, True, False]
     rows = list(csv.reader(PEOPLE.splitlines()))
     assert back(table) == rows[1:]
-    out = tmp_path / "out.csv"
-    write_rows(out, [c["name"] for c in table.columns], back(table), table.form["delimiter"])
-    assert out.read_text() == PEOPLE
+    names = [c["name"] for c in table.columns]
+    assert csv_file.written(names, back(table), table.form["delimiter"]).decode() == PEOPLE
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from genjax.data import files
-from genjax.data.depth import eight_bits
-from genjax.data.examples import by
-from genjax.data.resize import square
 from genjax.errors import UsageError, shown
+from genjax.figures import by
+from genjax.formats import files
+from genjax.formats.depth import eight_bits
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What a file may be, whatever its name says."""
@@ -93,6 +92,16 @@ def pixels_of(f: Any, name: str | Path, channels: int, image_size: int | None, w
         image = image.convert("L" if channels == 1 else "RGB")
         a = np.asarray(square(image, image_size) if image_size else image)
     return a[..., None] if channels == 1 else a
+
+
+def square(image: Image.Image, image_size: int) -> Image.Image:
+    """The largest centred square of a picture, resized to image_size x image_size."""
+    w, h = image.size
+    if w == h == image_size:
+        return image
+    s = min(w, h)
+    box = ((w - s) / 2, (h - s) / 2, (w + s) / 2, (h + s) / 2)
+    return image.resize((image_size, image_size), Image.Resampling.LANCZOS, box=box)
 
 
 def stored_pixels(f: Any, name: str, channels: int) -> np.ndarray:

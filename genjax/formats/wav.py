@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Int16, Num
 
 from genjax import room
-from genjax.data import files
 from genjax.errors import UsageError, shown
+from genjax.formats import files
 
 RATE = 8000
 """Samples a second that recordings are kept at."""
