@@ -9,7 +9,7 @@ Model:    WaveGAN's generator, of a digit where it is conditional, with short sp
 Loss:     relativistic pairing with R1 and R2. The published WaveGAN is --spectra False --views wave --loss wasserstein
           --penalty gradient_penalty --critic-steps 5 --width 64 --critic 64 --lr 1e-4 --b1 0.5 --b2 0.9.
 Expect:   the digits' envelopes after hundreds of steps, their formants after thousands; experiments/README.md has
-          1,000 steps of a small one.
+          9,500 steps of a small one.
 Source:   Donahue et al. 2019, Adversarial Audio Synthesis (WaveGAN); Huang et al. 2024, R3GAN (loss); Kaneko et al.
           2022, iSTFTNet (spectra in a generator).
 Change:   --conditional False, --views both, --spectra False, --gamma 0.2 (less penalty: clearer, and all alike).
