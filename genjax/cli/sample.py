@@ -80,7 +80,7 @@ def sample(argv: Sequence[str]) -> None:
     drawn = draw(run, n, seed, _class(run, args.label), temperature, z, label)
     broken = f"{drawn.n_broken} of {domain.named(n)} hold NaN or infinity"
     if drawn.n_broken and kind not in domain.pictures:
-        see = f" To see which: genjax sample {args.run} --out F.png" if domain.cell(spec) else ""
+        see = f" To see which: genjax sample {args.run} --out F.png" if ".png" in domain.pictures else ""
         raise RunFailure(f"{broken}; nothing was written, for no other program could tell which.{see}")
     about = f"{named(run)} step {run.step}" + (f", seed {seed}" if z is None else "")
     how = How(about, args.ncols, scale)
