@@ -1,13 +1,14 @@
-"""One picture of four kinds of data: held-out examples above, samples of a VAE below.
+"""One picture of four kinds of data: held-out examples above, samples of a VAE or a GAN below.
 
 Command:  genjax train vae_music --batch-size 16 --width 64 --z-dim 32 --steps 1200 --decay 1200 \\
                 --run-dir runs/kinds/music
           genjax train vae_prose --batch-size 32 --steps 900 --warm-up 300 --run-dir runs/kinds/prose
-          genjax train vae_speech --steps 500 --batch-size 16 --width 8 --z-dim 32 --warm-up 200 \\
+          genjax train gan_speech --data spoken_digit --width 16 --critic 8 --batch-size 16 --steps 9500 \\
                 --run-dir runs/kinds/speech
           genjax train vae_table --run-dir runs/kinds/table
           python experiments/_kinds.py runs/kinds experiments/results/kinds.png
-Expect:   minutes for each on one core. Samples are drawn at random, not chosen: the first of seed 0.
+Expect:   minutes for each on one core, half an hour for speech. Samples are drawn at random, not chosen: the first of
+          seed 0.
 """
 
 import argparse
@@ -43,6 +44,8 @@ class Shown(NamedTuple):
 
     spec: Spec
     rows: dict[str, Examples]
+    family: str
+    """Of the model: VAE or GAN."""
 
 
 def panels(shown: Shown) -> list[np.ndarray]:
@@ -95,7 +98,7 @@ def picture(columns: Sequence[Shown]) -> viz.Png:
         pen.text((NAMES - 8, HEAD + i * (HEIGHT + GAP) + HEIGHT // 2), name, SOFT, font, "rm")
     left = NAMES
     for column in columns:
-        pen.text((left, HEAD // 2), column.spec.domain, SOFT, font, "lm")
+        pen.text((left, HEAD // 2), f"{column.spec.domain}, {column.family}", SOFT, font, "lm")
         for i, panel in enumerate(panels(column)):
             sheet.paste(Image.fromarray(panel), (left, HEAD + i * (HEIGHT + GAP)))
         left += WIDTHS[column.spec.domain] + GAP
@@ -109,7 +112,7 @@ def column(folder: Path) -> Shown:
     if not isinstance(held_out, Examples):
         raise SystemExit(f"{folder}: the data have no test part.")
     real = spread(held_out._replace(y=None), N)
-    return Shown(run.spec, {"held out": real, run.experiment.model.family: samples(run)})
+    return Shown(run.spec, {"held out": real, "samples": samples(run)}, run.experiment.model.family)
 
 
 def samples(run: Any) -> Examples:

@@ -17,7 +17,7 @@ def test_every_kind_has_a_panel_in_every_row():
     for name in names:
         found = data.load(name)
         some = jax.tree.map(lambda a: a[:8], found.test._replace(y=None))
-        columns.append(kinds.Shown(found.spec, {"held out": some, "VAE": some}))
+        columns.append(kinds.Shown(found.spec, {"held out": some, "samples": some}, "VAE"))
     assert [c.spec.domain for c in columns] == list(kinds.WIDTHS)
     png = kinds.picture(columns)
     pixels = np.asarray(Image.open(io.BytesIO(png.data)).convert("L"))

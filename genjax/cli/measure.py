@@ -44,7 +44,7 @@ class Eval:
     )
     weights: str = flag("average", help="average (where the run keeps a moving average) or trained")
     temperature: float = flag(1.0, help="standard deviation of the latents", gt=0)
-    n_importance: int = flag(5000, help="importance samples of each example's likelihood, for --metrics nll", ge=1)
+    n_importance: int = flag(5000, help="importance samples of each example's likelihood: nll, nll_bits, iw_nats", ge=1)
     member: str | None = flag(None, help="which member of a run of several (--seeds, --sweep): its number, or all")
 
 

@@ -22,7 +22,7 @@ from genjax.metrics.measured import N_IMPORTANCE, Estimate, Measured
 from genjax.metrics.protocol import NO_LABELS, Protocol, Record, Subject
 from genjax.metrics.resampling import HALVES, half_samples, of_mean
 from genjax.metrics.spaces import Kind, Space
-from genjax.metrics.table import METRICS, Metric, chosen, nll
+from genjax.metrics.table import METRICS, Metric, chosen, sampled
 from genjax.runs.config import resumable_fields
 from genjax.runs.drawing import SHARES, at_once, generated, labels_of, noise_of
 from genjax.runs.manifest import checkout
@@ -130,8 +130,7 @@ def outcomes(
     if request.metrics and too_few:
         name, why = next(iter(too_few.items()))
         raise UsageError(f"--metrics={name}: {why}, so it cannot be measured. Raise --n, or leave it out.")
-    if "nll" in picked:
-        picked["nll"] = nll(request.n_importance)
+    picked = {name: sampled(metric, request.n_importance) for name, metric in picked.items()}
     return _each(run, real, space, request, measured, picked, too_few, checkpoint, chosen_by)
 
 

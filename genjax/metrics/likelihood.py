@@ -95,8 +95,8 @@ def _estimated(
         prior = model.prior_of(params["vae"], state["vae"], **masked(event_mask))
     likelihood = log_likelihood_of(model, params, state, x, y, event_mask)
     keys = by_id(key, jnp.arange(q.shape[0]) if id is None else id)
-    one = jax.eval_shape(lambda z: model.decode(params["vae"], state["vae"], z, y)[0], q.mean)
-    size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(one))
+    one = jax.eval_shape(lambda z: jax.tree.leaves(model.decode(params["vae"], state["vae"], z, y)[0]), q.mean)
+    size = sum(math.prod(leaf.shape) for leaf in one)
 
     def on(limit: int) -> Callable[[], _Running]:
         samples = min(max(limit // size, 1), n_samples) if chunk is None else chunk

@@ -78,8 +78,8 @@ def _nats(measured: Measured, key) -> Mapping[str, Any]:
     return {"nats_per_step": over_steps(nats, steps), "nats_per_step_by_piece": nats / steps}
 
 
-def _iw_nats(measured: Measured, key) -> Mapping[str, Any]:
-    found = likelihood(measured, key, N_IMPORTANCE)
+def _iw_nats(measured: Measured, key, n_samples: int = N_IMPORTANCE) -> Mapping[str, Any]:
+    found = likelihood(measured, key, n_samples)
     return {"iw_nats_per_step": over_steps(np.asarray(found["nll"]), _steps(measured)), "iw_ess": found["nll_ess"]}
 
 

@@ -83,8 +83,8 @@ def _bits(name: str, measured: Measured, key) -> Mapping[str, Any]:
     return _ratio(name, measured.finite(("elbo",), key)["elbo"], _n_symbols(measured))
 
 
-def _nll_bits(name: str, measured: Measured, key) -> Mapping[str, Any]:
-    found = likelihood(measured, key, N_IMPORTANCE)
+def _nll_bits(name: str, measured: Measured, key, n_samples: int = N_IMPORTANCE) -> Mapping[str, Any]:
+    found = likelihood(measured, key, n_samples)
     return _ratio(name, -np.asarray(found["nll"]), _n_symbols(measured))
 
 

@@ -121,18 +121,20 @@ def no_density(measured: Measured) -> str:
     return "" if has else "its model gives no density of latents to weigh samples by"
 
 
-def nll(n_samples: int) -> Metric:
-    """The likelihood's line, with so many importance samples."""
-    return Metric(
-        partial(likelihood, n_samples=n_samples), "model", {"nll": "lower", "nll_ess": "", "nll_bpd": "lower"},
-        settings={"n_samples": n_samples}, by_default=False, needs="elbo", lacks=no_density,
-    )  # fmt: skip
+def sampled(metric: Metric, n_samples: int) -> Metric:
+    """A line whose likelihood is by importance sampling, with so many samples; any other line as it is."""
+    if "n_samples" not in metric.settings:
+        return metric
+    return metric._replace(of=partial(metric.of, n_samples=n_samples), settings={"n_samples": n_samples})
 
 
 METRICS: dict[str, Metric] = {
     "elbo": Metric(bound, "model", {"elbo": "higher"}, needs="elbo"),
     "bpd": Metric(bits_of_bound, "model", {"bpd": "lower"}, needs="elbo", lacks=_no_bits),
-    "nll": nll(N_IMPORTANCE),
+    "nll": Metric(
+        likelihood, "model", {"nll": "lower", "nll_ess": "", "nll_bpd": "lower"},
+        settings={"n_samples": N_IMPORTANCE}, by_default=False, needs="elbo", lacks=no_density,
+    ),
     "latents": Metric(latents, "model", by_default=False, needs="sigma"),
     "gap": Metric(
         gap, "model", {"gap": "nearest", "gap_auc": "nearest"}, by_default=False, needs="logit", lacks=_not_held_out,

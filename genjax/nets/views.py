@@ -5,6 +5,7 @@ discriminator is given, a penalty on its slope (R1, R2) is a penalty in each vie
 logarithm of a spectrum it would be one on the silence alone.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,21 +35,24 @@ def then(net: Net, view: Callable[[Any], Any]) -> Net:
     return Net(net.init, apply, net.couples_examples)
 
 
-def seeing(views: Mapping[str, tuple[Net, tuple[int, ...]]]) -> Net:
+def seeing(views: Mapping[str, tuple[Net | None, tuple[int, ...]]]) -> Net:
     """A discriminator of vectors [batch, n] made of views: the sum of the logits of a net for each.
 
     Args:
-        views: by name, in the order in which they lie, a net and the shape of what it sees.
+        views: by name, in the order in which they lie, a net and the shape of what it sees; None for a view that is
+            there and not looked at.
 
     Raises:
-        UsageError: there is no view; in `apply`, vectors of another length than all views have together.
+        UsageError: no view has a net; in `apply`, vectors of another length than all views have together.
     """
-    if not views:
-        raise UsageError("seeing: give it at least one view, a net and the shape of what it sees.")
     sizes = [math.prod(shape) for _, shape in views.values()]
+    ends = dict(zip(views, itertools.accumulate(sizes), strict=True))
+    seen = {name: (net, shape) for name, (net, shape) in views.items() if net is not None}
+    if not seen:
+        raise UsageError("seeing: give it at least one view, a net and the shape of what it sees.")
 
     def init(key: Key) -> tuple[Params, State]:
-        made = {name: net.init(jax.random.fold_in(key, i)) for i, (name, (net, _)) in enumerate(views.items())}
+        made = {name: net.init(jax.random.fold_in(key, i)) for i, (name, (net, _)) in enumerate(seen.items())}
         return {name: params for name, (params, _) in made.items()}, {name: state for name, (_, state) in made.items()}
 
     def apply(
@@ -56,12 +60,12 @@ def seeing(views: Mapping[str, tuple[Net, tuple[int, ...]]]) -> Net:
     ) -> tuple[Float[Array, " batch"], State]:
         if x.shape[1] != sum(sizes):
             raise UsageError(f"vectors of {x.shape[1]} numbers; the views have {sum(sizes)} together.")
-        logit, after, at = jnp.zeros(x.shape[0], jnp.float32), {}, 0
-        for i, (name, (net, shape)) in enumerate(views.items()):
-            seen = x[:, at : at + sizes[i]].reshape(-1, *shape)
+        logit, after = jnp.zeros(x.shape[0], jnp.float32), {}
+        for i, (name, (net, shape)) in enumerate(seen.items()):
+            view = x[:, ends[name] - math.prod(shape) : ends[name]].reshape(-1, *shape)
             own = None if key is None else jax.random.fold_in(key, i)
-            out, after[name] = net.apply(params[name], state[name], seen, train=train, key=own, y=y)
-            logit, at = logit + out, at + sizes[i]
+            out, after[name] = net.apply(params[name], state[name], view, train=train, key=own, y=y)
+            logit = logit + out
         return logit, after
 
-    return Net(init, apply, any(net.couples_examples for net, _ in views.values()))
+    return Net(init, apply, any(net.couples_examples for net, _ in seen.values()))

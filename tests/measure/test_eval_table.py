@@ -317,3 +317,23 @@ def test_what_a_half_precision_run_is_measured_by_is_float32(name, tmp_path, mon
         assert traced
         assert not [t for t in traced if "bf16" in t]
         traced.clear()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "metric", "dataset"),
+    [
+        ("vae_music", "iw_nats", ("tunes", {"window": 16})),
+        ("vae_prose", "nll_bits", ("psalms", {"length": 16})),
+    ],
+)
+def test_importance_samples_are_as_many_as_asked(recipe, metric, dataset, tmp_path):
+    """Of any kind of data: the protocol says the number, and more samples are no worse a bound."""
+    dataset = data.load(dataset[0], options=dataset[1])
+    run = untrained(tmp_path, recipe, dataset)
+    real, space = real_of(dataset, n=16), run.domain.space("", run.spec)
+    found = {}
+    for n in (1, 8):
+        got = evaluate(run, real, space, Request(metric, n_importance=n))[0]
+        assert got.protocol.settings == (("n_samples", n),)
+        found[n] = got.value
+    assert found[8] <= found[1]

@@ -12,11 +12,13 @@ from quick import few, quick_jit
 from genjax import nets
 from genjax.errors import UsageError
 from genjax.nets.audio import Stages, phase_shuffle
+from genjax.nets.frames import overlapped
 
 T, Z, OUT, N = 130, 5, 6, 3  # two stages; a length that they do not divide
 
 NETS = {
     "wavegan_generator": (lambda k: nets.wavegan_generator(Z, T, 2, k), (N, Z), (N, T)),
+    "of_spectra": (lambda k: nets.wavegan_generator(Z, 600, 2, k, spectra=True), (N, Z), (N, 600)),
     "wavegan_discriminator": (lambda k: nets.wavegan_discriminator(T, 2, 2, k), (N, T), (N,)),
     "wave_encoder": (lambda k: nets.wave_encoder(T, OUT, 4, k), (N, T), (N, OUT)),
     "wave_decoder": (lambda k: nets.wave_decoder(Z, T, 2, 4, k), (N, Z), (N, T, 2)),
@@ -67,8 +69,9 @@ def test_gradient_of_a_gradient_is_finite_and_the_same_in_a_loop(name):
 
     once = quick_jit(descend)(0, params)
     assert all(bool(jnp.isfinite(p).all()) for p in jax.tree.leaves(once))
-    assert all(bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, (once["down" if "down" in once else "up"],
-               params["down" if "down" in once else "up"])), strict=True) if a.ndim > 1)  # fmt: skip
+    layers = next(name for name in ("down", "up", "stem") if name in once)
+    assert all(bool((a != b).any()) for a, b in zip(*map(jax.tree.leaves, (once[layers], params[layers])), strict=True)
+               if a.ndim > 1)  # fmt: skip
     looped = quick_jit(lambda p: lax.fori_loop(0, 1, descend, p))(params)
     for a, b in zip(jax.tree.leaves(looped), jax.tree.leaves(once), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
@@ -136,3 +139,19 @@ def test_gradients_through_phase_shuffle_are_those_of_moved_places():
 def test_refuses_waves_that_are_too_short():
     with pytest.raises(UsageError, match="n_samples=31"):
         nets.wave_encoder(31, 2).init(jax.random.key(0))
+    with pytest.raises(UsageError, match="n_samples=511: spectra need"):
+        nets.wavegan_generator(2, 511, 2, spectra=True).init(jax.random.key(0))
+
+
+def test_overlapped_spectra_are_sound():
+    """A tone from its spectrum in every window; any wave, twice, from the spectra of its windows as NumPy has them."""
+    hop, t = 64, np.arange(1024)
+    tone = np.zeros((16, hop + 1), complex)
+    tone[:, 8] = hop / 2 * np.exp(1j * (np.pi * 8 * (np.arange(16) - 1) + 0.3))
+    wave = np.random.default_rng(0).normal(size=1024)
+    padded = np.pad(wave, hop)
+    windows = np.stack([padded[i * hop : (i + 2) * hop] for i in range(16)])
+    for spectra, expected in ((tone, np.cos(2 * np.pi * t * 8 / 128 + 0.3)), (np.fft.rfft(windows), 2 * wave)):
+        parts = jnp.asarray(np.concatenate([spectra.real, spectra.imag], -1)[None], jnp.float32)
+        got = np.asarray(quick_jit(lambda x: overlapped(x, hop))(parts))[0]
+        np.testing.assert_allclose(got[:-hop], expected[:-hop], atol=2e-5)

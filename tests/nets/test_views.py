@@ -25,6 +25,9 @@ def test_logits_are_the_sum_over_the_views():
     wave = VIEWS["wave"][0].apply(params["wave"], {}, x[:, :130], y=y)[0]
     seen = VIEWS["map"][0].apply(params["map"], state["map"], x[:, 130:].reshape(5, 8, 8, 1), y=y)[0]
     np.testing.assert_allclose(out, wave + seen, rtol=1e-4, atol=1e-5)
+    alone = nets.seeing(VIEWS | {"wave": (None, (130,))}).apply({"map": params["map"]}, {"map": state["map"]}, x, y=y)
+    np.testing.assert_allclose(alone[0], seen, rtol=1e-5, atol=1e-6)
+    assert list(alone[1]) == ["map"]
     assert not net.couples_examples
     assert nets.seeing({"m": (nets.dcgan_discriminator((16, 16, 1), 4), (16, 16, 1))}).couples_examples
 
@@ -35,7 +38,7 @@ def test_views_of_another_length_and_none_are_refused():
     with pytest.raises(UsageError, match="vectors of 190 numbers; the views have 194"):
         jax.eval_shape(lambda p, s: net.apply(p, s, jnp.zeros((2, 190)), y=jnp.zeros(2, int)), *shapes)
     with pytest.raises(UsageError, match="at least one view"):
-        nets.seeing({})
+        nets.seeing({"map": (None, (8, 8, 1))})
 
 
 def test_a_generator_seen_through_a_view():
