@@ -13,6 +13,7 @@ from test_report import read
 
 from genjax import cli
 from genjax.cli import cache, results
+from genjax.domains.contract import Spectrum
 from genjax.errors import UsageError
 from genjax.measure import eval_file
 from genjax.metrics import Protocol, Record, Subject
@@ -286,13 +287,14 @@ def test_numbers_of_bars_stand_where_no_bar_and_no_tick_reaches():
 
 def test_spectra_are_drawn_on_logarithmic_axes():
     f = np.array([0.01, 0.1, 1.0])
-    svg = charts.spectra({"a": (f, 1.0 / f), "real": (f, np.array([1.0, 0.0, 1.0]))}, "real")
+    svg = charts.spectra({"a": Spectrum(f, 1.0 / f), "real": Spectrum(f, np.array([1.0, 0.0, 1.0]))}, "real")
     path = re.findall(r'<path d="M([^"]*)" fill="none"', svg)
     points = np.array([[float(v) for v in p.split()] for p in path[0].split("L")])
     np.testing.assert_allclose(np.diff(points, axis=0)[0], np.diff(points, axis=0)[1], atol=0.2)
     assert len(path[1].split("L")) == 2
     assert "stroke-dasharray" in svg
-    charts.spectra({"a": (f, np.zeros(3)), "of another size": (f[1:], np.array([0.0, 1.0]))})
+    assert "0.01 cycles/pixel" in svg
+    charts.spectra({"a": Spectrum(f, np.zeros(3)), "of another size": Spectrum(f[1:], np.array([0.0, 1.0]))})
 
 
 def test_a_run_that_was_trained_further_is_named(tmp_path):

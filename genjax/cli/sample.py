@@ -22,6 +22,8 @@ from genjax.trust import Access
 DEFAULT_N = 64
 MOST_PIXELS = 80_000_000
 """Pixels of the largest grid: Pillow and many viewers refuse larger pictures as an attack."""
+WIDE = 56
+"""Pixels that an image of a grid has, about, where it would be smaller."""
 MOST_FILES = 100_000
 ONE = ("n", "seed", "temperature")
 """Flags that say which latents to draw; given latents leave no room for them."""
@@ -51,7 +53,9 @@ class Sample:
     )
     latents: str | None = flag(None, help="draw from the z of this .npz, or from this .npy", metavar="FILE")
     ncols: int | None = flag(None, help="columns of a grid; without it about a square", ge=1)
-    scale: int = flag(1, help="draw every pixel as so many by so many", ge=1)
+    scale: int | None = flag(
+        None, help="draw every pixel as so many by so many; without it a grid enlarges small images", ge=1
+    )
     member: int | None = flag(None, help="which member, of a run of several (--seeds, --sweep)")
 
 
@@ -68,7 +72,7 @@ def sample(argv: Sequence[str]) -> None:
     check_data(run, access)
     z, label = read_latents(args.latents, run) if args.latents else (None, None)
     n = len(z) if z is not None else DEFAULT_N if args.n is None else args.n
-    _check_size(args, kind, n, domain.cell(spec))
+    scale = _scale(args, kind, n, domain.cell(spec))
     each = room.SAMPLE_COPIES * math.prod(spec.shape)
     room.refuse_beyond(f"--n={n}", each, n, f"{domain.many} of {by(spec.shape)}")
     cache.enable()
@@ -76,10 +80,10 @@ def sample(argv: Sequence[str]) -> None:
     drawn = draw(run, n, seed, _class(run, args.label), temperature, z, label)
     broken = f"{drawn.n_broken} of {domain.named(n)} hold NaN or infinity"
     if drawn.n_broken and kind not in domain.pictures:
-        see = f" To see which: genjax sample {args.run} --out F.png" if domain.cell(spec) else ""
+        see = f" To see which: genjax sample {args.run} --out F.png" if ".png" in domain.pictures else ""
         raise RunFailure(f"{broken}; nothing was written, for no other program could tell which.{see}")
     about = f"{named(run)} step {run.step}" + (f", seed {seed}" if z is None else "")
-    how = How(about, args.ncols, args.scale)
+    how = How(about, args.ncols, scale)
     if kind == ".npz":
         of = {"run": run.name, "step": run.step, "digest": _digest(run)}
         of |= {"seed": seed, "temperature": temperature} if z is None else {}
@@ -178,24 +182,35 @@ def _kind(args: Sample, domain: Any) -> str:
     drawn = " or ".join(domain.pictures)
     if args.ncols is not None and kind not in domain.pictures:
         raise UsageError(f"--ncols={args.ncols}: only a grid{f' ({drawn})' if drawn else ''} has columns.")
-    if args.scale != 1 and kind not in (*domain.pictures, "folder"):
+    if args.scale is not None and kind not in (*domain.pictures, "folder"):
         raise UsageError(f"--scale={args.scale}: {kind} holds the samples as they are; leave --scale out.")
     return kind
 
 
-def _check_size(args: Sample, kind: str, n: int, cell: tuple[int, int] | None) -> None:
-    """Refuse what no picture and no folder holds, before anything is drawn."""
+def _scale(args: Sample, kind: str, n: int, cell: tuple[int, int] | None) -> int:
+    """`--scale`, or what makes the images of a grid large enough to be seen; in a folder they are as they are.
+
+    Raises:
+        UsageError: no picture and no folder holds so much.
+    """
     if kind == "folder" and n > MOST_FILES:
         raise UsageError(f"--n={n}: at most {MOST_FILES:,} files in a folder. Write .npz, which holds any number.")
     if cell is None:
-        return
+        return 1
     in_a_picture = 1 if kind == "folder" else max(n, args.ncols or 0)
-    pixels = in_a_picture * (cell[0] + 1) * (cell[1] + 1) * args.scale**2
+    pixels = in_a_picture * (cell[0] + 1) * (cell[1] + 1)
+    if args.scale is None:
+        seen = 1 if kind == "folder" else max(1, round(WIDE / cell[1]))
+        scale = seen if pixels * seen**2 <= MOST_PIXELS else 1
+    else:
+        scale = args.scale
+    pixels *= scale**2
     if kind != ".npz" and pixels > MOST_PIXELS:
-        hint = "a smaller --scale" if args.scale > 1 else "fewer of them, or .npz"
+        hint = "a smaller --scale" if scale > 1 else "fewer of them, or .npz"
         raise UsageError(
             f"--out={args.out}: a picture of {pixels:,} pixels; at most {MOST_PIXELS:,} are legible. Take {hint}."
         )
+    return scale
 
 
 def _digest(run: Any) -> str:

@@ -23,8 +23,8 @@ DEMO: dict[str, dict[str, dict[str, Any]]] = {
         "gan_music": {"width": 64, "steps": 1200},
     },
     "speech": {
-        "vae_speech": {"steps": 400, "batch_size": 16, "width": 8, "z_dim": 32, "warm_up": 200},
-        "gan_speech": {"steps": 200, "batch_size": 16, "width": 16, "critic": 8},
+        "vae_speech": {"steps": 300, "batch_size": 16, "width": 8, "z_dim": 32, "warm_up": 200},
+        "gan_speech": {"steps": 120, "batch_size": 16, "width": 16, "critic": 8},
     },
     "prose": {
         "vae_prose": {"batch_size": 32, "steps": 900, "warm_up": 300},

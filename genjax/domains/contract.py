@@ -68,6 +68,15 @@ Piece: TypeAlias = Picture | Text | Table | Chart
 """What a page shows of some examples."""
 
 
+class Spectrum(NamedTuple):
+    """Mean power over frequency, from the lowest frequency above 0: a page draws it on a logarithmic axis."""
+
+    frequency: np.ndarray
+    power: np.ndarray
+    unit: str = "cycles/pixel"
+    """Of the frequencies."""
+
+
 class How(NamedTuple):
     """How a file of samples is to be written."""
 
@@ -154,7 +163,7 @@ class Domain:
             inverse gives them, and of stored examples. None: `vector` of what is finished.
         near: `near(x, spec)`: where the monitor measures how far samples are from the data, some views of them of which
             the farthest counts; of none nothing is judged. None: as `coarse`.
-        spectrum: `spectrum(examples, spec) -> (frequency, power)`, for comparisons; None for none.
+        spectrum: `spectrum(examples, spec) -> Spectrum`, for comparisons; None for none.
         compared: what `vector` holds, in words.
         shown: samples that a page shows at once, at most.
         abreast: examples of one line of a figure; 1 where an example is a line of text itself.
@@ -185,7 +194,7 @@ class Domain:
     limits: str = ""
     coarse: Callable[[Any, Spec], np.ndarray] | None = None
     near: Callable[[Any, Spec], tuple[np.ndarray, ...]] | None = None
-    spectrum: Callable[[Examples, Spec], tuple[np.ndarray, np.ndarray]] | None = None
+    spectrum: Callable[[Examples, Spec], Spectrum] | None = None
     compared: str = "numbers"
     shown: int = 64
     abreast: int = 8

@@ -7,7 +7,7 @@ from jaxtyping import Float, Num
 
 from genjax import __version__, viz
 from genjax.data import Examples, Spec
-from genjax.domains.contract import Domain, Finished, How, Picture, Piece
+from genjax.domains.contract import Domain, Finished, How, Picture, Piece, Spectrum
 from genjax.metrics.image_metrics import IMAGE_METRICS
 from genjax.metrics.image_spaces import image_space
 from genjax.metrics.sharpness import radial_spectrum
@@ -144,10 +144,10 @@ def measured(spec: Spec, config: Any) -> dict[str, Any]:
     }
 
 
-def spectrum(examples: Examples, spec: Spec) -> tuple[np.ndarray, np.ndarray]:
+def spectrum(examples: Examples, spec: Spec) -> Spectrum:
     """Power over frequency, averaged over directions."""
     found = radial_spectrum(examples.x)
-    return found.frequency, found.power
+    return Spectrum(found.frequency, found.power)
 
 
 DOMAIN = Domain(

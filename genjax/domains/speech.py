@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from genjax import viz
 from genjax.data import Examples, Spec
-from genjax.domains.contract import GENERIC, Domain, Finished, How, Picture, Piece
+from genjax.domains.contract import GENERIC, Domain, Finished, How, Picture, Piece, Spectrum
 from genjax.metrics.spaces import Space
 from genjax.metrics.speech import BANDS, spectrograms
 from genjax.metrics.speech_spaces import SPEECH_METRICS, speech_space
@@ -106,12 +106,12 @@ def cell(spec: Spec) -> tuple[int, int]:
     return h, w
 
 
-def spectrum(examples: Examples, spec: Spec) -> tuple[np.ndarray, np.ndarray]:
-    """Mean power over frequency, in cycles a sample, from the lowest above 0: axes of frequency are logarithmic."""
+def spectrum(examples: Examples, spec: Spec) -> Spectrum:
+    """Mean power over frequency, in Hz."""
     half, rows = 256, examples.x[:1024].astype(np.float64) / 32768.0
     frames = np.lib.stride_tricks.sliding_window_view(rows, 2 * half, axis=1)[:, ::half]
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(2 * half)))).mean((0, 1))
-    return np.fft.rfftfreq(2 * half)[1:], power[1:]
+    return Spectrum(np.fft.rfftfreq(2 * half, 1 / rate_of(spec))[1:], power[1:], "Hz")
 
 
 def legend(spec: Spec) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genjax import viz
+from genjax.domains.contract import Spectrum
 from genjax.figures import figure
 
 WIDTH, LEFT, RIGHT = 440, 96, 44
@@ -70,18 +71,19 @@ def _bar(bar: Bar, y: float, scale: float, fill: str) -> str:
     return out + f'<text x="{WIDTH}" y="{y + BAR - 3:.1f}" text-anchor="end" fill="{INK}">{number}</text>'
 
 
-def spectra(of: Mapping[str, tuple[np.ndarray, np.ndarray]], dashed: str = "") -> str:
+def spectra(of: Mapping[str, Spectrum], dashed: str = "") -> str:
     """Power over frequency, both on logarithmic axes; one line each, that of `dashed` (the real images) dashed.
 
-    Each is (frequencies, powers): images of another size have frequencies of their own. Powers of 0, of constant
-    images, are left out: they have no place on such an axis.
+    Images of another size have frequencies of their own. Powers of 0, of constant images, are left out: they have no
+    place on such an axis.
     """
-    finite = np.concatenate([p[p > 0] for _, p in of.values()] or [np.ones(1)])
+    finite = np.concatenate([s.power[s.power > 0] for s in of.values()] or [np.ones(1)])
     if not finite.size:
         finite = np.ones(1)
     high = math.ceil(math.log10(finite.max()))
     low = min(max(math.floor(math.log10(finite.min())), high - 8), high - 1)
-    first, last = min(f[0] for f, _ in of.values()), max(f[-1] for f, _ in of.values())
+    first, last = min(s.frequency[0] for s in of.values()), max(s.frequency[-1] for s in of.values())
+    unit = next(s.unit for s in of.values())
     left, right = math.log10(first), math.log10(last)
     wide = WIDTH - LEFT / 2 - RIGHT / 2
 
@@ -95,7 +97,7 @@ def spectra(of: Mapping[str, tuple[np.ndarray, np.ndarray]], dashed: str = "") -
         y = 8 + (high - e) / (high - low) * PLOT
         out.append(f'<path d="M{LEFT / 2} {y:.1f}H{WIDTH - RIGHT / 2}" stroke="{RULE}"/>')
         out.append(f'<text x="{LEFT / 2 - 6}" y="{y + 4:.1f}" text-anchor="end" fill="{INK}">{_power_of_ten(e)}</text>')
-    for name, (frequency, p) in of.items():
+    for name, (frequency, p, _) in of.items():
         stroke = INK if name == dashed else colours(len(of) - (dashed in of))[solid]
         solid += name != dashed
         more = ' stroke-dasharray="4 3"' if name == dashed else ""
@@ -105,7 +107,7 @@ def spectra(of: Mapping[str, tuple[np.ndarray, np.ndarray]], dashed: str = "") -
             out.append(f'<path d="{line}" fill="none" stroke="{stroke}" stroke-width="1.6"{more}/>')
     for f in (first, last):
         anchor, x = ("start", LEFT / 2) if f == first else ("end", WIDTH - RIGHT / 2)
-        out.append(f'<text x="{x}" y="{PLOT + 24}" text-anchor="{anchor}" fill="{INK}">{f:.2g} cycles/pixel</text>')
+        out.append(f'<text x="{x}" y="{PLOT + 24}" text-anchor="{anchor}" fill="{INK}">{figure(f)} {unit}</text>')
     return _svg("".join(out), PLOT + 30, f"power spectra of {', '.join(of)}")
 
 

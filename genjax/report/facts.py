@@ -222,7 +222,8 @@ def commands(facts: Facts) -> dict[str, str]:
         said["Measure it, and regenerate this page with the numbers"] = ["genjax", "eval", run, *measured]
         if facts.members:
             said["Its members side by side, once they are measured"] = ["genjax", "compare", run]
-        said["Draw samples"] = ["genjax", "sample", run, *one, "--n", "64", "--out", "samples.png"]
+        suffix = next(iter(facts.domain.save), ".npz") if facts.domain else ".npz"
+        said["Draw samples"] = ["genjax", "sample", run, *one, "--n", "64", "--out", f"samples{suffix}"]
         said["Compare with another run, bit by bit"] = ["genjax", "digest", run, *(() if facts.members else one)]
         if facts.population:
             out = f"{run}-member{facts.member or 0}"

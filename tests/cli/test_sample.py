@@ -110,7 +110,7 @@ def test_labels_and_given_labels(tmp_path, conditional):
 
 def test_a_png_is_a_grid(tmp_path, capsys):
     out = tmp_path / "deep" / "s.png"
-    assert cli.main(["sample", "R", "--n", "9", "--out", str(out)]) == 0
+    assert cli.main(["sample", "R", "--n", "9", "--scale", "1", "--out", str(out)]) == 0
     images, ncols = viz.tiles(viz.decode(out), (4, 4, 1))
     assert ncols == 3
     np.testing.assert_array_equal(images[:9], sample.draw(make_run(), 9).examples.x)
@@ -121,11 +121,17 @@ def test_a_png_is_a_grid(tmp_path, capsys):
 
 def test_ncols_and_scale(tmp_path):
     plain, wide = tmp_path / "a.png", tmp_path / "b.png"
-    assert cli.main(["sample", "R", "--n", "6", "--ncols", "6", "--out", str(plain)]) == 0
+    assert cli.main(["sample", "R", "--n", "6", "--ncols", "6", "--scale", "1", "--out", str(plain)]) == 0
     assert cli.main(["sample", "R", "--n", "6", "--ncols", "6", "--scale", "3", "--out", str(wide)]) == 0
     small = viz.decode(plain)
     assert small.shape == (4, 6 * 5 - 1, 1)
     np.testing.assert_array_equal(viz.decode(wide), small.repeat(3, 0).repeat(3, 1))
+
+
+def test_small_images_of_a_grid_are_enlarged(tmp_path):
+    out = tmp_path / "s.png"
+    assert cli.main(["sample", "R", "--n", "6", "--ncols", "6", "--out", str(out)]) == 0
+    assert viz.decode(out).shape == (4 * 14, (6 * 5 - 1) * 14, 1)  # an image of 4x4 is 56 pixels wide
 
 
 def test_a_pdf_is_the_grid_without_loss_and_the_same_bytes_each_time(tmp_path):
