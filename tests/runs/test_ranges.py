@@ -139,11 +139,12 @@ def test_the_likelihood_fits_the_data(image, wanted):
     assert distributions.chosen_for(older) == ("bernoulli" if image.shape[-1] == 1 else wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
-def test_mnist_and_fashion_mnist_are_binarised_as_ever(tfds_dir):
-    for name in ("mnist", "fashion_mnist"):
-        spec = data.load(name, data_dir=tfds_dir).spec
-        assert distributions.chosen_for(spec) == "bernoulli", spec
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "tfds_dir"), ("fashion_mnist", "tfds_fashion")])
+def test_mnist_and_fashion_mnist_are_binarised_as_ever(name, folder, request):
+    spec = data.load(name, data_dir=request.getfixturevalue(folder)).spec
+    assert distributions.chosen_for(spec) == "bernoulli", spec
 
 
 @pytest.mark.parametrize(("scale", "said"), [(1.0, False), (1.1, False), (9.0, True)])
