@@ -40,6 +40,7 @@ class Config(runs.Config):
     spectral: float = runs.sweepable(10_000.0, ge=0)  # nats that a spectral distance of 1 costs
     samples: int = runs.structural(8192, ge=32)  # of a recording: longer ones are cut, silence follows shorter ones
     width: int = runs.structural(16, ge=1)  # channels of the first stage
+    spectra: bool = runs.structural(True)  # the decoder's wave is made of short spectra
     ema_half_life: float = runs.structural(5_000.0, gt=0)  # of the average of the weights, in examples
 
 
@@ -53,7 +54,7 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     (samples,), likelihood = spec.shape, distributions.laplace16()
     vae = models.VAE(
         encoder=compute(nets.wave_encoder(samples, 2 * cfg.z_dim, cfg.width, n_classes)),
-        decoder=compute(nets.wave_decoder(cfg.z_dim, samples, likelihood.n_out(1), cfg.width, n_classes)),
+        decoder=compute(nets.wave_decoder(cfg.z_dim, samples, likelihood.n_out(1), cfg.width, n_classes, cfg.spectra)),
         z_dim=cfg.z_dim,
         likelihood=likelihood,
         n_classes=n_classes,
