@@ -3,16 +3,17 @@
 Command:  genjax train vae_speech --data spoken_digit
 Data:     spoken_digit as TFDS prepares it, a folder of .wav files (class folders give labels), or synthetic_speech,
           which is made here and is not real speech.
-Model:    convolutions of 25 taps and stride 4 on both sides, group norm; a Laplace distribution for each 16-bit sample.
+Model:    convolutions of 25 taps and stride 4 on both sides, group norm, short spectra in the place of the decoder's
+          last stages; a Laplace distribution for each 16-bit sample.
 Loss:     D + beta R + `spectral` x (multi-resolution spectral distance between the mean of p(x | z) and x).
 Reading:  elbo, rate and distortion are of the likelihood alone, in nats, and bound it; loss and penalty bound nothing.
           With --spectral 0 the model is trained on the bound itself, whose best wave is near silence where the code
           does not hold the phases.
-Expect:   the right lengths and loudness of each band, and no words: one code for all of a wave holds little of it. No
-          number is recorded yet.
+Expect:   the right lengths and loudness of each band, and no words: one code for all of a wave holds little of it;
+          experiments/README.md has numbers.
 Source:   Kingma & Welling 2014; Caillon & Esling 2021, RAVE (a VAE of waves with a spectral distance);
           Yamamoto et al. 2020, Parallel WaveGAN (the distance).
-Change:   --spectral 0, --beta 0.1 (better reconstructions, worse samples), --conditional True.
+Change:   --spectral 0, --spectra False, --beta 0.1 (better reconstructions, worse samples), --conditional True.
 """
 
 from dataclasses import dataclass
