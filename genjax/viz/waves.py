@@ -21,7 +21,7 @@ def wave_cells(
 
     Args:
         x: waves of 16-bit samples; drawn at full scale of the loudest of each, or of a tenth of full scale.
-        mel: log-mel spectrogram of each, in natural logarithms of power; black is `RANGE` below its loudest, and silence.
+        mel: log-mel spectrogram of each, natural logarithms of power; black is `RANGE` below its loudest, or silence.
         width: pixels of a frame.
 
     Example:
