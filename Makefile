@@ -1,5 +1,5 @@
 # make demo    train a VAE and a GAN on real images, write runs/demo/report.html
-# make test    everything but the long tests          make test-all    those too
+# make test    of each kind of thing a few            make test-all    all tests
 # make lint    ruff, pyrefly, import-linter           make clean       remove the environment
 # make docs    write the API reference into build/docs
 # make accelerator-kit    pack what a GPU without a network needs into build/accelerator-kit

@@ -3,6 +3,7 @@
 import atexit
 import gc
 import hashlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -51,14 +52,19 @@ ALL_WATCHED = (*KEYS_WATCHED, "conformance", "nets", "metrics")
 ALSO_WATCHED = ("test_step", "test_loop", "test_accumulate", "test_mesh", "test_population", "test_optimizer")
 
 
+MODULES_KEPT = 5
+_modules = itertools.count(1)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _module(request):
-    """Whether keys are watched; and what a module compiled goes with it, for gigabytes of it slow all that follows."""
+    """Whether keys are watched; and what a few modules compiled is forgotten, for gigabytes of it slow what follows."""
     path, quick = request.node.path, request.config.option.markexpr == "not slow"
     watched = KEYS_WATCHED if quick else ALL_WATCHED
     jax.config.update("jax_debug_key_reuse", path.parent.name in watched or path.stem in ALSO_WATCHED)
     yield
-    jax.clear_caches()
+    if next(_modules) % MODULES_KEPT == 0:
+        jax.clear_caches()
 
 
 TRAINED_AGAIN = ("runs", "cli", "reliability", "measure", "health", "tests")
@@ -96,8 +102,14 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def tfds_dir(shared_data: Path) -> Path:
-    """A TFDS folder with the real mnist and fashion_mnist, prepared once from the raw files (20 s, no network)."""
-    return _prepared(shared_data, "mnist,fashion_mnist")
+    """A TFDS folder with the real mnist, prepared once from the raw files (10 s, no network)."""
+    return _prepared(shared_data, "mnist")
+
+
+@pytest.fixture(scope="session")
+def tfds_fashion(shared_data: Path) -> Path:
+    """The same of fashion_mnist."""
+    return _prepared(shared_data, "fashion_mnist")
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +138,16 @@ def _prepared(shared_data: Path, names: str) -> Path:
 @pytest.fixture
 def child_env() -> dict[str, str]:
     """Environment of a child process as a user would have it: one CPU device, the tests' compile cache."""
+    return _child_env()
+
+
+@pytest.fixture(scope="module")
+def module_child_env() -> dict[str, str]:
+    """The same for a fixture of a module."""
+    return _child_env()
+
+
+def _child_env() -> dict[str, str]:
     env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTEST_CURRENT_TEST")}
     if QUICK_XLA in os.environ["XLA_FLAGS"]:
         env["XLA_FLAGS"] = QUICK_XLA

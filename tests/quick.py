@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -13,13 +15,10 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 QUICK_XLA = " ".join((
     "--xla_llvm_disable_expensive_passes=true",
     "--xla_cpu_parallel_codegen_split_count=1",
-    *(
-        ["--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false"]
-        if jax.__version_info__ < (0, 11)
-        else ["--xla_backend_optimization_level=1"]  # at 0 sums lose digits, and the other flag is unknown
-    ),
+    "--xla_backend_optimization_level=0",
+    *(["--xla_cpu_use_fusion_emitters=false"] if jax.__version_info__ < (0, 11) else []),  # unknown afterwards
 ))  # fmt: skip
-"""For all of `make test`: jax 0.10 compiles in a third of the time. `make test-all` has XLA as users have it."""
+"""For all of `make test`: compiles in a third of the time. `make test-all` has XLA as users have it."""
 quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 
@@ -30,6 +29,16 @@ def few(values: Iterable[Any], *fast: Any) -> list[Any]:
     several = isinstance(values[0], tuple)
     marks = {True: (), False: (pytest.mark.slow,)}
     return [pytest.param(*(v if several else (v,)), marks=marks[v in fast]) for v in values]
+
+
+def normal(seed: int, shape: tuple[int, ...]) -> jax.Array:
+    """Numbers for a test to work on, without a program: `jax.random` compiles one for every shape."""
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def uniform(seed: int, shape: tuple[int, ...]) -> jax.Array:
+    """The same, between 0 and 1."""
+    return jnp.asarray(np.random.default_rng(seed).uniform(size=shape), jnp.float32)
 
 
 def first_state(step, model, key):

@@ -30,7 +30,7 @@ TEXT = [f for f in FILES if f.suffix in (".py", ".md", ".toml", ".txt", ".json",
     "command",
     [
         ("ruff", "check", "."),
-        ("pyrefly", "check", "--python-interpreter-path", sys.executable),
+        pytest.param(("pyrefly", "check", "--python-interpreter-path", sys.executable), marks=pytest.mark.slow),
         ("lint-imports",),
     ],
     ids="-".join,

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import few, quick_jit
 from reliability.trees import seal_anew
 
 from genjax import data, distributions, domains, losses, models, objectives, recipes, report, runs, train, viz
@@ -182,6 +183,7 @@ def test_two_runs_side_by_side(run_of, tmp_path):
     assert len({a["data-width"] for a in tied}) == 1
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(run_of):
     run = run_of("gan_digits")
     assert report.write([run]).read_bytes() == report.write([run]).read_bytes()
@@ -225,6 +227,7 @@ def test_a_run_without_its_data_says_so(run_of, tmp_path):
     assert "not what the run was trained on" in read(report.write([run], access=Access(data="ring"))).said
 
 
+@pytest.mark.slow
 def test_gaps_are_drawn_and_mentioned(run_of):
     run = run_of("gan_digits")
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -265,6 +268,7 @@ def test_input_that_is_no_run_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_unwritable_file_is_refused(run_of, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
@@ -311,7 +315,7 @@ def test_slerp_keeps_the_length_and_meets_its_ends():
 
 def opened(model, transform, score, shape, n_classes):
     """What `runs.open_run` gives, of an untrained model."""
-    params, net = model.init(jax.random.key(0))
+    params, net = quick_jit(model.init)(jax.random.key(0))
     players = {k: train.Player(params[k], net[k]) for k in params}
     state = train.TrainState(jnp.int32(0), players, {})
     spec = Spec("made", shape, n_classes, 12, "x")
@@ -341,8 +345,12 @@ def made_set(shape, n_classes, test=True):
     return Dataset(part, part if test else None, Spec("made", shape, n_classes, 12, "x"))
 
 
-@pytest.mark.parametrize("n_classes", [0, 3])
-@pytest.mark.parametrize("shape", [(4, 6, 1), (5, 3, 3), (3, 3, 2)])
+SHAPES = [(4, 6, 1), (5, 3, 3), (3, 3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_classes"), few([(s, n) for s in SHAPES for n in (0, 3)], (SHAPES[0], 0), (SHAPES[1], 3))
+)
 def test_pictures_of_a_vae_of_any_shape(shape, n_classes):
     size, z = int(np.prod(shape)), 3
     encoder, decoder = linear(size, (2 * z,), n_classes), linear(z, shape, n_classes)
@@ -362,6 +370,7 @@ def test_pictures_of_a_vae_of_any_shape(shape, n_classes):
         Reader(html.figure(f, "g"))
 
 
+@pytest.mark.slow
 def test_a_set_of_one_image_gets_a_page(tmp_path):
     """It has no second image to interpolate to: that figure is left out."""
     np.savez(tmp_path / "one.npz", image=np.full((1, 8, 8), 7, np.uint8))

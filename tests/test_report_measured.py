@@ -70,6 +70,7 @@ def test_a_page_shows_its_run_s_records_and_evaluations(run):
     assert "What was measured cannot be shown" in read(report.write([run])).said
 
 
+@pytest.mark.slow
 def test_eval_makes_an_existing_page_anew_and_only_that(run, monkeypatch, capsys):
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
     measure = ["eval", str(run), "--n", "60", "--features", "pixels", "--metrics", "kd"]

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 
 from experiments import _ngrams, _records, _seqgan
 from genjax.checked import checked
@@ -55,13 +56,14 @@ def oracle():
 
 def test_the_learner_with_the_oracles_weights_is_the_oracle(oracle):
     model = _seqgan.learner(oracle)
-    params, state = model.init(jax.random.key(0))
+    params, state = quick_jit(model.init)(jax.random.key(0))
     assert jax.tree.map(jnp.shape, params["vae"]["decoder"]) == jax.tree.map(jnp.shape, oracle.params)
     x = _seqgan.sequences(oracle, 5, 0)
     p, _ = model.of({"vae": {"decoder": oracle.params}}, state, 5)
     np.testing.assert_allclose(-p.log_prob(jnp.asarray(x, jnp.int32)) / LENGTH, oracle.nats_per_token(x), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_maximum_likelihood_comes_nearer_to_the_oracle(oracle, tmp_path, monkeypatch):
     monkeypatch.setattr(_seqgan, "AT_ONCE", 50)
     monkeypatch.setattr(_seqgan, "N_HELD_OUT", 500)
@@ -85,6 +87,7 @@ def test_copies_of_the_training_sequences_score_the_floor_and_are_called_so(orac
     assert found["numbers"]["nats_per_token"] == pytest.approx(found["floor"]["nats_per_token"], abs=0.1)
 
 
+@pytest.mark.slow
 def test_ngrams_of_the_psalms_beat_equal_chances(monkeypatch):
     monkeypatch.setattr(_ngrams, "ORDERS", (3,))
     found = _ngrams.measured("psalms", 50, 0, None)

@@ -194,6 +194,7 @@ def test_speed(tmp_path):
     assert ctx.record.rows["w1_vae/f32/fill"]["tried"][1]["batch"] == 256
 
 
+@pytest.mark.slow
 def test_populations(tmp_path):
     ctx = context(tmp_path, "populations")
     for n in (1, 2):
@@ -203,6 +204,7 @@ def test_populations(tmp_path):
     assert two["ratio"] == pytest.approx(2 * two["steps_per_s"] / one["steps_per_s"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_plan(tmp_path, monkeypatch):
     monkeypatch.setattr(calibrate, "SECONDS", 1e-4)
     monkeypatch.setattr(calibrate, "TRIALS", 1)

@@ -122,6 +122,7 @@ def test_a_damaged_record_is_named(tmp_path):
         measured_devices.of(devices.find("h100"), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_plan_predicts_from_what_was_measured_and_says_so(tmp_path, monkeypatch):
     recipe = recipes.load("vae_digits")
     cfg = recipe.Config(hidden=16, z_dim=2, batch_size=16)

@@ -35,7 +35,7 @@ def test_all_workloads_are_there(worker):
     assert tuple(worker.WORKLOADS) == NAMES
 
 
-@pytest.mark.parametrize("name", few(NAMES, *NAMES[::3]))
+@pytest.mark.parametrize("name", few(NAMES, "w1_vae", "w2_conv32", "w8_ctgan"))
 def test_step_traces(worker, name):
     w = worker.WORKLOADS[name]()
     state = jax.eval_shape(lambda key: w.step.init(w.model, key), jax.random.key(0))
@@ -50,6 +50,7 @@ def test_step_traces(worker, name):
         assert count == PARAMETERS[name]
 
 
+@pytest.mark.slow
 def test_protocol(root, child_env):
     command = [sys.executable, str(root / "experiments" / "bench" / "worker.py"), "w1_iwae1", "--call", "0.1"]
     said = "go 0.1\ngo 0.1\nbatch 64\ngo 0.1\n\n"

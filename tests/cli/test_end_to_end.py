@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from quick import few
 
 from genjax import cli
 from genjax.cli import cache
@@ -35,7 +36,7 @@ def digest(run, capsys):
     return capsys.readouterr().out.splitlines()[-1]
 
 
-@pytest.fixture(scope="module", params=list(SMALL))
+@pytest.fixture(scope="module", params=few(SMALL, "vae_digits"))
 def run(request, tmp_path_factory):
     """A finished run of six steps."""
     folder = tmp_path_factory.mktemp("runs") / request.param
@@ -117,6 +118,7 @@ def test_run_folder_that_is_none(tmp_path, capsys):
     assert "file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_from_a_shell_with_a_compile_cache(tmp_path, child_env):
     """The module as a program, the cache where it is told, and a folder named after recipe, seed and time."""
     env = child_env | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}

@@ -84,6 +84,7 @@ def test_every_member_is_measured_as_it_is_alone(run, plain, tmp_path):
     assert eval_file.read_eval(alone) == together[2]
 
 
+@pytest.mark.slow
 def test_what_is_compiled_for_the_first_member_serves_all(measured):
     _, after = measured
     assert len(after) == 4
@@ -250,6 +251,7 @@ def test_an_extract_takes_no_place_that_another_has_made(run, tmp_path, monkeypa
     assert "made it meanwhile" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_page_says_where_its_numbers_are_from(plain, run, tmp_path):
     for folder, says in ((plain, "as last logged while training"), (run, "Measured by genjax eval on digits (test)")):
         out = tmp_path / "r.html"
@@ -275,6 +277,7 @@ def test_a_sweep_that_is_measured_in_part_says_how_much(run):
     assert f"genjax eval {run} --member all" in found.source
 
 
+@pytest.mark.slow
 def test_seeds_alone_are_no_sweep(tmp_path):
     run = trained(tmp_path / "seeds", "--seeds", "2")
     assert sweep.section(facts.read(str(run), 4)) == ""

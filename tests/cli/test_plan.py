@@ -66,6 +66,7 @@ def test_help(capsys):
     assert "--mesh" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_image_size_replaces_the_sides_of_the_shape(capsys):
     argv = ["plan", "vae_digits", *SMALL, "--shape", "64x48x3", "--image-size", "8", "--n-train", "10", "--json"]
     assert cli.main(argv) == 0

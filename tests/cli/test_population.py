@@ -112,6 +112,7 @@ def test_a_member_is_sampled_scored_reported(several, tmp_path, capsys):
     assert cli.main(["report", str(several), "--out", str(tmp_path / "r.html"), "--member", "9"]) == 2
 
 
+@pytest.mark.slow
 def test_a_member_becomes_a_run_of_its_own(several, tmp_path, capsys):
     alone, out = tmp_path / "alone", tmp_path / "out"
     assert run(alone, "--steps", "6", "--seed", "1", "--beta", "4") == 0
@@ -145,6 +146,7 @@ def test_extract_refuses_what_it_cannot_do(several, tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 def test_one_member_fails_and_says_so(tmp_path, capsys):
     """A learning rate beyond all measure: the other member goes on, the failed one is refused by name."""
     folder = tmp_path / "R"

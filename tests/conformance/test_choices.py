@@ -99,9 +99,7 @@ def test_any_images_of_any_size(name, shape):
         assert model.likelihood.name == distributions.likelihood.EIGHT_BITS
 
 
-# Each loss and each penalty once; relativistic with r1_r2 is the recipe's own.
-FAST = [("wasserstein", "gradient_penalty"), ("nonsaturating", "dragan"), ("least_squares", "none"), ("hinge", "r1"),
-        ("minimax", "r1_r2")]  # fmt: skip
+FAST = [("wasserstein", "gradient_penalty"), ("minimax", "r1_r2")]
 COMBINATIONS = [c for c in itertools.product(losses.LOSSES, losses.PENALTIES) if c != ("wasserstein", "none")]
 
 

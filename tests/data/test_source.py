@@ -219,6 +219,7 @@ def test_once_gives_every_example_once_in_order():
         assert not np.asarray(got[-1].x[3:]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_real_records_stream_in_the_resident_order(tfds_dir):
     held, lazy = (data.load("mnist", data_dir=tfds_dir, stream=s).train for s in (False, True))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import normal, quick_jit
 
 from genjax.distributions.autoregressive import CACHE, Autoregressive
 from genjax.errors import UsageError
@@ -24,7 +24,7 @@ def made(n=1, dropout=0.0, train=False, n_classes=0, y=None, z_dim=Z):
     def given(y):
         params, state = decoder.net.init(jax.random.key(0))
         params = jax.tree.map(lambda v: 3 * v, params)
-        z = jax.random.normal(jax.random.key(1), (n, z_dim))
+        z = normal(1, (n, z_dim))
         return decoder.net.apply(params, state, z, train=train, key=jax.random.key(2), y=y)[0]
 
     return Autoregressive(given(y), decoder.chain)

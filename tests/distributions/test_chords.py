@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import normal
 
 from genjax.distributions.chords import Chords, chords, masks
 
@@ -70,7 +71,7 @@ def test_steps_that_do_not_count_add_nothing():
 def test_likelihood_begins_as_independent_notes_and_learns():
     likelihood = chords(HIDDEN)
     params = likelihood.init(KEYS)
-    out = jax.random.normal(jax.random.key(0), (1, 1, likelihood.n_out(KEYS)))
+    out = normal(0, (1, 1, likelihood.n_out(KEYS)))
     p = likelihood.apply(params, out)
     np.testing.assert_allclose(p.conditional(jnp.ones((1, 1, KEYS))), out[..., :KEYS], rtol=1e-6)
     grads = jax.grad(lambda params: likelihood.apply(params, out).log_prob(jnp.ones((1, 1, KEYS)))[0])(params)

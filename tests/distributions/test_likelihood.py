@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from quick import few, normal
 
 from genjax import distributions
 from genjax.types import UsageError
@@ -19,7 +20,7 @@ LIKELIHOODS = {
 }
 BATCH, HEIGHT, WIDTH = 2, 3, 5
 ALL = pytest.mark.parametrize("likelihood", LIKELIHOODS.values(), ids=LIKELIHOODS)
-CHANNELS = pytest.mark.parametrize("channels", [1, 3])
+CHANNELS = pytest.mark.parametrize("channels", few([1, 3], 3))
 
 
 def images(likelihood, channels, seed=0):
@@ -32,7 +33,7 @@ def images(likelihood, channels, seed=0):
 @ALL
 @CHANNELS
 def test_shapes_and_ranges(likelihood, channels):
-    out = jax.random.normal(jax.random.key(0), (BATCH, HEIGHT, WIDTH, likelihood.n_out(channels)))
+    out = normal(0, (BATCH, HEIGHT, WIDTH, likelihood.n_out(channels)))
     x = images(likelihood, channels)
 
     @jax.jit
@@ -52,7 +53,7 @@ def test_shapes_and_ranges(likelihood, channels):
 
 
 @ALL
-@pytest.mark.parametrize("pattern", ["high", "low", "random"])
+@pytest.mark.parametrize("pattern", few(["high", "low", "random"], "high", "low"))
 def test_finite_value_and_gradient_whatever_the_decoder_says(likelihood, pattern):
     shape = (BATCH, HEIGHT, WIDTH, likelihood.n_out(3))
     sign = {"high": 1.0, "low": -1.0, "random": jax.random.rademacher(jax.random.key(2), shape, jnp.float32)}[pattern]
@@ -69,7 +70,7 @@ def test_finite_value_and_gradient_whatever_the_decoder_says(likelihood, pattern
 
 @ALL
 def test_half_precision_decoders_are_upcast(likelihood):
-    out = jax.random.normal(jax.random.key(3), (BATCH, HEIGHT, WIDTH, likelihood.n_out(3))).astype(jnp.bfloat16)
+    out = normal(3, (BATCH, HEIGHT, WIDTH, likelihood.n_out(3))).astype(jnp.bfloat16)
     x, params = images(likelihood, 3), likelihood.init(3)
     got = likelihood.apply(params, out).log_prob(x)
     assert got.dtype == jnp.float32
@@ -115,7 +116,7 @@ def test_gaussian_sigma_may_be_traced():
 def test_the_learned_global_sigma_finds_the_root_mean_square_error():
     # Optimal-sigma: the maximum over sigma is where sigma^2 is the mean squared error, in closed form.
     likelihood = distributions.gaussian_global()
-    x = 0.3 * jax.random.normal(jax.random.key(4), (4, 8, 8, 1))
+    x = 0.3 * normal(4, (4, 8, 8, 1))
     params = likelihood.init(1)
     assert float(likelihood.apply(params, x).scale[0, 0, 0, 0]) == pytest.approx(1.0, abs=0.01)
 
@@ -158,7 +159,7 @@ def test_the_mixture_reads_the_rows_it_counts():
 @pytest.mark.parametrize("n_levels", [1, 4, 256])
 def test_categorical_of_any_number_of_bins_is_a_distribution_over_256_levels(n_levels):
     likelihood = distributions.categorical(n_levels)
-    out = jnp.broadcast_to(jax.random.normal(jax.random.key(5), (1, 1, 1, n_levels)), (256, 1, 1, n_levels))
+    out = jnp.broadcast_to(normal(5, (1, 1, 1, n_levels)), (256, 1, 1, n_levels))
     log_prob = likelihood.apply({}, out).log_prob(jnp.arange(256).reshape(256, 1, 1, 1))
     assert float(jnp.exp(log_prob).sum()) == pytest.approx(1.0, abs=1e-5)
     if n_levels == 1:

@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from quick import few
 
 from genjax import data, recipes, runs, train
 from genjax.checkpoint.checkpoints import read_leaves
@@ -84,7 +85,7 @@ def test_of_a_population_the_member_is_named():
     assert [(f.code, f.members) for f in m.take()] == [("mode_collapse", (1,))]
 
 
-@pytest.mark.parametrize("cut", [300, 500, 650, 700, 1000, 1150])
+@pytest.mark.parametrize("cut", few([300, 500, 650, 700, 1000, 1150], 300, 650))
 @pytest.mark.parametrize("log_every", [50, 100])
 def test_a_resumed_run_judges_as_the_whole_one(cut, log_every, tmp_path):
     """A grid at the step where the run stopped is judged and told; the run that goes on forgets it."""
@@ -157,7 +158,7 @@ def test_what_the_data_do_not_allow_is_said():
     assert few.take() == []
 
 
-@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("conditional", few([False, True], True))
 def test_a_run_that_collapses_says_so_in_its_last_line(conditional, tmp_path, capsys):
     """A VAE whose code says nothing draws one image, a conditional one an image a class: seen in the two last grids."""
     recipe, run = recipes.load("vae_digits"), tmp_path / "run"

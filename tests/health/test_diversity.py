@@ -80,9 +80,7 @@ def drawn(name, part, asked, r):
     return images(name, part)[0][at].astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("name", "conditional"), few(itertools.product(SETS, (False, True)), ("digits", False), ("ring", True))
-)
+@pytest.mark.parametrize(("name", "conditional"), few(itertools.product(SETS, (False, True)), ("digits", False)))
 def test_real_grids_are_never_found_collapsed(name, conditional):
     """200 grids of held-out images a case: by rank alone one of 200 would be, for each statistic."""
     r = np.random.default_rng(11)
@@ -178,9 +176,7 @@ def test_every_kind_of_collapse_is_found(kind, name, conditional):
     assert once == 1.0 or kind not in SURE
 
 
-@pytest.mark.parametrize(
-    ("name", "n"), few(itertools.product(SETS, (4, 9, 16, 36)), ("digits", 9), ("ring", 16), ("fashion_mini", 4))
-)
+@pytest.mark.parametrize(("name", "n"), few(itertools.product(SETS, (4, 9, 16, 36)), ("digits", 9), ("ring", 16)))
 def test_small_grids_are_judged(name, n):
     """One image again and again is found in every size of grid, and real images never are."""
     r = np.random.default_rng(3)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from quick import few
 from train_toys import ArraySource, Linear, squared_error
 
 from genjax import data, health, recipes, runs, train
@@ -61,7 +62,7 @@ def bits(state):
     return [np.asarray(v).tobytes() for v in jax.tree.leaves(state)]
 
 
-@pytest.mark.parametrize("name", ["vae_digits", "gan_digits"])
+@pytest.mark.parametrize("name", few(["vae_digits", "gan_digits"], "gan_digits"))
 def test_no_bit_changes(name, eager):
     fit, monitor, seen = watched(name)
     with_it = fit(monitor)
@@ -144,6 +145,7 @@ def test_posterior_collapse_is_said_in_the_log_in_the_rows_and_on_the_page(tmp_p
     assert "Too short to judge: 10 steps" in section((), {"health": True}, 10)
 
 
+@pytest.mark.slow
 def test_a_healthy_short_run_is_silent(tmp_path, eager, monkeypatch, capsys):
     run = tmp_path / "run"
     monkeypatch.setattr(judge, "SETTLED", 300)
@@ -155,6 +157,7 @@ def test_a_healthy_short_run_is_silent(tmp_path, eager, monkeypatch, capsys):
     assert "health: nothing found in 500 steps." in err
 
 
+@pytest.mark.slow
 def test_collapsed_samples_are_said_with_the_row_of_their_step(tmp_path, monkeypatch):
     """A decoder without a code draws one image: known after one grid, and told with the next row."""
     monkeypatch.setattr(judge, "SETTLED", 10)
@@ -166,6 +169,7 @@ def test_collapsed_samples_are_said_with_the_row_of_their_step(tmp_path, monkeyp
     assert [row["step"] for row in lines(run)] == [20, 40, 60]
 
 
+@pytest.mark.slow
 def test_a_population_s_findings_name_their_members(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(judge, "SETTLED", 20)
     recipe, run = recipes.load("vae_digits"), tmp_path / "run"

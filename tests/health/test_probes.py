@@ -85,7 +85,7 @@ def test_a_discriminator_that_knows_its_images_is_seen():
 
     knows = Net(lambda key: ({"known": jnp.asarray(known)}, {}), apply)
     model = models.GAN(built.model.generator, knows, built.model.z_dim)
-    params, state = model.init(KEY)
+    params, state = quick_jit(model.init)(KEY)
     ref = probes.reference(dataset, built.transform, model, 16, KEY)
     got = look(model, params, state, ref)
     assert got["train_logit"] == pytest.approx(0.0, abs=1e-5)

@@ -58,6 +58,7 @@ def small_gan(adversarial=losses.nonsaturating, tx_d=None, lr_g=1e-3, generator=
     return model, make_step(d, g, draw=obj.draw)
 
 
+@pytest.mark.slow
 def test_a_discriminator_too_fast_for_a_saturating_loss():
     model, step = small_gan(losses.minimax, optax.adam(0.3), lr_g=1e-9)
     assert found(model, step, data.to_signed())[0] >= {
@@ -120,6 +121,7 @@ def looks(monitor, images):
     return {f.code for f in monitor.take()}
 
 
+@pytest.mark.slow
 def test_a_critic_without_a_penalty_lets_the_generator_collapse():
     """A Wasserstein critic that nothing bounds, and a generator of ten times its learning rate: all samples are one."""
     model, step = small_gan(losses.wasserstein, lr_g=0.01)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import first_state, quick_jit
+from quick import few, first_state, quick_jit
 
 from genjax import cli, data, distributions, domains, metrics, models, nets, objectives, recipes, rng, train
 from genjax.cli import cache
@@ -131,6 +131,7 @@ def test_gap_is_of_as_many_training_images_as_held_out_ones(tmp_path):
     assert all(r.half > 0 for r in records.values())
 
 
+@pytest.mark.slow
 def test_classes_are_those_that_the_images_were_asked_for(tmp_path, few_halves):
     """A generator that gives a digit of the class asked for is always right; of the next, always wrong."""
     said = NET.logits(DIGITS.train.x).argmax(1)
@@ -201,7 +202,7 @@ def test_bits_are_the_bound_s_and_the_likelihood_s_nats_in_another_unit(monkeypa
     assert set(likelihood(m, KEY, 2)) == {"nll", "nll_ess"}
 
 
-@pytest.mark.parametrize("name", ["gan_ring2d", "vae_ring2d"])
+@pytest.mark.parametrize("name", few(["gan_ring2d", "vae_ring2d"], "vae_ring2d"))
 def test_points_have_modes_and_no_images(name, tmp_path):
     ring = data.load("ring")
     run, real, space = untrained(tmp_path, name, ring), real_of(ring, n=500), domains.of(ring.spec).space("", ring.spec)
@@ -231,6 +232,7 @@ def test_a_vae_s_points_have_its_likelihood_s_noise(tmp_path):
     assert (means.std(0) > 0.01).all()
 
 
+@pytest.mark.slow
 def test_modes_of_stacked_digits_are_named_by_a_classifier(tmp_path):
     stacks = data.stacked(DIGITS.train, 600)
     made = dataclasses.replace(data.load((stacks.x, stacks.y)))
@@ -249,6 +251,7 @@ def test_modes_of_stacked_digits_are_named_by_a_classifier(tmp_path):
         assert image_space("pixels", name, shape).modes is None, (name, shape)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers_to_the_bit(tmp_path, few_halves):
     run = untrained(tmp_path, conditional=True)
     request = Request("gap,authenticity,classes", seed=1)
@@ -264,6 +267,7 @@ def test_the_same_seed_gives_the_same_numbers_to_the_bit(tmp_path, few_halves):
     assert other[0].over_samples != first[0].over_samples
 
 
+@pytest.mark.slow
 def test_eval_of_points_from_the_command_line(smoke_run, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
     run = shutil.copytree(smoke_run("gan_ring2d"), tmp_path / "run")
@@ -294,7 +298,7 @@ def test_every_line_says_what_it_is_better_for():
         assert m.n_resamples == 0 or m.n_resamples >= 2
 
 
-@pytest.mark.parametrize("name", ["vae_digits", "iwae_mnist"])
+@pytest.mark.parametrize("name", few(["vae_digits", "iwae_mnist"], "vae_digits"))
 def test_what_a_half_precision_run_is_measured_by_is_float32(name, tmp_path, monkeypatch):
     """No bfloat16 in the likelihood, nor in the bound, of a recipe whose nets compute in it."""
     traced = []

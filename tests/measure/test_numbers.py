@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import first_state
+from quick import few, first_state
 
 from genjax import cli, data, metrics, recipes
 from genjax.cli import cache
@@ -90,7 +90,7 @@ def broken_images(share, value):
 BROKEN = [(1.0, np.nan), (0.5, np.nan), (0.02, np.nan), ("pixel", np.nan), (0.5, np.inf), ("pixel", -np.inf)]
 
 
-@pytest.mark.parametrize(("share", "value"), BROKEN)
+@pytest.mark.parametrize(("share", "value"), few(BROKEN, BROKEN[0], BROKEN[-1]))
 @pytest.mark.parametrize("name", OF_SAMPLES)
 def test_no_number_is_made_of_samples_that_are_not_finite(name, share, value, conditional, tmp_path):
     run = run_of(conditional, tmp_path, broken_images(share, value))
@@ -154,7 +154,7 @@ def test_functions_refuse_what_is_not_finite_and_survive_what_is_all_alike(name,
             assert all(np.isfinite(v).all() for v in jax.tree.leaves(found))
 
 
-@pytest.mark.parametrize("name", OF_SAMPLES)
+@pytest.mark.parametrize("name", few(OF_SAMPLES, "fd", "prdc", "classes"))
 def test_a_collapsed_model_never_looks_good(name, conditional, tmp_path):
     """One constant image for all: each number is far from that of real images, or none, and that is said."""
     run = run_of(conditional, tmp_path, lambda z, y: jnp.full((z.shape[0], 8, 8, 1), 90.0))
@@ -171,7 +171,7 @@ def test_a_collapsed_model_never_looks_good(name, conditional, tmp_path):
             assert r.value == 0.0
 
 
-@pytest.mark.parametrize("name", OF_SAMPLES)
+@pytest.mark.parametrize("name", few(OF_SAMPLES, "fd", "is", "authenticity"))
 def test_real_images_of_a_skewed_set_are_near_the_floor(name, conditional, tmp_path):
     """A model that is the data, class by class, whatever the shares of the classes are."""
     dataset = skewed()
@@ -235,7 +235,10 @@ def test_validation_asks_for_the_shares_of_its_part(conditional, tmp_path):
     np.testing.assert_array_equal(got, np.bincount(held.validation.y, minlength=10))
 
 
-@pytest.mark.parametrize(("n", "n_test"), [(4, 297), (5, 297), (10, 297), (10, 5), (12, 20), (100, 1)])
+SIZES = [(4, 297), (5, 297), (10, 297), (10, 5), (12, 20), (100, 1)]
+
+
+@pytest.mark.parametrize(("n", "n_test"), few(SIZES, (5, 297), (10, 5), (100, 1)))
 def test_small_sets_give_what_they_can_and_name_the_rest(n, n_test, conditional, tmp_path):
     run = run_of(conditional, tmp_path, lambda z, y: 100 + 30 * z[:, :1, None, None] + jnp.zeros((1, 8, 8, 1)))
     dataset = dataclasses.replace(DIGITS, test=data.take(DIGITS.test, np.arange(n_test)))

@@ -30,7 +30,7 @@ def test_the_evidence_without_the_encoder():
         raise AssertionError("the encoder was asked")
 
     vae, n = dataclasses.replace(vae, encoder=fixed(unused)), 32
-    params, state = vae.init(ROOT)
+    params, state = quick_jit(vae.init)(ROOT)
     out = quick_jit(lambda x: metrics.ais_log_likelihood(vae, params, state, x, ROOT, 100, n, 5))(x)
     off, error = np.asarray(out.log_likelihood, np.float64) - log_evidence(x), np.sqrt(1 / np.asarray(out.ess) - 1 / n)
     assert error.max() < 0.2
@@ -55,6 +55,7 @@ def test_bidirectional_bounds_close_on_the_evidence():
         assert abs((np.asarray(bound, np.float64) - exact).mean()) < abs(gap.mean()) + 3 * error
 
 
+@pytest.mark.slow
 def test_weights_are_unbiased_both_ways_however_few_temperatures():
     """E w = p(x), and E 1/w = 1/p(x) back from an exact sample, if each transition has the right distribution.
 
@@ -74,7 +75,7 @@ def test_weights_are_unbiased_both_ways_however_few_temperatures():
 def test_a_transition_leaves_its_distribution_invariant():
     """Exact samples at beta = 0.4 stay so, whatever the step size; a wrong beta would move them."""
     vae, x, _ = linear_gaussian()
-    params, state = vae.init(ROOT)
+    params, state = quick_jit(vae.init)(ROOT)
     run = ais._checked(vae, params, state, x[:1], None, 3, 3, 1)
     beta, n = 0.4, 10_000
     q = vae.encode(params["vae"], state["vae"], x[:1])[0]  # the posterior; at beta its information counts beta times
@@ -96,6 +97,7 @@ def test_a_transition_leaves_its_distribution_invariant():
         assert np.abs((wrong.mean(0) - mean) / np.sqrt(variance / n)).max() > 4
 
 
+@pytest.mark.slow
 def test_nets_with_labels_agree_with_importance_sampling():
     """Two estimates that share no formula but the model's; an example's draws are those of its id."""
     shape = (4, 3, 1)

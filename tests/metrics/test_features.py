@@ -47,9 +47,9 @@ def test_fashion_mnist_serves_fashion_mini():
 
 @pytest.mark.slow
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-def test_accuracy_of_the_record(name, tfds_dir):
-    test = data.load(name, data_dir=tfds_dir).test
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "tfds_dir"), ("fashion_mnist", "tfds_fashion")])
+def test_accuracy_of_the_record(name, folder, request):
+    test = data.load(name, data_dir=request.getfixturevalue(folder)).test
     right = feature_net(name).logits(test.x).argmax(1) == test.y
     record = json.loads((recipes.folder() / "results" / "features" / f"{name}.json").read_text())
     assert right.mean() == pytest.approx(record["metrics"]["shipped_test_accuracy"], abs=2e-4)

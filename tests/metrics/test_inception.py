@@ -107,6 +107,7 @@ def test_a_file_of_other_arrays_or_a_truncated_one_is_refused(home, capsys):
         assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_used_under_the_hash_of_its_source(home, arrays, monkeypatch, capsys):
     """The whole way but for the reader, with a short net in place of 94 layers."""
     monkeypatch.setattr(door.torch_file, "read", lambda content, name: arrays)

@@ -85,9 +85,10 @@ def test_at_the_exact_posterior_every_weight_is_the_evidence():
         np.testing.assert_allclose(out.error, 0.0, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_bound_grows_with_k_in_expectation():
     vae, x, log_evidence = linear_gaussian(exact=False)
-    params, state = vae.init(ROOT)
+    params, state = quick_jit(vae.init)(ROOT)
 
     def bound(k, n):
         f = lambda key: metrics.iw_log_likelihood(vae, params, state, x, key, k).log_likelihood.mean()  # noqa: E731
@@ -104,7 +105,7 @@ def test_elbo_and_its_parts_in_closed_form():
     """Rate and expected distortion of Gaussians; the elbo is short of the evidence by KL(q || posterior)."""
     vae, x, log_evidence = linear_gaussian(exact=False)
     exact, _, _ = linear_gaussian()
-    params, state = vae.init(ROOT)
+    params, state = quick_jit(vae.init)(ROOT)
     out = estimate(vae, params, state, x, 4000)
     q, posterior = (v.encode({"encoder": {}}, {"encoder": {}}, x)[0] for v in (vae, exact))
     want = log_evidence(x) - np.asarray(q.kl(posterior))
@@ -147,6 +148,7 @@ def test_against_numpy():
     np.testing.assert_allclose(out.error, np.sqrt(1 / ess - 1 / 11), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_neither_chunk_nor_batch_matters_beyond_rounding():
     vae, params, state, x = small()
     whole = estimate(vae, params, state, x, 100)
@@ -180,6 +182,7 @@ def test_every_product_has_full_precision():
     assert all("HIGHEST" in line for line in products)
 
 
+@pytest.mark.slow
 def test_labels_reach_encoder_and_decoder():
     vae, params, state, x = small(n_classes=3)
     y = jnp.array([0, 1, 2, 0, 1])

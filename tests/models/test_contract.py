@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_jit
 
 from genjax import distributions, models, nets
 
@@ -31,41 +32,50 @@ MODELS = {
 @pytest.fixture(params=MODELS)
 def ready(request):
     model, key = MODELS[request.param](), jax.random.key(0)
-    params, state = model.init(key)
+    params, state = quick_jit(model.init)(key)
     state |= {name: p.init(jax.random.fold_in(key, 1))[1] for name, p in getattr(model, "players", {}).items()}
     return model, params, state
 
 
 def test_samples_are_made_of_noise(ready):
     model, params, state = ready
-    with jax.debug_key_reuse(False):
-        key = jax.random.key(1)
+
+    @quick_jit
+    def drawn(key):
         noise = model.noise(key, 5)
         assert all(v.shape[0] == 5 for v in jax.tree.leaves(noise))
-        x = model.generate(params, state, noise)
-        assert x.shape == (5, *SHAPE)
-        np.testing.assert_array_equal(model.sample(params, state, key, 5), x)
-        first = model.generate(params, state, jax.tree.map(lambda v: v[:2], noise))
-        np.testing.assert_allclose(first, x[:2], rtol=1e-5, atol=1e-6)
         assert model.draw(params, state, noise, jax.random.key(2)).shape == (5, *SHAPE)
-        cold = model.generate(params, state, model.noise(key, 5, 1e-6))
-        assert model.family in ("VAE", "GAN")
-        assert float(jnp.abs(cold - x).max()) > 0
+        first = jax.tree.map(lambda v: v[:2], noise)
+        cold = model.noise(key, 5, 1e-6)
+        pictures = [model.generate(params, state, n) for n in (noise, first, cold)]
+        return *pictures, model.sample(params, state, key, 5)
+
+    with jax.debug_key_reuse(False):
+        x, first, cold, sampled = map(np.asarray, drawn(jax.random.key(1)))
+    assert x.shape == (5, *SHAPE)
+    np.testing.assert_array_equal(sampled, x)
+    np.testing.assert_allclose(first, x[:2], rtol=1e-5, atol=1e-6)
+    assert model.family in ("VAE", "GAN")
+    assert np.abs(cold - x).max() > 0
 
 
 def test_autoencoders_give_a_pass(ready):
     model, params, state = ready
     if not hasattr(model, "forward"):
         return
-    x = jax.random.uniform(jax.random.key(3), (5, *SHAPE))
     y = jnp.zeros(5, jnp.int32) if model.n_classes else None
-    for train in (False, True):
-        out = model.forward(params, state, x, y, train=train, key=jax.random.key(4))
-        assert out.p.log_prob(x).shape == (5,)
-        assert out.rate.shape[0] == 5
-        assert out.rate.ndim == 2
-        assert set(out.state) == {"vae"}
-        assert model.picture(params, state, out.latents, y).shape == x.shape
+
+    def passes(x, key):
+        for train in (False, True):
+            out = model.forward(params, state, x, y, train=train, key=key)
+            assert out.p.log_prob(x).shape == (5,)
+            assert out.rate.shape[0] == 5
+            assert out.rate.ndim == 2
+            assert set(out.state) == {"vae"}
+            assert model.picture(params, state, out.latents, y).shape == x.shape
+
+    with jax.debug_key_reuse(False):
+        jax.eval_shape(passes, jax.ShapeDtypeStruct((5, *SHAPE), jnp.float32), jax.random.key(4))
 
 
 @pytest.mark.parametrize(

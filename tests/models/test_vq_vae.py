@@ -10,7 +10,7 @@ import optax
 import pytest
 import scipy.special
 from gaussian_vae import fixed
-from quick import first_state, quick_jit
+from quick import few, first_state, normal, quick_jit, uniform
 
 from genjax import distributions, models, nets, objectives, train
 from genjax.types import Batch, Context
@@ -39,7 +39,8 @@ def step_of(model, **kwargs):
 def by_hand(model, state, x, mask=None, decay=0.99):
     """Codes chosen, and the codebook after one update, in NumPy."""
     params, net = ({k: v[i] for k, v in state.players.items()} for i in (0, 1))
-    v = np.asarray(model.encoder.apply(params["vae"]["encoder"], net["vae"]["encoder"], x)[0], np.float64)
+    encode = quick_jit(model.encoder.apply)
+    v = np.asarray(encode(params["vae"]["encoder"], net["vae"]["encoder"], x)[0], np.float64)
     v = v.reshape(len(x), N, D)
     book = jax.tree.map(np.asarray, net["codebook"])
     codes = book["sum"] / book["count"][:, None]
@@ -54,13 +55,12 @@ def by_hand(model, state, x, mask=None, decay=0.99):
     return chosen, codes, v, {k: decay * book[k] + (1 - decay) * seen[k] for k in book}
 
 
-@pytest.mark.parametrize("parts", [1, 3])
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("parts", "masked"), few(itertools.product((1, 3), (False, True)), (1, False), (3, True)))
 def test_the_codebook_follows_by_running_means_once_an_update(parts, masked):
     model = small(decay=0.9)
     step = dataclasses.replace(step_of(model), accumulate=parts)
     state = first_state(step, model, ROOT)
-    x = jax.random.uniform(jax.random.key(1), (6, *SHAPE))
+    x = uniform(1, (6, *SHAPE))
     mask = jnp.array([1, 1, 1, 1, 0, 1]) > 0 if masked else None
     _, _, _, want = by_hand(model, state, x, mask, 0.9)
     after, row = quick_jit(step)(state, Batch(x[None], mask=None if mask is None else mask[None]), ROOT)
@@ -77,15 +77,16 @@ def test_distortion_rate_and_commitment_by_hand():
     x = jnp.asarray(jax.random.bernoulli(jax.random.key(1), 0.4, (6, *SHAPE)), jnp.float32)
     chosen, codes, v, _ = by_hand(model, state, x)
     params, net = ({k: p[i] for k, p in state.players.items()} for i in (0, 1))
-    out = model.forward(params, net, x, key=ROOT)
+    out = quick_jit(lambda x: model.forward(params, net, x, key=ROOT)._replace(observe=None))(x)
     z = codes[chosen].reshape(6, -1)
-    log_odds = np.asarray(model.decoder.apply(params["vae"]["decoder"], {}, jnp.asarray(z, jnp.float32))[0], np.float64)
+    decode = quick_jit(model.decoder.apply)
+    log_odds = np.asarray(decode(params["vae"]["decoder"], {}, jnp.asarray(z, jnp.float32))[0], np.float64)
     p = scipy.special.expit(log_odds)
     log_x = np.where(np.asarray(x) > 0, np.log(p), np.log1p(-p)).sum((1, 2, 3))
     np.testing.assert_allclose(out.p.log_prob(x), log_x, rtol=1e-5)
     np.testing.assert_allclose(out.rate, np.log(K), rtol=1e-4)  # every code equally likely to begin with
     np.testing.assert_allclose(out.penalty, 0.5 * np.square(v - codes[chosen]).sum((1, 2)), rtol=1e-5)
-    loss, aux = objectives.vq_vae(model)(params, Batch(x), Context(net, ROOT, jnp.int32(0)))
+    loss, aux = quick_jit(objectives.vq_vae(model))(params, Batch(x), Context(net, ROOT, jnp.int32(0)))
     rate = np.asarray(out.rate).sum(1)
     assert float(loss) == pytest.approx(float((-log_x + rate + out.penalty).mean()), rel=1e-5)
     assert float(aux.metrics["elbo"]) == pytest.approx(float((log_x - rate).mean()), rel=1e-5)
@@ -95,10 +96,10 @@ def test_the_gradient_passes_straight_through_the_codes():
     """d loss / d encoder's output is that at the codes plus the commitment's, 2 beta (v - e)."""
     enc, dec = fixed(lambda x, y: x.reshape(x.shape[0], -1)), fixed(lambda z, y: z[:, None, :, None])
     direct = models.VQVAE(enc, dec, N, K, D, distributions.gaussian(1.0), commitment=0.3)
-    params, net = direct.init(ROOT)
+    params, net = quick_jit(direct.init)(ROOT)
     net = net | {"codebook": direct.players["codebook"].init(ROOT)[1]}
-    v = jax.random.normal(jax.random.key(2), (4, 1, N * D, 1))
-    target = jax.random.normal(jax.random.key(3), (4, 1, N * D, 1))
+    v = normal(2, (4, 1, N * D, 1))
+    target = normal(3, (4, 1, N * D, 1))
 
     def loss(v):
         out = direct.forward(params, net, v, key=ROOT)
@@ -108,32 +109,37 @@ def test_the_gradient_passes_straight_through_the_codes():
     flat = np.asarray(v).reshape(4, N, D)
     chosen = codes[np.square(flat[:, :, None] - codes).sum(3).argmin(2)].reshape(v.shape)
     want = (chosen - np.asarray(target)) + 2 * 0.3 * (np.asarray(v) - chosen)
-    np.testing.assert_allclose(jax.grad(loss)(v), want, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(quick_jit(jax.grad(loss))(v), want, rtol=1e-4, atol=1e-5)
 
 
 def test_minus_distortion_and_rate_is_below_the_evidence():
     """log p(x) by enumeration of all codes: the bound is below it, and their probabilities sum to 1."""
     enc, dec = nets.mlp_encoder(SHAPE, 2 * D, (8,)), nets.mlp_decoder(2 * D, SHAPE, (8,))
     model = models.VQVAE(enc, dec, 2, K, D)
-    params, net = model.init(ROOT)
+    params, net = quick_jit(model.init)(ROOT)
     book = model.players["codebook"].init(ROOT)[1]
     usage = jax.random.dirichlet(jax.random.key(4), jnp.ones(K), (2,))
     net = net | {"codebook": {**book, "usage": usage}}
     x = jnp.asarray(jax.random.bernoulli(jax.random.key(1), 0.4, (6, *SHAPE)), jnp.float32)
-    out = model.forward(params, net, x, key=ROOT)
-    bound = out.p.log_prob(x) - out.rate.sum(1)
-    log_p, each = model.log_prior(net), []
-    for a, b in itertools.product(range(K), repeat=2):
-        z = jnp.tile(model.codes(net)[jnp.array([a, b])].reshape(1, -1), (6, 1))
-        p = model._decoded(params, net, z, None)
-        each.append(p.log_prob(x) + log_p[0, a] + log_p[1, b])
+
+    @quick_jit
+    def bound_and_joints(x):
+        out = model.forward(params, net, x, key=ROOT)
+        log_p, each = model.log_prior(net), []
+        for a, b in itertools.product(range(K), repeat=2):
+            z = jnp.tile(model.codes(net)[jnp.array([a, b])].reshape(1, -1), (6, 1))
+            p = model._decoded(params, net, z, None)
+            each.append(p.log_prob(x) + log_p[0, a] + log_p[1, b])
+        return out.p.log_prob(x) - out.rate.sum(1), jnp.stack(each), log_p
+
+    bound, each, log_p = bound_and_joints(x)
     assert (np.asarray(bound) <= scipy.special.logsumexp(np.array(each), 0) + 1e-4).all()
     np.testing.assert_allclose(scipy.special.logsumexp(np.asarray(log_p), 1), 0.0, atol=1e-5)
 
 
 def test_samples_have_the_prior_of_each_latent():
     model = small()
-    params, net = model.init(ROOT)
+    params, net = quick_jit(model.init)(ROOT)
     usage = jax.random.dirichlet(jax.random.key(4), jnp.ones(K), (N,))
     net = net | {"codebook": {**model.players["codebook"].init(ROOT)[1], "usage": usage}}
     z = np.asarray(model.latents(params, net, model.noise(ROOT, 20_000))).reshape(-1, N, D)

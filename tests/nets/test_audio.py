@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export, lax
-from quick import few, quick_jit
+from quick import few, normal, quick_jit
 
 from genjax import nets
 from genjax.errors import UsageError
@@ -33,26 +33,30 @@ def built(name: str, n_classes: int = 0):
     net = make(n_classes)
     params, state = quick_jit(net.init)(jax.random.key(0))
     assert state == {}
-    params = jax.tree.map(lambda p: p + 0.01 * jnp.cos(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), params)
-    return net, params, jax.random.normal(jax.random.key(1), takes), jnp.array([0, 2, 1]) if n_classes else None
+    params = jax.device_get(params)
+    params = jax.tree.map(lambda p: jnp.asarray(p + np.cos(np.arange(p.size)).reshape(p.shape) / 100, p.dtype), params)
+    x = normal(1, takes)
+    return net, params, x, jnp.array([0, 2, 1]) if n_classes else None
 
 
 def trained(net, params, x, y=None):
     return net.apply(params, {}, x, train=True, key=jax.random.key(9), y=y)[0]
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", few(NETS, "wave_encoder", "wavegan_generator"))
 def test_shapes_labels_and_independence_of_examples(name):
     for n_classes in (0, 3):
         net, params, x, y = built(name, n_classes)
         f = quick_jit(functools.partial(trained, net))
-        out = f(params, x, y)
+        out = np.asarray(f(params, x, y))
         assert out.shape == NETS[name][2]
-        moved = f(params, x.at[1].add(1.0), y)
-        assert (out[jnp.array([0, 2])] == moved[jnp.array([0, 2])]).all()
-        assert float(jnp.abs(out - moved)[1].max()) > 1e-6
+        other = np.array(x)
+        other[1] += 1.0
+        moved = np.asarray(f(params, other, y))
+        assert (out[[0, 2]] == moved[[0, 2]]).all()
+        assert np.abs(out - moved)[1].max() > 1e-6
         if n_classes:
-            assert float(jnp.abs(out - f(params, x, (y + 1) % 3)).max()) > 1e-6
+            assert np.abs(out - f(params, x, (y + 1) % 3)).max() > 1e-6
             with pytest.raises(ValueError, match="n_classes=3"):
                 net.apply(params, {}, x)
 
@@ -78,7 +82,7 @@ def test_gradient_of_a_gradient_is_finite_and_the_same_in_a_loop(name):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", few(NETS, "wave_encoder", "wavegan_discriminator"))
 def test_lowers_for_every_platform(name):
     """Forward in evaluation for any batch size, and a training gradient."""
     net, params, x, y = built(name, 3)
@@ -106,6 +110,7 @@ def test_published_sizes():
         assert sum(p.size for p in jax.tree.leaves(params)) == expected
 
 
+@pytest.mark.slow
 def test_activations_keep_their_size_through_an_untrained_net():
     for net, takes in (
         (nets.wave_decoder(64, 512, 1, 8), (8, 64)),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import normal, quick_jit
 
 from genjax import data, models, nets, objectives, recipes
 from genjax.metrics import features
@@ -23,7 +23,7 @@ def test_shapes(shape):
 def test_features_are_not_negative_and_logits_linear_in_them():
     net = nets.classifier((8, 8, 1), 5, width=6)
     params, state = quick_jit(net.init)(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
+    x = normal(1, (3, 8, 8, 1))
     (features, logits), same = quick_jit(net.apply)(params, state, x)
     assert (np.asarray(features) >= 0).all()
     np.testing.assert_allclose(
@@ -43,7 +43,7 @@ def test_sizes_are_checked():
 def test_the_objective_is_the_mean_cross_entropy_over_the_mask():
     model = models.Classifier(nets.classifier((8, 8, 1), 3, width=4), 3)
     params, state = quick_jit(model.init)(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
+    x = normal(1, (4, 8, 8, 1))
     batch = Batch(x, jnp.array([0, 1, 2, 0]), mask=jnp.array([True, True, False, False]))
     ctx = Context(state, jax.random.key(2), jnp.zeros((), jnp.int32))
     loss, aux = quick_jit(objectives.classifier(model))(params, batch, ctx)

@@ -67,7 +67,7 @@ def first_and_second(f):
     return both
 
 
-@pytest.mark.parametrize("group", few(range(N_GROUPS), *range(0, N_GROUPS, 2)))
+@pytest.mark.parametrize("group", few(range(N_GROUPS), 0))
 def test_equals_library_convolution_in_value_and_two_derivatives(group):
     """96 shapes, twelve to a compiled program (large enough for the compile cache)."""
     with jax.enable_x64(True):
@@ -96,7 +96,7 @@ TRANSPOSED = [
 ]
 
 
-@pytest.mark.parametrize(("out", "kernel", "stride", "padding", "size"), TRANSPOSED)
+@pytest.mark.parametrize(("out", "kernel", "stride", "padding", "size"), few(TRANSPOSED, *TRANSPOSED[1::2]))
 def test_transposed_forms_agree_and_are_the_adjoint_of_conv(out, kernel, stride, padding, size):
     """<conv(x), g> = <x, conv_transpose(g)>, and both platforms' forms agree up to second derivatives."""
     with jax.enable_x64(True):
@@ -145,7 +145,7 @@ def test_in_parts_it_equals_the_library(size, kernel, stride, padding, c, o, mon
             assert_close(ours(), library, f"{images} at a time")
 
 
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("stride", few([1, 2], 2))
 def test_a_batch_over_devices_equals_one_device_and_is_summed_once(stride, monkeypatch):
     """Eight images on four devices, each in two parts: value and two derivatives, and no reduction in a loop."""
     monkeypatch.setattr(module, "_KERNEL_BYTES", 1)

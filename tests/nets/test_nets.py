@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export, lax
-from quick import few, quick_jit
+from quick import few, normal, quick_jit
 
 from genjax import nets
 from genjax.nets.image import Pyramid
@@ -43,6 +43,15 @@ BATCH_NORMED = (
 )  # fmt: skip
 STATEFUL = (*BATCH_NORMED, "resnet_discriminator")
 N = 3
+SOME = (
+    "mlp_encoder",
+    "conv_encoder",
+    "dcgan_discriminator",
+    "dropout_discriminator",
+    "mlp_generator_batch",
+    "plain_decoder",
+)
+"""In `make test`: with batch norm and without, with dropout, inward and outward."""
 
 
 @functools.cache
@@ -50,8 +59,10 @@ def built(name: str, shape=(16, 18, 1), n_classes: int = 0):
     """(net, params, state, inputs, labels), parameters shifted off their zeros so that nothing is hidden by them."""
     net = NETS[name](shape, n_classes)
     params, state = quick_jit(net.init)(jax.random.key(0))
-    params = jax.tree.map(lambda p: p + 0.01 * jnp.cos(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), params)
-    x = jax.random.normal(jax.random.key(1), (N, *shape) if name in INWARD else (N, Z))
+    params = jax.tree.map(
+        lambda p: jnp.asarray(p + np.cos(np.arange(p.size)).reshape(p.shape) / 100, p.dtype), jax.device_get(params)
+    )
+    x = normal(1, (N, *shape) if name in INWARD else (N, Z))
     return net, params, state, x, jnp.array([0, 2, 1]) if n_classes else None
 
 
@@ -66,7 +77,7 @@ def out_shape(name: str, shape):
     return (N, OUT) if "encoder" in name else (N,)
 
 
-SHAPED = few([(s, n) for s in SHAPES for n in (0, 3)], *((s, 0) for s in SHAPES[::2]), (SHAPES[0], 3))
+SHAPED = few([(s, n) for s in SHAPES for n in (0, 3)], (SHAPES[2], 0), (SHAPES[4], 0), (SHAPES[0], 3))
 
 
 @pytest.mark.parametrize(("shape", "n_classes"), SHAPED)
@@ -83,7 +94,7 @@ def test_shapes(name, shape, n_classes):
         assert after == state
 
 
-@pytest.mark.parametrize("name", few(NETS, *list(NETS)[::3]))
+@pytest.mark.parametrize("name", few(NETS, "mlp_encoder", "dcgan_discriminator", "plain_decoder"))
 def test_labels_are_demanded_heeded_or_ignored(name):
     net, params, state, x, y = built(name, n_classes=3)
     with pytest.raises(ValueError, match="n_classes=3"):
@@ -96,22 +107,23 @@ def test_labels_are_demanded_heeded_or_ignored(name):
     assert (score(y) == score(None)).all()
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", few(NETS, *SOME))
 def test_examples_are_coupled_exactly_where_the_net_says_so(name):
     """In training only batch norm couples; in evaluation nothing does: row i of a sample depends on row i alone."""
     net, params, state, x, _ = built(name)
-    moved = x.at[1].add(1.0)
+    moved = np.array(x)
+    moved[1] += 1.0
 
     def others(train):
         f = quick_jit(lambda x: (trained(net, params, state, x) if train else net.apply(params, state, x))[0])
-        return float(jnp.abs(f(x) - f(moved))[jnp.array([0, 2])].max())
+        return float(np.abs(np.asarray(f(x)) - f(moved))[[0, 2]].max())
 
     assert net.couples_examples == (name in BATCH_NORMED)
     assert (others(train=True) > 1e-6) == net.couples_examples
     assert others(train=False) == 0.0
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", few(NETS, *SOME, "resnet_discriminator"))
 def test_state_changes_in_training_alone(name):
     net, params, state, x, _ = built(name)
     assert bool(state) == (name in STATEFUL)
@@ -121,7 +133,7 @@ def test_state_changes_in_training_alone(name):
     assert all(jax.tree.leaves(changed))
 
 
-@pytest.mark.parametrize("name", BATCH_NORMED)
+@pytest.mark.parametrize("name", few(BATCH_NORMED, "dcgan_generator", "mlp_generator_batch"))
 def test_no_bias_stands_before_batch_norm(name):
     """In training the output must not change when any bias but batch norm's own and the last layer's moves."""
     net, params, state, x, _ = built(name)
@@ -145,7 +157,7 @@ def test_discriminator_has_no_batch_norm_on_its_first_layer():
     assert set(params["first"]) == {"kernel", "bias"}
 
 
-@pytest.mark.parametrize("name", few(NETS, *list(NETS)[::3]))
+@pytest.mark.parametrize("name", few(NETS, "mlp_encoder", "dcgan_discriminator_none", "dcgan_generator"))
 def test_gradient_of_a_gradient_is_finite_and_not_zero(name):
     net, params, state, x, y = built(name, (7, 5, 1), 3)
 
@@ -158,7 +170,7 @@ def test_gradient_of_a_gradient_is_finite_and_not_zero(name):
     assert sum(float((g**2).sum()) for g in leaves) > 0
 
 
-@pytest.mark.parametrize("name", few(NETS, *list(NETS)[::4]))
+@pytest.mark.parametrize("name", few(NETS, "mlp_decoder", "dcgan_discriminator_none"))
 def test_loop_equals_python_loop(name):
     net, params, state, x, _ = built(name)
 
@@ -178,7 +190,7 @@ def test_loop_equals_python_loop(name):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", few(NETS, *list(NETS)[::3]))
+@pytest.mark.parametrize("name", few(NETS, "mlp_encoder", "dcgan_discriminator", "upsampling_generator"))
 def test_lowers_for_every_platform(name):
     """Forward in evaluation for any batch size, and a training gradient."""
     net, params, state, x, y = built(name, (7, 5, 1), 3)
@@ -201,7 +213,7 @@ def test_lowers_for_every_platform(name):
 def test_vmap_over_seeds_is_one_net_after_another():
     net = nets.dcgan_discriminator((16, 18, 1), 4)
     keys = jax.random.split(jax.random.key(0), 2)
-    x = jax.random.normal(jax.random.key(1), (N, 16, 18, 1))
+    x = normal(1, (N, 16, 18, 1))
 
     def score(key):
         return net.apply(*net.init(key), x, train=True)[0]
@@ -214,12 +226,12 @@ def test_vmap_over_seeds_is_one_net_after_another():
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_padding_is_cropped_back(shape):
     pyramid = Pyramid(shape, 8)
-    x = jax.random.normal(jax.random.key(0), (2, *shape))
+    x = normal(0, (2, *shape))
     padded = pyramid.pad(x)
     assert padded.shape[1] == pyramid.base[0] * 2**pyramid.n_stages
     assert padded.shape[2] == pyramid.base[1] * 2**pyramid.n_stages
-    assert (pyramid.crop(padded) == x).all()
-    assert float((padded**2).sum()) == pytest.approx(float((x**2).sum()), rel=1e-5)
+    np.testing.assert_array_equal(pyramid.crop(padded), x)
+    assert np.square(np.asarray(padded)).sum() == pytest.approx(np.square(np.asarray(x)).sum(), rel=1e-5)
     assert all(0 <= b - a <= 1 for a, b in pyramid.margins)
 
 
@@ -235,10 +247,10 @@ def test_stages_and_widths_follow_the_shape():
     }
 
 
-@pytest.mark.parametrize("name", [n for n in OUTWARD if "generator" in n])
+@pytest.mark.parametrize("name", few([n for n in OUTWARD if "generator" in n], "mlp_generator", "dcgan_generator"))
 def test_generators_stay_within_pixels(name):
     net, params, state, z, _ = built(name)
-    assert float(jnp.abs(net.apply(params, state, 100.0 * z)[0]).max()) <= 1.0
+    assert np.abs(quick_jit(net.apply)(params, state, 100.0 * z)[0]).max() <= 1.0
 
 
 @pytest.mark.parametrize("name", ["mlp_discriminator", "dcgan_discriminator_none"])
@@ -274,13 +286,13 @@ def test_a_discriminator_too_small_for_batch_norm_does_not_claim_it():
 @pytest.mark.parametrize("n_blocks", [0, 2])
 def test_number_of_residual_blocks(n_blocks):
     enc = nets.conv_encoder((8, 8, 1), OUT, 8, n_blocks)
-    params, state = enc.init(jax.random.key(0))
+    params, state = jax.eval_shape(enc.init, jax.random.key(0))
     assert len(params.get("blocks", {}).get("0", {})) == n_blocks
-    assert enc.apply(params, state, jnp.ones((N, 8, 8, 1)))[0].shape == (N, OUT)
+    assert jax.eval_shape(enc.apply, params, state, jnp.ones((N, 8, 8, 1)))[0].shape == (N, OUT)
 
 
 def test_unknown_norm_and_empty_images_are_refused():
     with pytest.raises(ValueError, match='norm=\'layer\' must be "batch" or "none"'):
         nets.dcgan_generator(Z, (8, 8, 1), norm="layer")
     with pytest.raises(ValueError, match="at least 1"):
-        nets.conv_encoder((0, 8, 1), OUT).init(jax.random.key(0))
+        jax.eval_shape(nets.conv_encoder((0, 8, 1), OUT).init, jax.random.key(0))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import normal, quick_jit
 
 from genjax.nets.over_time import causal_convs, centred_convs, each_step, memory, shifted
 
@@ -13,7 +13,7 @@ def seen(net, t, n_in):
     """Which steps each output depends on, by the gradient."""
     params, state = quick_jit(net.init)(jax.random.key(0))
     params["out"]["kernel"] = jnp.ones_like(params["out"]["kernel"])
-    x = jax.random.normal(jax.random.key(1), (1, t, n_in))
+    x = normal(1, (1, t, n_in))
     jac = quick_jit(jax.jacobian(lambda x: net.apply(params, state, x)[0].sum((0, 2))))(x)[:, 0]
     return np.abs(jac).sum(2) > 0
 
@@ -37,7 +37,7 @@ def test_what_does_not_count_reaches_nobody(make):
     net = make(2, 3, 8, 2)
     params, state = quick_jit(net.init)(jax.random.key(0))
     mask = jnp.arange(6)[None] < jnp.array([[4], [6]])
-    x = jax.random.normal(jax.random.key(1), (2, 6, 2))
+    x = normal(1, (2, 6, 2))
     run = quick_jit(lambda x: net.apply(params, state, x, event_mask=mask)[0])
     a, b = run(x), run(jnp.where(mask[:, :, None], x, 9.0))
     assert (a[mask] == b[mask]).all()
@@ -46,7 +46,7 @@ def test_what_does_not_count_reaches_nobody(make):
 
 
 def test_a_shift_and_a_product_are_a_convolution():
-    x, w = jax.random.normal(jax.random.key(0), (2, 7, 3)), jax.random.normal(jax.random.key(1), (3, 3, 4))
+    x, w = normal(0, (2, 7, 3)), normal(1, (3, 3, 4))
     ours = jnp.concatenate([shifted(x, k) for k in (-1, 0, 1)], -1) @ w.reshape(9, 4)
     flipped = w[::-1]  # a tap of -1 sees the step after
     theirs = jax.lax.conv_general_dilated(x, flipped, (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))

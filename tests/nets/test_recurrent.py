@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from quick import assert_no_collective_in_a_loop, quick_jit
+from quick import assert_no_collective_in_a_loop, few, normal, quick_jit
 
 from genjax import nets
 from genjax.nets.recurrent import FEW_VALUES, Gates, gru, gru_encoder, gru_step, look_up
@@ -16,8 +16,8 @@ T, N, H = 5, 3, 4
 
 
 def arrays(seed=0, t=T):
-    keys = iter(jax.random.split(jax.random.key(seed), 12))
-    draw = lambda *shape: jax.random.normal(next(keys), shape)  # noqa: E731
+    rng = np.random.default_rng(seed)
+    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
     a, u = (Gates(*(draw(*shape) for _ in range(3))) for shape in ((t, N, H), (H, H)))
     return a, u, draw(H), draw(N, H)
 
@@ -58,12 +58,12 @@ def plain(a, u, bias, start, mask=None, reverse=False):
 CASES = [(m, r) for m in (False, True) for r in (False, True)]
 
 
-@pytest.mark.parametrize(("masked", "reverse"), CASES)
+@pytest.mark.parametrize(("masked", "reverse"), few(CASES, (False, False), (True, True)))
 def test_value_and_gradients(masked, reverse):
     args, mask = arrays(), mask_of() if masked else None
     value = quick_jit(lambda *args: gru(*args, mask, reverse))(*args)
     np.testing.assert_allclose(value, by_hand(*args, mask, reverse), atol=1e-5)
-    weigh = jax.random.normal(jax.random.key(9), (T, N, H))
+    weigh = np.random.default_rng(9).normal(size=(T, N, H)).astype(np.float32)
     of = lambda f: quick_jit(jax.grad(lambda *args: (weigh * f(*args, mask, reverse)).sum(), (0, 1, 2, 3)))(*args)  # noqa: E731
     for ours, theirs in zip(jax.tree.leaves(of(gru)), jax.tree.leaves(of(plain)), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
@@ -83,19 +83,21 @@ def test_gradient_of_a_gradient():
 
 def test_one_step_is_a_step_of_the_whole():
     a, u, bias, start = arrays()
-    whole, h = gru(a, u, bias, start), start
+    whole, h, step = quick_jit(gru)(a, u, bias, start), start, quick_jit(gru_step)
     for t in range(T):
-        h = gru_step(Gates(*(v[t] for v in a)), u, bias, h)
+        h = step(Gates(*(np.asarray(v)[t] for v in a)), u, bias, h)
         np.testing.assert_allclose(h, whole[t], atol=1e-6)
 
 
 def test_what_a_mask_leaves_out_changes_nothing():
     a, u, bias, start = arrays()
     mask, other = mask_of(), Gates(*(jnp.where(mask_of()[..., None], v, 1e3) for v in a))
-    f = lambda a: gru(a, u, bias, start, mask)  # noqa: E731
+    masked = lambda a: gru(a, u, bias, start, mask)  # noqa: E731
+    f = quick_jit(masked)
     np.testing.assert_array_equal(f(a), f(other))
-    np.testing.assert_array_equal(f(a)[-1, 0], gru(Gates(*(v[:2] for v in a)), u, bias, start)[-1, 0])
-    for g in jax.grad(lambda a: f(a).sum())(a):
+    short = quick_jit(lambda a: gru(a, u, bias, start))(Gates(*(np.asarray(v)[:2] for v in a)))
+    np.testing.assert_array_equal(np.asarray(f(a))[-1, 0], np.asarray(short)[-1, 0])
+    for g in quick_jit(jax.grad(lambda a: masked(a).sum()))(a):
         assert (np.asarray(g)[~np.asarray(mask)] == 0).all()
 
 
@@ -108,7 +110,7 @@ def test_half_precision_keeps_the_state():
 
 @pytest.mark.parametrize("k", [5, FEW_VALUES + 3])
 def test_look_up(k):
-    table, index = jax.random.normal(jax.random.key(0), (k, 2)), jnp.array([[0, k - 1], [-1, 2]])
+    table, index = normal(0, (k, 2)), jnp.array([[0, k - 1], [-1, 2]])
     expected = np.where(np.asarray(index)[..., None] >= 0, np.asarray(table)[np.asarray(index)], 0.0)
     np.testing.assert_allclose(look_up(table, index), expected, atol=1e-6)
     g = jax.grad(lambda t: look_up(t, index).sum())(table)
@@ -116,7 +118,7 @@ def test_look_up(k):
     np.testing.assert_allclose(g, np.repeat(counts[:, None], 2, 1))
 
 
-@pytest.mark.parametrize("symbols", [True, False])
+@pytest.mark.parametrize("symbols", few([True, False], True))
 def test_encoder_sees_the_masked_sequence_and_nothing_else(symbols):
     net = gru_encoder(6, 4, 8, symbols=symbols)
     params, state = quick_jit(net.init)(jax.random.key(0))
@@ -131,6 +133,7 @@ def test_encoder_sees_the_masked_sequence_and_nothing_else(symbols):
     assert not np.allclose(apply(x[:, ::-1])[1], out[1])  # both directions are read, and not alike
 
 
+@pytest.mark.slow
 def test_labels_reach_the_encoder():
     net = gru_encoder(6, 4, 8, symbols=True, n_classes=3)
     params, state = quick_jit(net.init)(jax.random.key(0))
@@ -160,8 +163,8 @@ def test_it_lowers_for_every_platform_and_vectorises_over_seeds():
     x = jnp.zeros((2, 3), jnp.int32)
     grad = jax.jit(jax.grad(lambda p: jnp.square(net.apply(p, state, x)[0]).sum()))
     jax.export.export(grad, platforms=("cpu", "cuda", "tpu"))(params)
-    seeds = jax.vmap(lambda k: net.init(k)[0])(jax.random.split(jax.random.key(0), 2))
-    both = jax.vmap(grad)(seeds)
+    seeds = quick_jit(jax.vmap(lambda k: net.init(k)[0]))(jax.random.split(jax.random.key(0), 2))
+    both = quick_jit(jax.vmap(grad))(seeds)
     one = grad(jax.tree.map(lambda v: v[1], seeds))
     for a, b in zip(jax.tree.leaves(both), jax.tree.leaves(one), strict=True):
         np.testing.assert_allclose(a[1], b, atol=1e-5)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
-from quick import quick_jit
+from quick import few, quick_jit
 
 from genjax import nets
 
@@ -40,8 +40,11 @@ def value_and_two_derivatives(f, x, w, ct):
     return out, pull(jax.tree.map(jnp.cos, out))
 
 
+CASES = [(name, "float64") for name in PAIRS] + [("nearest", "float32"), ("pool", "float32")]
+
+
 @pytest.mark.parametrize(
-    ("name", "dtype"), [(name, "float64") for name in PAIRS] + [("nearest", "float32"), ("pool", "float32")]
+    ("name", "dtype"), few(CASES, ("bilinear", "float64"), ("pool", "float64"), ("nearest", "float32"))
 )
 def test_fused_equals_plain_in_value_and_two_derivatives(name, dtype):
     """Kernels 1x1, 3x3 and 3x5; to 1e-12 of the largest value in double precision, 1e-5 in single."""

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import few, normal, quick_jit, uniform
 
 from genjax.nets.rolls import halvings, roll_discriminator, roll_generator
 
 
-@pytest.mark.parametrize("steps", [4, 7, 16, 33])
+@pytest.mark.parametrize("steps", few([4, 7, 16, 33], 7))
 def test_any_number_of_steps(steps):
     g, d = roll_generator(3, (steps, 9), 8), roll_discriminator((steps, 9), 8)
     params, state = quick_jit(g.init)(jax.random.key(0))
@@ -24,8 +24,8 @@ def test_any_number_of_steps(steps):
 def test_a_gradient_passes_through():
     g = roll_generator(3, (8, 9), 8)
     params, state = quick_jit(g.init)(jax.random.key(0))
-    z = jax.random.normal(jax.random.key(1), (2, 3))
-    w = jax.random.normal(jax.random.key(2), (2, 8, 9))
+    z = normal(1, (2, 3))
+    w = normal(2, (2, 8, 9))
     grads = quick_jit(jax.grad(lambda p: (w * g.apply(p, state, z)[0]).sum()))(params)
     assert all(float(jnp.abs(v).max()) > 0 for v in jax.tree.leaves(grads))
 
@@ -33,7 +33,7 @@ def test_a_gradient_passes_through():
 def test_steps_that_do_not_count_are_silent_to_the_critic():
     d = roll_discriminator((8, 9), 8)
     params, state = quick_jit(d.init)(jax.random.key(0))
-    x = (jax.random.uniform(jax.random.key(1), (2, 8, 9)) < 0.5).astype(jnp.float32)
+    x = (uniform(1, (2, 8, 9)) < 0.5).astype(jnp.float32)
     mask = jnp.arange(8)[None] < jnp.array([[5], [8]])
     score = quick_jit(lambda x: d.apply(params, state, x, event_mask=mask)[0])
     assert (score(x) == score(jnp.where(mask[:, :, None], x, 1.0))).all()

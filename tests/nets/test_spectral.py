@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
-from quick import quick_jit
+from quick import few, normal, quick_jit
 
 from genjax import nets
 from genjax.nets.spectral import largest_singular_value
@@ -20,10 +20,10 @@ def the_same_key_twice():
         yield
 
 
-@pytest.mark.parametrize("shape", [(7, 5), (3, 3, 4, 6), (9, 1), (1, 4)])
+@pytest.mark.parametrize("shape", few([[7, 5], [3, 3, 4, 6], [9, 1], [1, 4]], [3, 3, 4, 6], [1, 4]))
 def test_many_iterations_find_the_singular_value(shape):
-    w = jax.random.normal(jax.random.key(0), shape)
-    u = jax.random.normal(jax.random.key(1), shape[-1:])
+    w = normal(0, shape)
+    u = normal(1, shape[-1:])
     sigma, u = quick_jit(lambda w, u: largest_singular_value(w, u, 60))(w, u)
     matrix = np.asarray(w, np.float64).reshape(-1, shape[-1])
     np.testing.assert_allclose(sigma, np.linalg.svd(matrix, compute_uv=False)[0], rtol=1e-5)
@@ -31,8 +31,8 @@ def test_many_iterations_find_the_singular_value(shape):
 
 
 def test_the_estimate_never_exceeds_the_singular_value_and_grows():
-    w = jax.random.normal(jax.random.key(0), (12, 9))
-    u = jax.random.normal(jax.random.key(1), (9,))
+    w = normal(0, (12, 9))
+    u = normal(1, (9,))
     u = u / jnp.linalg.norm(u)
     found = [float(largest_singular_value(w, u, n)[0]) for n in (0, 1, 2, 5, 20)]
     assert found == sorted(found)
@@ -42,8 +42,8 @@ def test_the_estimate_never_exceeds_the_singular_value_and_grows():
 def test_gradient_is_that_of_the_quotient_with_constant_vectors():
     """d/dW of <G, W / sigma> with sigma = v'Wu is (G - <G, W/sigma> v u') / sigma (Miyato et al. 2018, eq. 12)."""
     net = nets.spectral_norm(nets.mlp_discriminator((2, 3, 1), ()))
-    params, state = net.init(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (4, 2, 3, 1))
+    params, state = quick_jit(net.init)(jax.random.key(0))
+    x = normal(1, (4, 2, 3, 1))
     got = jax.grad(lambda p: net.apply(p, state, x, train=True)[0].sum())(params)["logit"]["kernel"]
     w, u = np.asarray(params["logit"]["kernel"], np.float64), np.asarray(state["u"]["logit/kernel"], np.float64)
     v = w @ u / np.linalg.norm(w @ u)
@@ -57,7 +57,7 @@ def test_gradient_is_that_of_the_quotient_with_constant_vectors():
 def test_layers_become_one_lipschitz():
     """A linear net of one layer, iterated long, stretches nothing."""
     net = nets.spectral_norm(nets.mlp_discriminator((4, 4, 1), ()), n_iterations=50)
-    params, state = net.init(jax.random.key(0))
+    params, state = quick_jit(net.init)(jax.random.key(0))
     params = jax.tree.map(lambda p: 7.0 * p, params)
     slope = jax.grad(lambda x: net.apply(params, state, x, train=True)[0].sum())(jnp.ones((1, 4, 4, 1)))
     np.testing.assert_allclose(jnp.linalg.norm(slope), 1.0, rtol=1e-5)
@@ -80,7 +80,7 @@ def test_every_kernel_and_label_table_is_normalised_and_nothing_else():
 def test_u_moves_in_training_alone_and_scale_does_not_matter():
     net = nets.spectral_norm(nets.dcgan_discriminator(SHAPE, 4))
     params, state = quick_jit(net.init)(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (3, *SHAPE))
+    x = normal(1, (3, *SHAPE))
     train, test = (quick_jit(lambda p, s, t=t: net.apply(p, s, x, train=t)) for t in (True, False))
     _, after = train(params, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)

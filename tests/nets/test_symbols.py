@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import normal, quick_jit
 
 from genjax.errors import UsageError
 from genjax.nets import symbol_discriminator, symbol_generator
@@ -24,7 +24,7 @@ def test_generator_gives_probabilities():
 def test_gumbel_noise_is_of_training_alone_and_sharp():
     net = symbol_generator(Z, T, K, 8, 1, tau=0.1)
     params, state = quick_jit(net.init)(jax.random.key(0))
-    z = jax.random.normal(jax.random.key(1), (50, Z))
+    z = normal(1, (50, Z))
     noisy = quick_jit(lambda key: net.apply(params, state, z, train=True, key=key)[0])
     a, b = (noisy(jax.random.key(i)) for i in range(2))
     assert not np.allclose(a, b)

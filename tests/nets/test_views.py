@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
-from quick import quick_jit
+from quick import normal, quick_jit
 
 from genjax import nets
 from genjax.errors import UsageError
@@ -19,7 +19,7 @@ VIEWS = {
 def test_logits_are_the_sum_over_the_views():
     net = nets.seeing(VIEWS)
     params, state = quick_jit(net.init)(jax.random.key(0))
-    x, y = jax.random.normal(jax.random.key(1), (5, 194)), jnp.array([0, 1, 2, 0, 1])
+    x, y = normal(1, (5, 194)), jnp.array([0, 1, 2, 0, 1])
     out, after = quick_jit(lambda p, s: net.apply(p, s, x, y=y))(params, state)
     assert after == state
     wave = VIEWS["wave"][0].apply(params["wave"], {}, x[:, :130], y=y)[0]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from quick import few, quick_jit
+from quick import few, normal, quick_jit
 from train_toys import Linear
 
 from genjax import losses, nets
@@ -27,7 +27,7 @@ def all_finite(tree):
     return all(np.isfinite(np.asarray(v)).all() for v in jax.tree.leaves(tree))
 
 
-@pytest.mark.parametrize("zero", ["input", "both"])
+@pytest.mark.parametrize("zero", few(["input", "both"], "both"))
 @pytest.mark.parametrize("name", few(NETS, *list(NETS)[::2]))
 def test_nets(name, zero):
     net = NETS[name]()
@@ -46,7 +46,7 @@ def test_nets(name, zero):
 def test_a_kernel_that_begins_at_zero_is_normalised_once_it_is_not():
     """Its vector u is not lost while there is nothing to iterate on."""
     net = nets.spectral_norm(nets.mlp_discriminator((2, 2, 1), ()), n_iterations=3)
-    params, state = net.init(jax.random.key(0))
+    params, state = quick_jit(net.init)(jax.random.key(0))
     zero = jax.tree.map(jnp.zeros_like, params)
     out, state_after = net.apply(zero, state, jnp.ones((1, 2, 2, 1)), train=True)
     assert np.asarray(out).tolist() == [0.0]
@@ -58,7 +58,7 @@ def test_a_kernel_that_begins_at_zero_is_normalised_once_it_is_not():
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_kernels_of_any_ordinary_size_are_divided_as_ever(scale):
-    w, u = scale * jax.random.normal(jax.random.key(0), (7, 5)), jax.random.normal(jax.random.key(1), (5,))
+    w, u = scale * normal(0, (7, 5)), normal(1, (5,))
     sigma, after = largest_singular_value(w, u, 2)
     v = w @ u / (jnp.linalg.norm(w @ u) + 1e-12)
     for _ in range(2):

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from gaussian_vae import fixed
-from quick import first_state, quick_jit
+from quick import first_state, normal, quick_jit
 
 from genjax import distributions, models, nets, objectives, train
 from genjax.models.contract import Pass
@@ -33,7 +33,7 @@ def small():
 
 def correlated(n, rho=0.8):
     """Draws of two normals, and their total correlation, -log(1 - rho^2) / 2."""
-    a, b = jax.random.normal(jax.random.key(3), (2, n))
+    a, b = normal(3, (2, n))
     return jnp.stack([a, rho * a + np.sqrt(1 - rho**2) * b], 1), -0.5 * np.log(1 - rho**2)
 
 
@@ -59,6 +59,7 @@ def test_total_correlation_of_known_gaussians():
     assert float(loss) == pytest.approx(float(-aux.metrics["elbo"] + 3.0 * aux.metrics["total_correlation"]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trained_critic_finds_the_total_correlation():
     """A critic of quadratic logits, which hold the truth, learns from permuted latents."""
     z, truth = correlated(4096)

@@ -13,7 +13,7 @@ from jax import export
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from numpy_mlp import mlp
-from quick import assert_no_collective_in_a_loop, few, quick_jit
+from quick import assert_no_collective_in_a_loop, few, quick_jit, uniform
 
 from genjax import distributions, losses, models, nets, objectives
 from genjax.types import Batch, Context, UsageError
@@ -30,7 +30,7 @@ def the_same_key_twice():
 
 
 def context(vae, key=ROOT):
-    params, state = vae.init(ROOT)
+    params, state = quick_jit(vae.init)(ROOT)
     return params, Context(state, key, jnp.int32(0))
 
 
@@ -64,7 +64,7 @@ def test_value_and_gradient_against_numpy(k):
     """The value in float64 by hand; the gradient against central differences of that value."""
     vae = small()
     params, ctx = context(vae)
-    x = jax.random.uniform(jax.random.key(1), (3, *SHAPE))
+    x = uniform(1, (3, *SHAPE))
     (loss, aux), grads = quick_jit(jax.value_and_grad(objectives.iwae(vae, k), has_aux=True))(params, Batch(x), ctx)
     eps = jax.random.normal(jax.random.split(ctx.key, 3)[1], (3, k, 2)).swapaxes(0, 1)
     bounds = by_numpy(params["vae"], x, eps)
@@ -128,7 +128,7 @@ def test_one_sample_is_the_elbo_in_expectation():
 def test_terms_add_up_and_masked_examples_do_not_count():
     vae = small()
     params, ctx = context(vae)
-    x = jax.random.uniform(jax.random.key(1), (6, *SHAPE))
+    x = uniform(1, (6, *SHAPE))
     mask = jnp.arange(6) < 4
     loss = quick_jit(objectives.iwae(vae, 5))
     a, aux = loss(params, Batch(x, mask=mask), ctx)
@@ -143,7 +143,7 @@ def test_terms_add_up_and_masked_examples_do_not_count():
 def test_labels_reach_encoder_and_decoder_of_every_sample():
     vae = small(n_classes=3)
     params, ctx = context(vae)
-    x, y = jax.random.uniform(jax.random.key(1), (4, *SHAPE)), jnp.array([0, 1, 2, 0])
+    x, y = uniform(1, (4, *SHAPE)), jnp.array([0, 1, 2, 0])
     loss = quick_jit(objectives.iwae(vae, 3))
     whole = loss(params, Batch(x, y), ctx)[0]
     assert float(whole) != float(loss(params, Batch(x, (y + 1) % 3), ctx)[0])
@@ -168,7 +168,7 @@ def test_a_few_examples_at_a_time_are_all_of_them_together(objective, monkeypatc
     """The loop over chunks of a CPU against one chunk: loss, metrics and gradient, with masks and labels."""
     vae = small(n_classes=3)
     params, ctx = context(vae)
-    x, y = jax.random.uniform(jax.random.key(1), (6, *SHAPE)), jnp.array([0, 1, 2, 0, 1, 2])
+    x, y = uniform(1, (6, *SHAPE)), jnp.array([0, 1, 2, 0, 1, 2])
     batch = Batch(x, y, jnp.arange(6) < 5)
 
     def run(cache):
@@ -192,7 +192,7 @@ def test_each_device_decodes_its_own_examples(objective, at_once, monkeypatch):
     monkeypatch.setattr(sys.modules["genjax.nets.by_example"], "CACHE", at_once * 5 * 12)
     vae = small(n_classes=3)
     params, ctx = context(vae)
-    x, y = jax.random.uniform(jax.random.key(1), (8, *SHAPE)), jnp.arange(8) % 3
+    x, y = uniform(1, (8, *SHAPE)), jnp.arange(8) % 3
     batch = Batch(x, y, jnp.arange(8) < 7)
     f = jax.value_and_grad(objective(vae, 5), has_aux=True)
     mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
@@ -234,7 +234,7 @@ def test_doubly_reparameterised_gradient():
     """Value and decoder gradient of iwae; the encoder's is Tucker et al.'s eq. 8 computed sample by sample."""
     vae = small()
     params, ctx = context(vae)
-    x = jax.random.uniform(jax.random.key(1), (3, *SHAPE))
+    x = uniform(1, (3, *SHAPE))
     k = 4
     (a, aux_a), g_a = quick_jit(jax.value_and_grad(objectives.iwae(vae, k), has_aux=True))(params, Batch(x), ctx)
     (b, aux_b), g_b = quick_jit(jax.value_and_grad(objectives.dreg(vae, k), has_aux=True))(params, Batch(x), ctx)

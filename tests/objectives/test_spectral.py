@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from quick import quick_jit
+from quick import normal, quick_jit
 
 from genjax import distributions, losses, models, nets, objectives
 from genjax.types import Batch, Context
@@ -18,7 +18,7 @@ def setting():
         nets.wave_encoder(T, 6, 2), nets.wave_decoder(3, T, likelihood.n_out(1), 2), 3, likelihood=likelihood
     )
     params, state = quick_jit(model.init)(jax.random.key(0))
-    x = jnp.round(0.1 * jax.random.normal(jax.random.key(1), (4, T)) * 32768) / 32768
+    x = jnp.round(0.1 * normal(1, (4, T)) * 32768) / 32768
     return model, params, Batch(x), lambda: Context(state, jax.random.key(2), jnp.zeros((), jnp.int32))
 
 

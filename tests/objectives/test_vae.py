@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gaussian_vae import SIGMA, Z, linear_gaussian
+from quick import quick_jit
 
 from genjax import distributions, models, objectives
 from genjax.types import Batch, Context, Net
@@ -44,7 +45,7 @@ def test_elsewhere_the_bound_is_below_the_evidence_by_the_kl():
     mean, error = estimate(vae, x)
     assert mean < log_evidence(x).mean() - 10 * error
     exact, _, _ = linear_gaussian()
-    params, state = vae.init(ROOT)
+    params, state = quick_jit(vae.init)(ROOT)
     q, _ = vae.encode(params["vae"], state["vae"], x)
     p, _ = exact.encode(params["vae"], state["vae"], x)
     gap = float(q.kl(p).mean())
@@ -127,7 +128,7 @@ def test_gradient_is_that_of_the_formula_by_hand():
 
 def test_score_gives_each_example_its_own_numbers():
     vae, x, _log_evidence = linear_gaussian()
-    params, state = vae.init(ROOT)
+    params, state = quick_jit(vae.init)(ROOT)
     scores = objectives.score_vae(vae)(params, state, Batch(x), ROOT)
     assert scores["mu"].shape == scores["sigma"].shape == (64, Z)
     np.testing.assert_allclose(scores["elbo"], -scores["rate"] - scores["distortion"], rtol=1e-5)

@@ -113,14 +113,9 @@ QUICK = [
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory):
+def there(module_child_env):
     """The process that forks the commands."""
-    env = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "PYTEST_CURRENT_TEST")}
-    root = Path(__file__).resolve().parents[2]
-    env["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    cache = Path(os.environ["GENJAX_CACHE"])
-    env["JAX_COMPILATION_CACHE_DIR"] = str(cache / "xla-children")
-    with zygote(env) as process:
+    with zygote(module_child_env) as process:
         yield process
 
 

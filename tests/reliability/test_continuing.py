@@ -73,7 +73,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", few(CHANGES, "another metric"))
+@pytest.mark.parametrize("change", few(CHANGES))
 @pytest.mark.parametrize(
     "first", [["--keep-best", "max:loss"], pytest.param(["--eval-every", "2"], marks=pytest.mark.slow)], ids="-".join
 )

@@ -260,6 +260,7 @@ def test_tensorboard_on_a_full_disk_is_said_once(k, tmp_path, monkeypatch):
     assert [len(records_of(f)) for f in sorted(tmp_path.iterdir())] == [k, 3]
 
 
+@pytest.mark.slow
 def test_a_run_whose_tensorboard_fails_is_trained_all_the_same(tmp_path, train_here, capsys, monkeypatch):
     assert train_here(argv("vae_digits", tmp_path / "whole")) == 0
     row = tensorboard.Board.row

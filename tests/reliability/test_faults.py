@@ -18,7 +18,7 @@ from genjax.runs import manifest_file, open_run, run_folder
 pytestmark = pytest.mark.reliability
 
 
-@pytest.fixture(scope="module", params=list(runs.SMALL))
+@pytest.fixture(scope="module", params=few(runs.SMALL, "vae_digits"))
 def name(request):
     return request.param
 
@@ -214,6 +214,7 @@ def test_a_diverging_run_stops_and_names_what_and_where(name, flags, words, tmp_
         assert open_run(run).step == good[0]
 
 
+@pytest.mark.slow
 def test_the_last_good_checkpoint_of_a_diverging_run_is_named_and_loads(tmp_path, train_here, capsys):
     """A loss that becomes NaN at step 18 of a run saved every 5."""
     run = tmp_path / "run"

@@ -180,7 +180,7 @@ def test_a_second_process_on_a_folder_is_refused_and_harms_nothing(tmp_path, chi
     assert train_here(argv(name, run, "--steps", 100_000), stop_after=1) == 143
 
 
-@pytest.mark.parametrize("name", few(FAMILIES, "gan_digits"))
+@pytest.mark.parametrize("name", few(FAMILIES, "vae_digits"))
 def test_extended_is_the_longer_run(name, tmp_path, train_here, whole_here):
     """Also where the shorter run ended between two rows; run-only fields may differ."""
     run = tmp_path / "run"

@@ -68,6 +68,7 @@ def test_a_forgotten_decorator_is_said(tmp_path):
         recipes.load(path)
 
 
+@pytest.mark.slow
 def test_a_run_knows_which_of_two_recipes_with_one_build_it_is_of(tmp_path):
     """`vae_fashion_mnist` has the build of `vae_mnist`: its run holds both files, and opens from them."""
     recipe, folder = recipes.load("vae_fashion_mnist"), tmp_path / "run"

@@ -75,6 +75,7 @@ def test_what_would_never_run_is_refused(on_row, word, run_with, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_of_a_population_every_number_has_a_name(run_with, tmp_path):
     seen = []
     assert run_with(tmp_path / "run", seen.append, seeds=2) == 0

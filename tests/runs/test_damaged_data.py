@@ -70,6 +70,7 @@ def post_script(file):
 SPOILS = few([truncated, gone, another_size, a_pipe, post_script], truncated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_spoiled_image_ends_the_run_with_all_steps_saved(spoil, photos, sound, tmp_path, monkeypatch, capsys):
     mine = shutil.copytree(photos, tmp_path / "photos")

@@ -49,6 +49,7 @@ def test_every_number_of_eval_in_64_bit_mode_is_that_of_32(recipe, names, smoke_
         assert b.half == pytest.approx(a.half, rel=1e-3, abs=1e-5, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_the_command_line_is_of_32_bits(smoke_run, tmp_path, child_env):
     """`JAX_ENABLE_X64` changes no byte of what `genjax eval` writes, but for the clock."""
     found = []

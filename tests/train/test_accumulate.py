@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from quick import few, quick_jit
+from quick import few, quick_jit, uniform
 
 from genjax import losses, models, nets, objectives
 from genjax.train.step import Move, Step, make_step
@@ -42,6 +42,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "masked"), few([("vae", True), ("wgan_gp", False), ("relativistic", True)], ("wgan_gp", False))
 )
@@ -50,7 +51,7 @@ def test_equals_the_large_batch_where_the_loss_draws(name, masked):
     model, whole = CASES[name]()
     parts = dataclasses.replace(whole, accumulate=3)
     key = jax.random.key(0)
-    x = jax.random.uniform(jax.random.key(1), (whole.n_batches, N, *SHAPE))
+    x = uniform(1, (whole.n_batches, N, *SHAPE))
     mask = jnp.arange(N) % 5 != 0 if masked else None
     batches = Batch(x, mask=None if mask is None else jnp.broadcast_to(mask, x.shape[:2]))
     state = whole.init(model, key)

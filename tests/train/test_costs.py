@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from quick import few
 
 from genjax import losses, models, nets, objectives, train
 from genjax.types import Batch, Context
@@ -40,11 +41,11 @@ def gan():
 
 def cost(*moves, draw=None, **settings) -> float:
     step = train.make_step(*moves, draw=draw, **settings)
-    state = step.init(gan(), KEY)
+    state = jax.eval_shape(lambda key: step.init(gan(), key), KEY)
     return flops(step, state, Batch(jnp.ones((step.n_batches, N, *SHAPE))), KEY)
 
 
-@pytest.mark.parametrize("repeat", [1, 3])
+@pytest.mark.parametrize("repeat", few([1, 3], 3))
 def test_both_moves_run_the_generator_forward_once(repeat):
     """With the step's draws, also where the critic moves several times before: the last repeat's fakes are shared."""
     obj, sgd = objectives.gan(gan(), losses.wasserstein), optax.sgd(0.1)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from quick import few
 from train_toys import ArraySource, Game, Linear, game_loss, squared_error
 
 from genjax.train import loop, watch
@@ -40,7 +41,7 @@ def logged(rows):
     return [{k: v for k, v in row.items() if k not in CLOCK} for row in rows]
 
 
-@pytest.mark.parametrize("build", [vae_like, gan_like])
+@pytest.mark.parametrize("build", few([vae_like, gan_like], gan_like))
 def test_resuming_at_every_step_gives_the_same_run(build, monkeypatch):
     """At each k of 1..29: stop, keep (state, resume), go on: state and rows are the uninterrupted run's."""
     step, model = build()
@@ -63,7 +64,7 @@ def test_resuming_at_every_step_gives_the_same_run(build, monkeypatch):
     assert compiled._cache_size() == 1
 
 
-@pytest.mark.parametrize("capacity", [1, 4, 1000])
+@pytest.mark.parametrize("capacity", few([1, 4, 1000], 4))
 def test_no_bit_depends_on_the_chunks(capacity, monkeypatch):
     step, model = gan_like()
     whole = train(step, model)

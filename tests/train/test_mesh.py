@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
+from quick import few
 from scripts import load_script
 
 from genjax import data, recipes, runs
@@ -77,7 +78,7 @@ def test_the_largest_axis_that_divides_is_split(shape, spec):
     assert mesh.layout("data=2,fsdp=4").leaf(shape).spec == spec
 
 
-@pytest.mark.parametrize("fsdp", [2, 8])
+@pytest.mark.parametrize("fsdp", few([2, 8], 2))
 def test_bytes_of_a_device_fall_as_one_over_fsdp(fsdp):
     """Parameters, optimizer states and averages; small leaves are whole."""
     layout = mesh.layout(f"data={8 // fsdp},fsdp={fsdp}")
@@ -107,15 +108,19 @@ def test_initial_states_are_the_single_device_s():
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [
+    few(
+        [
+            ("gan_digits", "data=8"),
+            ("vae_digits", "fsdp=8"),
+            ("gan_digits", "data=4,fsdp=2"),
+            ("vae_digits", "data=8"),
+            ("gan_fashion_mnist", "data=8"),
+            ("gan_fashion_mnist", "fsdp=8"),
+            ("vae_mnist", "data=4,fsdp=2"),
+        ],
         ("gan_digits", "data=8"),
         ("vae_digits", "fsdp=8"),
-        ("gan_digits", "data=4,fsdp=2"),
-        pytest.param("vae_digits", "data=8", marks=pytest.mark.slow),
-        pytest.param("gan_fashion_mnist", "data=8", marks=pytest.mark.slow),
-        pytest.param("gan_fashion_mnist", "fsdp=8", marks=pytest.mark.slow),
-        pytest.param("vae_mnist", "data=4,fsdp=2", marks=pytest.mark.slow),
-    ],
+    ),
 )
 def test_collectives_of_a_step(name, text, bench):
     """Between devices go gradients, split parameters before they are read, batch statistics and scalars; no examples.
@@ -187,7 +192,10 @@ def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
     assert not all(x.sharding.is_fully_replicated for x in jax.tree.leaves(back.tree))
 
 
-@pytest.mark.parametrize(("text", "n"), [("data=3", 3), ("auto", len(os.sched_getaffinity(0))), ("", 1)])
+ASKED = [("data=3", 3), ("auto", len(os.sched_getaffinity(0))), ("", 1)]
+
+
+@pytest.mark.parametrize(("text", "n"), few(ASKED, ASKED[0]))
 def test_a_cpu_has_the_devices_that_the_mesh_asks_for(text, n, child_env):
     script = f"from genjax.train import mesh; mesh.use_cores({text!r}); import jax; print(jax.device_count())"
     done = subprocess.run([sys.executable, "-c", script], env=child_env, capture_output=True, text=True, check=True)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from quick import few, normal
 from train_toys import ArraySource, Game, Linear, game_loss, squared_error
 
 from genjax import rng
@@ -18,7 +19,7 @@ ROOT = jax.random.key(7)
 
 
 def batches(n, size=4, seed=0):
-    return Batch(jax.random.normal(jax.random.key(seed), (n, size, 3)))
+    return Batch(normal(seed, (n, size, 3)))
 
 
 def close(a, b, tol=1e-6):
@@ -76,7 +77,7 @@ def test_a_move_keeps_only_the_states_it_updates():
     assert Move("vae", squared_error, optax.sgd(0.5), updates="vae").updates == ("vae",)
 
 
-@pytest.mark.parametrize("repeat", [1, 2, 3, 5])
+@pytest.mark.parametrize("repeat", few([1, 2, 3, 5], 1, 3))
 def test_repeats_see_their_own_batch_and_later_moves_the_last(repeat):
     d = Move("d", game_loss("d", "g", -1.0), optax.sgd(0.1), repeat=repeat)
     g = Move("g", game_loss("g", "d", 1.0), optax.sgd(0.1))
@@ -189,7 +190,7 @@ def test_a_move_of_two_players_moves_both():
 @pytest.mark.parametrize("masked", [False, True])
 def test_accumulation_equals_the_large_batch(masked):
     """Also with unequal mask counts, and with an empty part: (sum, count) pairs are added."""
-    x = jax.random.normal(jax.random.key(3), (1, 12, 3))
+    x = normal(3, (1, 12, 3))
     mask = jnp.asarray([[1, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, 0]]) > 0 if masked else None
     whole = make_step(Move("p", squared_error, optax.sgd(0.1), norms=True))
     parts = make_step(Move("p", squared_error, optax.sgd(0.1), norms=True), accumulate=3)
