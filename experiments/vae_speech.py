@@ -3,16 +3,17 @@
 Command:  genjax train vae_speech --data spoken_digit
 Data:     spoken_digit as TFDS prepares it, a folder of .wav files (class folders give labels), or synthetic_speech,
           which is made here and is not real speech.
-Model:    convolutions of 25 taps and stride 4 on both sides, group norm; a Laplace distribution for each 16-bit sample.
+Model:    convolutions of 25 taps and stride 4 on both sides, group norm, short spectra in the place of the decoder's
+          last stages; a Laplace distribution for each 16-bit sample.
 Loss:     D + beta R + `spectral` x (multi-resolution spectral distance between the mean of p(x | z) and x).
 Reading:  elbo, rate and distortion are of the likelihood alone, in nats, and bound it; loss and penalty bound nothing.
           With --spectral 0 the model is trained on the bound itself, whose best wave is near silence where the code
           does not hold the phases.
-Expect:   the right lengths and loudness of each band, and no words: one code for all of a wave holds little of it. No
-          number is recorded yet.
+Expect:   the right lengths and loudness of each band, and no words: one code for all of a wave holds little of it;
+          experiments/README.md has numbers.
 Source:   Kingma & Welling 2014; Caillon & Esling 2021, RAVE (a VAE of waves with a spectral distance);
           Yamamoto et al. 2020, Parallel WaveGAN (the distance).
-Change:   --spectral 0, --beta 0.1 (better reconstructions, worse samples), --conditional True.
+Change:   --spectral 0, --spectra False, --beta 0.1 (better reconstructions, worse samples), --conditional True.
 """
 
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Config(runs.Config):
     spectral: float = runs.sweepable(10_000.0, ge=0)  # nats that a spectral distance of 1 costs
     samples: int = runs.structural(8192, ge=32)  # of a recording: longer ones are cut, silence follows shorter ones
     width: int = runs.structural(16, ge=1)  # channels of the first stage
+    spectra: bool = runs.structural(True)  # the decoder's wave is made of short spectra
     ema_half_life: float = runs.structural(5_000.0, gt=0)  # of the average of the weights, in examples
 
 
@@ -53,7 +55,7 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     (samples,), likelihood = spec.shape, distributions.laplace16()
     vae = models.VAE(
         encoder=compute(nets.wave_encoder(samples, 2 * cfg.z_dim, cfg.width, n_classes)),
-        decoder=compute(nets.wave_decoder(cfg.z_dim, samples, likelihood.n_out(1), cfg.width, n_classes)),
+        decoder=compute(nets.wave_decoder(cfg.z_dim, samples, likelihood.n_out(1), cfg.width, n_classes, cfg.spectra)),
         z_dim=cfg.z_dim,
         likelihood=likelihood,
         n_classes=n_classes,

@@ -30,7 +30,7 @@ TEXT = [f for f in FILES if f.suffix in (".py", ".md", ".toml", ".txt", ".json",
     "command",
     [
         ("ruff", "check", "."),
-        pytest.param(("pyrefly", "check", "--python-interpreter-path", sys.executable), marks=pytest.mark.slow),
+        ("pyrefly", "check", "--python-interpreter-path", sys.executable),
         ("lint-imports",),
     ],
     ids="-".join,

@@ -1,10 +1,12 @@
 """Pictures of waves show when a wave is loud and which frequencies it has."""
 
 import numpy as np
+import pytest
 
 from genjax import viz
+from genjax.losses.spectral import FLOOR
 from genjax.metrics.speech import spectrograms
-from genjax.viz.waves import INK, PAPER, WAVE_HEIGHT
+from genjax.viz.waves import INK, PAPER, SILENCE, WAVE_HEIGHT
 
 
 def test_a_wave_is_inked_where_it_sounds_and_flat_where_it_is_silent():
@@ -27,6 +29,14 @@ def test_a_high_tone_is_bright_above_a_low_one():
     assert high < low - 15  # rows count from the top
 
 
-def test_silence_is_drawn_without_a_warning():
-    cells = viz.wave_cells(np.zeros((1, 8192), np.int16), spectrograms(np.zeros((1, 8192), np.int16)))
+def test_silence_is_black_beside_a_quiet_sound_too():
+    """Of generated sound that is nearly silent, the picture was all aglow."""
+    assert pytest.approx(np.log(FLOOR**2), abs=0.01) == SILENCE
+    x = np.zeros((2, 8192), np.int16)
+    x[1, :4096] = (40 * np.sin(2 * np.pi * 440 / 8000 * np.arange(4096))).astype(np.int16)
+    cells = viz.wave_cells(x, spectrograms(x))
     assert cells.dtype == np.uint8
+    below = cells[:, WAVE_HEIGHT:]
+    assert below[0].max() <= 4
+    assert below[1, :, 80:].max() <= 4
+    assert below[1, :, :60].max() > 60

@@ -118,7 +118,7 @@ def legend(spec: Spec) -> str:
     """What is where in a picture."""
     return (
         "Above the wave, below it the log-mel spectrogram: time runs to the right, "
-        f"{BANDS} bands from 0 to {rate_of(spec) / 2000:g} kHz upwards; black is 35 dB below the loudest."
+        f"{BANDS} bands from 0 to {rate_of(spec) / 2000:g} kHz upwards; black is silence, or 35 dB below the loudest."
     )
 
 

@@ -87,8 +87,16 @@ def wave_encoder(n_samples: int, n_out: int, width: int = 16, n_classes: int = 0
     return functional(lambda rngs: WaveEncoder(n_samples, n_out, width, n_classes, rngs=rngs))
 
 
-def wave_decoder(z_dim: int, n_samples: int, n_out: int = 1, width: int = 16, n_classes: int = 0) -> Net:
+def wave_decoder(
+    z_dim: int, n_samples: int, n_out: int = 1, width: int = 16, n_classes: int = 0, spectra: bool = False
+) -> Net:
     """z [batch, z_dim] -> [batch, n_samples, n_out], the likelihood's raw parameters: mirrors `wave_encoder`.
+
+    With `spectra` the first parameter is a wave of short spectra (`SpectralFrames`) in the place of the last three
+    stages, and the others are constant over 64 samples.
+
+    Raises:
+        UsageError: the wave is too short for its stages.
 
     Example:
         >>> net = wave_decoder(4, 2000, 2, width=4)
@@ -96,7 +104,7 @@ def wave_decoder(z_dim: int, n_samples: int, n_out: int = 1, width: int = 16, n_
         >>> jax.eval_shape(net.apply, params, state, jnp.zeros((3, 4)))[0].shape
         (3, 2000, 2)
     """
-    return functional(lambda rngs: WaveDecoder(z_dim, n_samples, n_out, width, n_classes, rngs=rngs))
+    return functional(lambda rngs: WaveDecoder(z_dim, n_samples, n_out, width, n_classes, spectra, rngs=rngs))
 
 
 def phase_shuffle(h: Maps, key: Key | None, n: int, train: bool) -> Maps:
@@ -158,6 +166,12 @@ class Stages:
         """Elements of the last map."""
         return self.base * self.widths[-1]
 
+    def outward(self, spectra: bool) -> tuple[int, ...]:
+        """Channels from the last stage to the wave, or to where spectra stand in for the rest."""
+        if spectra and self.n < FRAMED:
+            raise UsageError(f"n_samples={self.n_samples}: spectra need at least {LEAST * STRIDE**FRAMED} samples.")
+        return self.widths[::-1][: self.n - FRAMED + 1 if spectra else None]
+
     def fill(self, x: Waves) -> Maps:
         """Silence after waves, until the stages divide them, and a channel axis."""
         return jnp.pad(x, ((0, 0), (0, self.base * STRIDE**self.n - self.n_samples)))[..., None]
@@ -194,11 +208,7 @@ class WaveGenerator(nnx.Module):
 
     def __init__(self, z_dim: int, n_samples: int, width: int, n_classes: int, spectra: bool, *, rngs: nnx.Rngs):
         self.stages = Stages(n_samples, width)
-        sizes = self.stages.widths[::-1]
-        if spectra and len(sizes) < FRAMED:
-            raise UsageError(f"n_samples={n_samples}: spectra need at least {LEAST * STRIDE**FRAMED} samples.")
-        if spectra:
-            sizes = sizes[: len(sizes) - FRAMED + 1]
+        sizes = self.stages.outward(spectra)
         n = self.stages.n_features
         self.label = embed(n_classes, z_dim, rngs=rngs)
         self.stem = Dense(z_dim * (2 if n_classes else 1), n, init=he(), rngs=rngs)
@@ -262,14 +272,20 @@ class WaveEncoder(nnx.Module):
 class WaveDecoder(nnx.Module):
     """See `wave_decoder`."""
 
-    def __init__(self, z_dim: int, n_samples: int, n_out: int, width: int, n_classes: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self, z_dim: int, n_samples: int, n_out: int, width: int, n_classes: int, spectra: bool, *, rngs: nnx.Rngs
+    ):
         self.stages = Stages(n_samples, width, most=8)
-        sizes = self.stages.widths[::-1]
+        sizes = self.stages.outward(spectra)
         self.stem = Dense(z_dim, self.stages.n_features, rngs=rngs)
         self.label = embed(n_classes, self.stages.n_features, rngs=rngs)
         self.norms = nnx.List([GroupNorm(c) for c in sizes])
         self.up = nnx.List([ConvTranspose1d(a, b, rngs=rngs) for a, b in pairwise(sizes)])
-        self.out = ConvTranspose1d(sizes[-1], n_out, rngs=rngs)
+        self.wave = SpectralFrames(sizes[-1], STRIDE**FRAMED, rngs=rngs) if spectra else None
+        if spectra:
+            self.out = Dense(sizes[-1], n_out - 1, rngs=rngs)
+        else:
+            self.out = ConvTranspose1d(sizes[-1], n_out, rngs=rngs)
 
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y: Labels) -> Float[Array, "batch t n_out"]:
         h = self.stem(z)
@@ -279,4 +295,8 @@ class WaveDecoder(nnx.Module):
         for norm, up in zip(list(self.norms)[:-1], self.up, strict=True):
             h = up(jax.nn.silu(norm(h[:, None])[:, 0]))
         h = jax.nn.silu(self.norms[-1](h[:, None])[:, 0])
-        return self.out(h)[:, : self.stages.n_samples]
+        out = self.out(h)
+        if self.wave is not None:
+            rest = jnp.repeat(at_least_float32(out), STRIDE**FRAMED, axis=1)
+            out = jnp.concatenate([self.wave(h)[..., None], rest], axis=-1)
+        return out[:, : self.stages.n_samples]

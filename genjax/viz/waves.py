@@ -10,6 +10,8 @@ SHADES = ((0, 0, 4), (43, 17, 94), (110, 30, 129), (178, 49, 122), (237, 90, 95)
 """Of a spectrogram, from silence to the loudest, evenly spaced."""
 RANGE = 8.0
 """Natural logarithms of power from the darkest shade to the lightest: 35 dB."""
+SILENCE = -9.21
+"""Of a log-mel spectrogram; it is black, however quiet the rest is."""
 
 
 def wave_cells(
@@ -19,7 +21,7 @@ def wave_cells(
 
     Args:
         x: waves of 16-bit samples; drawn at full scale of the loudest of each, or of a tenth of full scale.
-        mel: log-mel spectrogram of each, in natural logarithms of power; black is `RANGE` below its loudest.
+        mel: log-mel spectrogram of each, natural logarithms of power; black is `RANGE` below its loudest, or silence.
         width: pixels of a frame.
 
     Example:
@@ -36,7 +38,7 @@ def wave_cells(
     half = 1.0 / (WAVE_HEIGHT - 1)
     inked = (rows <= high[:, None] + half) & (rows >= low[:, None] - half)
     top[inked] = INK
-    level = 1.0 + (mel - mel.max((1, 2), keepdims=True)) / RANGE
+    level = 1.0 + (mel - np.maximum(mel.max((1, 2), keepdims=True), SILENCE + RANGE)) / RANGE
     return np.concatenate([top, _shaded(level).repeat(width, axis=2).repeat(BAND, axis=1)], axis=1)
 
 

@@ -21,6 +21,7 @@ NETS = {
     "of_spectra": (lambda k: nets.wavegan_generator(Z, 600, 2, k, spectra=True), (N, Z), (N, 600)),
     "wavegan_discriminator": (lambda k: nets.wavegan_discriminator(T, 2, 2, k), (N, T), (N,)),
     "wave_encoder": (lambda k: nets.wave_encoder(T, OUT, 4, k), (N, T), (N, OUT)),
+    "decoder_of_spectra": (lambda k: nets.wave_decoder(Z, 600, 2, 4, k, spectra=True), (N, Z), (N, 600, 2)),
     "wave_decoder": (lambda k: nets.wave_decoder(Z, T, 2, 4, k), (N, Z), (N, T, 2)),
 }
 
