@@ -442,6 +442,7 @@ def test_charts_cover_every_metric_once():
     assert "beta" in [k for c in words.charts(rows) for k in c.keys]
 
 
+@pytest.mark.slow
 def test_the_page_has_a_family_even_where_the_model_cannot_be_opened(run_of):
     run = run_of("gan_digits")
     shutil.rmtree(run / "recipe")

@@ -138,6 +138,7 @@ def test_nearest_training_images_are_the_nearest(monkeypatch):
     assert "Of 40 training images, evenly spaced ones were searched: 10 in pixels." in got.text
 
 
+@pytest.mark.slow
 def test_in_features_they_are_the_nearest_of_the_feature_net():
     digits = data.load("digits")
     samples = digits.test.x[:4]

@@ -569,6 +569,7 @@ def test_only_nan_and_the_newest(tmp_path):
     assert json.loads((tmp_path / "c" / "4" / "seal.json").read_text())["metric"] is None
 
 
+@pytest.mark.slow
 def test_a_reader_beside_a_writer(tmp_path):
     """A step retired while it is read is passed over for the newer one, without a word of damage."""
     folder, said = saved(tmp_path / "c", 1, keep=1), []

@@ -92,6 +92,7 @@ def test_what_is_compiled_for_the_first_member_serves_all(measured):
     assert after[1:] == [after[0]] * 3
 
 
+@pytest.mark.slow
 def test_members_share_an_experiment_where_their_models_are_one_program(plain):
     four, failed = runs.open_members(plain)
     assert failed == {}
@@ -109,6 +110,7 @@ def test_members_share_an_experiment_where_their_models_are_one_program(plain):
     assert opening.program(four[0]) != opening.program(four[0]._replace(experiment=dataclasses.replace(e, score=other)))
 
 
+@pytest.mark.slow
 def test_the_table_has_a_column_for_each_point(run, capsys):
     assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 0
     out, err = capsys.readouterr()
@@ -138,6 +140,7 @@ def test_an_interrupted_evaluation_keeps_the_members_that_are_done(plain, tmp_pa
     assert [s.member for s in sources.sources(str(run))] == [0, 1]
 
 
+@pytest.mark.slow
 def test_failed_members_are_named_and_left_out(failing, tmp_path, capsys):
     run = shutil.copytree(failing, tmp_path / "failing")
     assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 0

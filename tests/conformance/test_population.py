@@ -77,6 +77,7 @@ def test_a_member_s_step_is_the_single_run_s(name, conditional):
     assert int(after.step) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", few(QUICKEST, QUICKEST[-1]))
 def test_accelerators_run_all_members_at_once(name):
     """Exported for TPU and CUDA, a population has the single run's loops and as many plain convolutions."""
@@ -100,6 +101,7 @@ def test_accelerators_run_all_members_at_once(name):
     assert counts(together, "cpu", state, window, roots) == (loops + in_turn, convolutions)
 
 
+@pytest.mark.slow
 def test_every_sweepable_field_of_every_recipe_can_be_swept():
     """Build never decides anything by the value of such a field, whatever else is switched on."""
     for name in NAMES:

@@ -16,6 +16,7 @@ from genjax.formats.midi import LOW
 pytestmark = pytest.mark.realdata
 
 
+@pytest.mark.slow
 def test_adult_has_the_columns_and_rows_of_its_file(tfds_kinds, shared_data):
     d = data.load("adult", data_dir=tfds_kinds)
     with gzip.open(shared_data / "raw" / "adult" / "adult.csv.gz", "rt", newline="") as f:

@@ -462,6 +462,7 @@ def test_fuzzed_labels():
     assert 200 < n_refused < 900
 
 
+@pytest.mark.slow
 def test_large_pictures_stream_and_are_refused_where_memory_does_not_hold_them(tmp_path, monkeypatch):
     """2000x2000 pixels each: a few at a time are read, whatever the fingerprint looks at."""
     save(tmp_path / "00.png", np.zeros((2000, 2000, 3), np.uint8) + np.arange(3, dtype=np.uint8))

@@ -172,6 +172,7 @@ def test_a_run_that_collapses_says_so_in_its_last_line(conditional, tmp_path, ca
     assert read_leaves(run / "checkpoints")[2]["health"]["looked"]["apart"] == 450
 
 
+@pytest.mark.slow
 def test_a_run_of_seconds_says_that_it_is_too_short(tmp_path, capsys):
     recipe = recipes.load("vae_digits")
     cfg = dataclasses.replace(recipe.SMOKE, steps=2)

@@ -131,6 +131,7 @@ def test_a_critic_without_a_penalty_lets_the_generator_collapse():
     assert looks(monitor, DIGITS.test.x[:64]) == set()
 
 
+@pytest.mark.slow
 def test_samples_of_a_model_that_has_learnt_nothing_are_far():
     """A generator as it was initialised, and one after steps of a hundred times the usual length."""
     model, step = small_gan(losses.minimax, optax.adam(0.3), lr_g=0.3)

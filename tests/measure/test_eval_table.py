@@ -82,6 +82,7 @@ def measured_on(run, part, trained=None):
     return Measured(e.model, *train.evaluation(run.state), e.score, e.transform, part, e.model.n_classes > 0, trained)
 
 
+@pytest.mark.slow
 def test_authenticity_is_against_all_of_the_training_part(tmp_path):
     run, real = untrained(tmp_path), real_of(DIGITS, n=60)
     got = by_name(evaluate(run, real, NET, Request("authenticity", seed=2)))["authenticity_digits"]
@@ -327,7 +328,7 @@ def test_what_a_half_precision_run_is_measured_by_is_float32(name, tmp_path, mon
     ("recipe", "metric", "dataset"),
     [
         ("vae_music", "iw_nats", ("tunes", {"window": 16})),
-        ("vae_prose", "nll_bits", ("psalms", {"length": 16})),
+        pytest.param("vae_prose", "nll_bits", ("psalms", {"length": 16}), marks=pytest.mark.slow),
     ],
 )
 def test_importance_samples_are_as_many_as_asked(recipe, metric, dataset, tmp_path):

@@ -106,6 +106,7 @@ def test_with_recipe_and_folder_alone_what_is_kept_only_grows(first, change, tmp
     assert {name for _, (name, value) in seen[-1].items() if value is not None} >= set(bests(seen[0]))
 
 
+@pytest.mark.slow
 def test_a_best_by_one_quantity_is_not_compared_with_another(tmp_path, train_here, capsys):
     """The issue's case: `max:loss`, then `--eval-every`: the new best is by validation, and that by loss stays."""
     run = tmp_path / "run"

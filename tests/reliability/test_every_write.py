@@ -122,6 +122,7 @@ def leavings(folder):
     return list(folder.rglob(".*"))
 
 
+@pytest.mark.slow
 def test_eval_json(disk, measured):
     run, records = measured
     whole = contents(run)
@@ -157,6 +158,7 @@ def test_a_committed_record(disk, measured, tmp_path):
     assert at_every_write(disk, tmp_path, lambda: versus.write_record([run], out), sound, again) >= 6
 
 
+@pytest.mark.slow
 def test_the_page(disk, measured, tmp_path, monkeypatch):
     run, _ = measured
     monkeypatch.setattr(report_facts, "_drawn", lambda run, dataset: None)

@@ -250,6 +250,7 @@ def test_a_configuration_that_was_removed_is_written_again(run, train_here, monk
     assert do(USES["digest"](run, tmp_path), capsys)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_folder_moved_under_a_living_process(run, made, tmp_path, child_env):
     """A real trainer, and a real second run at its path."""
     shutil.rmtree(run)

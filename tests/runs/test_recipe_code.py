@@ -132,6 +132,7 @@ def test_another_code_is_refused_and_nothing_is_touched(project, capsys, file, o
     assert tree(project) == before
 
 
+@pytest.mark.slow
 def test_another_code_continues_knowingly(project, capsys):
     (project / "my_parts.py").write_text(PARTS.replace("1.0", "3.0"))
     run = project / "runs" / "a"
@@ -180,6 +181,7 @@ def test_a_moved_run_samples_measures_reports_and_continues(project, tmp_path, m
     assert runs.open_run(run).step == 6
 
 
+@pytest.mark.slow
 def test_the_same_data_under_another_spelling_continue_other_data_do_not(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
     end = ["--run-dir", "runs/a"]

@@ -164,6 +164,7 @@ def sorted_shape(shape):
     return tuple(sorted(shape))
 
 
+@pytest.mark.slow
 def test_a_run_moves_between_numbers_of_devices(tmp_path, capsys):
     """8 -> 1 -> 8: the restored state is the saved one to the bit, and the change is told."""
     recipe = recipes.load("vae_digits")
