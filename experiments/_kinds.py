@@ -1,6 +1,7 @@
-"""One picture of four kinds of data: held-out examples above, samples of a VAE or a GAN below.
+"""One picture of five kinds of data: held-out examples above, samples of a VAE or a GAN below.
 
-Command:  genjax train vae_music --batch-size 16 --width 64 --z-dim 32 --steps 1200 --decay 1200 \\
+Command:  genjax train gan_ring2d --run-dir runs/kinds/points
+          genjax train vae_music --batch-size 16 --width 64 --z-dim 32 --steps 1200 --decay 1200 \\
                 --run-dir runs/kinds/music
           genjax train vae_prose --batch-size 32 --steps 900 --warm-up 300 --run-dir runs/kinds/prose
           genjax train gan_speech --data spoken_digit --width 16 --critic 8 --batch-size 16 --steps 9500 \\
@@ -22,7 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from genjax import runs, train, viz
 from genjax.data import Examples, Spec
-from genjax.domains import music, prose, table
+from genjax.domains import music, points, prose, table
 from genjax.files import write_out
 from genjax.metrics.speech import spectrograms
 from genjax.report.pictures import spread
@@ -31,12 +32,12 @@ from genjax.runs.dataset import dataset_of_run
 
 HEIGHT, GAP, NAMES, HEAD = 104, 14, 62, 22
 """Pixels: of a row, between panels, of the column with the rows' names, of the line with the kinds' names."""
-WIDTHS = {"music": 196, "prose": 214, "speech": 132, "table": 248}
+WIDTHS = {"points": 104, "music": 196, "prose": 214, "speech": 132, "table": 200}
 """Of each kind's panels, in the order of the picture."""
 LETTERS, LINE = 12, 17
 INK, SOFT = (40, 40, 40), (110, 110, 110)
-N = 16
-"""Samples drawn."""
+N, POINTS = 16, 400
+"""Samples drawn; of points so many."""
 
 
 class Shown(NamedTuple):
@@ -59,12 +60,14 @@ def panels(shown: Shown) -> list[np.ndarray]:
 
 def _panel(kind: str, examples: Examples, spec: Spec) -> np.ndarray:
     width = WIDTHS[kind]
+    if kind == "points":
+        return _fitted(viz.dots(points.rows(examples.x), HEIGHT), width)
     if kind == "speech":
         return _fitted(viz.wave_cells(examples.x[:1], spectrograms(examples.x[:1])), width)
     if kind == "prose":
         return _written(prose.lines(examples, spec), width)
     rows = table.fields(jax.tree.map(lambda a: a[:6], examples), spec)
-    return _written([" ".join(row[i] or "NA" for i in range(6)) for row in rows], width)
+    return _written([" ".join(row[i] or "NA" for i in range(5)) for row in rows], width)
 
 
 def _fitted(picture: np.ndarray, width: int) -> np.ndarray:
@@ -111,13 +114,14 @@ def column(folder: Path) -> Shown:
     held_out = dataset_of_run(run).test
     if not isinstance(held_out, Examples):
         raise SystemExit(f"{folder}: the data have no test part.")
-    real = spread(held_out._replace(y=None), N)
-    return Shown(run.spec, {"held out": real, "samples": samples(run)}, run.experiment.model.family)
+    n = POINTS if run.spec.domain == "points" else N
+    real = spread(held_out._replace(y=None), n)
+    return Shown(run.spec, {"held out": real, "samples": samples(run, n)}, run.experiment.model.family)
 
 
-def samples(run: Any) -> Examples:
+def samples(run: Any, n: int) -> Examples:
     """The first of seed 0."""
-    z, y = drawing.noise_of(run.experiment, N), drawing.labels_of(N, run.experiment.model.n_classes)
+    z, y = drawing.noise_of(run.experiment, n), drawing.labels_of(n, run.experiment.model.n_classes)
     return drawing.generated(run.experiment, run.domain, run.spec, *train.evaluation(run.state), z, y).examples
 
 
