@@ -12,7 +12,7 @@ from genjax import data
 
 def test_every_kind_has_a_panel_in_every_row():
     kinds = importlib.import_module("experiments._kinds")
-    names = "tunes", "psalms", "synthetic_speech", "penguins"
+    names = "ring", "tunes", "psalms", "synthetic_speech", "penguins"
     columns = []
     for name in names:
         found = data.load(name)
