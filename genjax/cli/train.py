@@ -32,8 +32,8 @@ DEMO: dict[str, dict[str, dict[str, Any]]] = {
     },
     "table": {"vae_table": {}, "gan_table": {"steps": 2500}},
 }
-"""Recipes of the demo and what it changes in them, by kind of data (and another set of images): together they are to
-take under three minutes on two cores, which has been measured of images alone."""
+"""Recipes of the demo and what it changes in them, by kind of data (and another set of images): both together
+take two minutes to two and a half on two cores, start-up, compilation and page included; of images about six."""
 SAME = {"fashion_mini": "image", "images": "image"}
 """Other words for them."""
 
