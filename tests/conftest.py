@@ -53,6 +53,7 @@ ALSO_WATCHED = ("test_step", "test_loop", "test_accumulate", "test_mesh", "test_
 
 
 MODULES_KEPT = 5
+"""Test modules after which what they compiled is forgotten: fewer compile again, more hold gigabytes."""
 _modules = itertools.count(1)
 
 

@@ -22,8 +22,6 @@ from genjax.trust import Access
 DEFAULT_N = 64
 MOST_PIXELS = 80_000_000
 """Pixels of the largest grid: Pillow and many viewers refuse larger pictures as an attack."""
-WIDE = 56
-"""Pixels that an image of a grid has, about, where it would be smaller."""
 MOST_FILES = 100_000
 ONE = ("n", "seed", "temperature")
 """Flags that say which latents to draw; given latents leave no room for them."""
@@ -200,7 +198,9 @@ def _scale(args: Sample, kind: str, n: int, cell: tuple[int, int] | None) -> int
     in_a_picture = 1 if kind == "folder" else max(n, args.ncols or 0)
     pixels = in_a_picture * (cell[0] + 1) * (cell[1] + 1)
     if args.scale is None:
-        seen = 1 if kind == "folder" else max(1, round(WIDE / cell[1]))
+        from genjax.viz.images import enlargement
+
+        seen = 1 if kind == "folder" else enlargement(cell[1])
         scale = seen if pixels * seen**2 <= MOST_PIXELS else 1
     else:
         scale = args.scale

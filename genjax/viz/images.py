@@ -134,6 +134,16 @@ def on_nothing(images: Any, ncols: int | None, gap: int, scale: int) -> UInt8[np
     return np.concatenate([opaque, alpha], axis=2).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def enlargement(width: int) -> int:
+    """How many pixels wide a pixel is drawn so that an image is some 56 pixels wide; larger images stay as they are.
+
+    Example:
+        >>> enlargement(8), enlargement(28), enlargement(100)
+        (7, 2, 1)
+    """
+    return max(1, round(56 / width))
+
+
 def show(images: Any, ncols: int | None = None, scale: int | None = None) -> Png:
     """Images for a notebook: the last expression of a cell displays them.
 
@@ -143,7 +153,7 @@ def show(images: Any, ncols: int | None = None, scale: int | None = None) -> Png
         >>> show(np.zeros((10, 8, 8, 1)), ncols=5).width
         308
     """
-    scale = scale or max(1, round(56 / np.shape(images)[2]))
+    scale = scale or enlargement(np.shape(images)[2])
     return sheet(images, ncols, gap=2 if scale < 4 else 1, scale=scale)
 
 

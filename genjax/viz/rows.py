@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from genjax.viz.images import Png, encode, on_nothing, to_uint8
+from genjax.viz.images import Png, encode, enlargement, on_nothing, to_uint8
 
 LETTERS = 13
 """Size of the letters, in pixels."""
@@ -40,7 +40,7 @@ def rows(
     if len(columns) > ncols:
         raise ValueError(f"{len(columns)} names for {ncols} columns. Try ncols={len(columns)}.")
     h, w, _ = shapes.pop()
-    scale = scale or max(1, round(56 / w))
+    scale = scale or enlargement(w)
     gap = 2 if scale < 4 else 1
     sheets = [Image.fromarray(on_nothing(x, min(ncols, len(x)), gap, scale)) for x in images.values()]
     mode = sheets[0].mode
