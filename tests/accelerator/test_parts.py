@@ -143,8 +143,11 @@ def test_no_row_is_timed_while_workers_of_another_compile(tmp_path, monkeypatch)
     """Two rows warmed up together, the second one's worker slow: both are ready before either is told to go."""
     script, log = tmp_path / "worker.py", tmp_path / "log"
     lines = WORKER.replace("batch, rate", "import time; time.sleep(float(sys.argv[2])); batch, rate", 1)
-    lines += f"\n    open({str(log)!r}, 'a').write(line.split()[0] + ' ')"
-    script.write_text(lines.replace('print("a line', f"open({str(log)!r}, 'a').write('ready '); print(\"a line"))
+    lines = lines.replace('print("a line', f"open({str(log)!r}, 'a').write('ready '); print(\"a line")
+    # Written before the answer: a worker whose last answer has come is stopped at once.
+    script.write_text(
+        lines.replace("word = line.split()", f"word = line.split(); open({str(log)!r}, 'a').write(word[0] + ' ')")
+    )
     monkeypatch.setattr(speed_, "own", lambda ctx, w, p: [str(script), "2.0", "0.3" if p == "bf16" else "0"])
     monkeypatch.setattr(speed_, "peers", lambda ctx, *row: {})
     speed_.pairs(context(tmp_path, "speed"), [("w1_vae", "f32"), ("w1_vae", "bf16")])
