@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genjax.errors import UsageError, shown
-from genjax.formats import files
+from genjax.formats import encoding, files
 
 DELIMITERS = ",;\t|"
 LOOKED_AT = 200
@@ -87,17 +87,7 @@ def _text(path: Path) -> str:
         raise UsageError(f"{shown(path)}: is packed, not text.\nUnpack it, or save the sheet as .csv.")
     if len(content) > MOST_BYTES:
         raise UsageError(f"{shown(path)}: has more than {MOST_BYTES >> 30} GB.\nKeep fewer rows.")
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as e:
-        line = content[: e.start].count(b"\n") + 1
-        raise UsageError(
-            f"{shown(path)}: line {line} is not UTF-8.\nSave it as UTF-8: iconv -f latin1 -t utf-8 OLD > NEW."
-        ) from None
-    if "\0" in text:
-        raise UsageError(f"{shown(path)}: holds zero bytes, so it is no text.\nSave it as .csv again.")
-    return text
+    return encoding.read(content, shown(path))[0]
 
 
 def _delimiter(text: str) -> str:

@@ -11,11 +11,37 @@ MARKS = (
 """Byte-order marks; those of 32 bits begin as those of 16 do, so they come first."""
 
 
-def decoded(content: bytes, where: str, notes: list[str] | None = None) -> str:
-    """A file's bytes as text, with line ends of one kind.
+def read(content: bytes, where: str, otherwise: str = "") -> tuple[str, str]:
+    """A file's bytes as text with its line ends, and the encoding that they were in.
 
     A byte-order mark says the encoding and is left out. Without one the text is UTF-8, or UTF-16 where every second
-    byte is zero, as in ordinary text of that encoding. Line ends of Windows (CR LF) and of old Macs (CR) become LF.
+    byte is zero, as in ordinary text of that encoding.
+
+    Args:
+        content: the bytes.
+        where: the file, for messages.
+        otherwise: what else can be done with bytes that are no text, a sentence for messages.
+
+    Raises:
+        UsageError: it is in another encoding, or no text.
+
+    Example:
+        >>> read("caf\\u00e9".encode("utf-16"), "menu.txt")
+        ('café', 'utf-16-le')
+    """
+    mark, encoding = next(((m, e) for m, e in MARKS if content.startswith(m)), (b"", _guessed(content)))
+    try:
+        text = content[len(mark) :].decode(encoding)
+    except UnicodeDecodeError as e:
+        raise UsageError(" ".join(filter(None, (_refused(content, where, encoding, e), otherwise)))) from None
+    if "\0" in text:
+        fault = f"{where}: is no text (a zero byte near character {text.index(chr(0)) + 1:,}).\nLeave it out."
+        raise UsageError(" ".join(filter(None, (fault, otherwise))))
+    return text, encoding
+
+
+def decoded(content: bytes, where: str, notes: list[str] | None = None) -> str:
+    """Prose as text, with line ends of one kind: those of Windows (CR LF) and of old Macs (CR) become LF.
 
     Args:
         content: the bytes.
@@ -23,23 +49,14 @@ def decoded(content: bytes, where: str, notes: list[str] | None = None) -> str:
         notes: what was found is added here.
 
     Raises:
-        UsageError: it is in another encoding, or no text.
+        UsageError: as `read`; or there is nothing in it.
 
     Example:
-        >>> decoded("caf\\u00e9\\r\\n".encode("utf-16"), "menu.txt")
-        'café\\n'
+        >>> decoded(b"cafe\\r\\n", "menu.txt")
+        'cafe\\n'
     """
     notes = [] if notes is None else notes
-    mark, encoding = next(((m, e) for m, e in MARKS if content.startswith(m)), (b"", _guessed(content)))
-    try:
-        text = content[len(mark) :].decode(encoding)
-    except UnicodeDecodeError as e:
-        raise _refused(content, where, encoding, e) from None
-    if "\0" in text:
-        raise UsageError(
-            f"{where}: is no text (a zero byte near character {text.index(chr(0)) + 1:,}).\n"
-            "Leave it out; if its bytes are the data, train on them: --unit byte."
-        )
+    text, encoding = read(content, where, "For its bytes as they are: --unit byte.")
     if encoding != "utf-8":
         notes.append(f"{where}: read as {encoding.upper()}.")
     if "\r" in text:
@@ -59,12 +76,11 @@ def _guessed(content: bytes) -> str:
     return "utf-8"
 
 
-def _refused(content: bytes, where: str, encoding: str, e: UnicodeDecodeError) -> UsageError:
-    byte = content[e.start : e.start + 1].hex()
+def _refused(content: bytes, where: str, encoding: str, e: UnicodeDecodeError) -> str:
     if encoding != "utf-8":
-        return UsageError(f"{where}: is damaged {encoding.upper()} (at byte {e.start:,}).\nSave it as UTF-8.")
-    line = content[: e.start].count(b"\n") + 1
-    return UsageError(
+        return f"{where}: is damaged {encoding.upper()} (at byte {e.start:,}).\nSave it as UTF-8."
+    byte, line = content[e.start : e.start + 1].hex(), content[: e.start].count(b"\n") + 1
+    return (
         f"{where}: is not UTF-8 (byte 0x{byte} on line {line:,}).\n"
-        "If it is Latin-1: iconv -f latin1 -t utf-8 OLD.txt > NEW.txt. For its bytes as they are: --unit byte."
+        "If it is Latin-1: iconv -f latin1 -t utf-8 OLD > NEW."
     )
