@@ -108,6 +108,7 @@ def test_the_prior_sees_no_future():
     assert np.abs(jac[3, :, 2]).max() > 0
 
 
+@pytest.mark.slow
 def test_what_does_not_count_changes_nothing():
     vae = small()
     params, state = made(vae)
