@@ -39,6 +39,8 @@ class Config(runs.Config):
     width: int = runs.structural(128, ge=1)  # of the hidden layers
     layers: int = runs.structural(4, ge=0, le=8)  # of the causal convolutions: 2^layers steps are remembered
     dropout: float = runs.structural(0.2, ge=0, lt=1)  # share of hidden units left out in training
+    remembers: int = runs.structural(0, ge=0, le=8)  # layers with which the decoder sees 2^layers chords before; 0: none
+    forget: float = runs.structural(0.0, ge=0, lt=1)  # chance that training hides a chord from the decoder
     lr: float = runs.sweepable(2e-3, gt=0)  # Adam's rate, which falls to a twentieth by a cosine
     beta: float = runs.sweepable(1.0, ge=0)  # weight of the rate
     warm_up: int = runs.structural(300, ge=0)  # steps over which beta grows from 0
@@ -55,10 +57,16 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     steps, keys = spec.shape
     likelihood = distributions.chords() if cfg.likelihood == "chords" else distributions.bernoulli()
     z = cfg.z_dim
+    decoder = nets.each_step(z, likelihood.n_out(keys), (cfg.width, cfg.width), cfg.dropout, bias=-4.0)
+    if cfg.remembers:
+        decoder, chain = nets.remembering(
+            z, keys, steps, likelihood, cfg.width, cfg.remembers, dropout=cfg.dropout, forget=cfg.forget, bias=-4.0
+        )
+        likelihood = distributions.autoregressive(chain, likelihood)
     vae = models.SequenceVAE(
         encoder=compute(nets.centred_convs(keys, 2 * z, cfg.width, 4, cfg.dropout)),
         transition=compute(nets.causal_convs(z, 2 * z, cfg.width, cfg.layers, cfg.dropout)),
-        decoder=compute(nets.each_step(z, likelihood.n_out(keys), (cfg.width, cfg.width), cfg.dropout, bias=-4.0)),
+        decoder=compute(decoder),
         code_dim=z,
         steps=steps,
         memory=nets.memory(cfg.layers),
