@@ -39,7 +39,7 @@ class Config(runs.Config):
     width: int = runs.structural(128, ge=1)  # of the hidden layers
     layers: int = runs.structural(4, ge=0, le=8)  # of the causal convolutions: 2^layers steps are remembered
     dropout: float = runs.structural(0.2, ge=0, lt=1)  # share of hidden units left out in training
-    remembers: int = runs.structural(0, ge=0, le=8)  # layers with which the decoder sees 2^layers chords before; 0: none
+    remembers: int = runs.structural(0, ge=0, le=8)  # layers: the decoder sees 2^layers chords; 0: none
     forget: float = runs.structural(0.0, ge=0, lt=1)  # chance that training hides a chord from the decoder
     lr: float = runs.sweepable(2e-3, gt=0)  # Adam's rate, which falls to a twentieth by a cosine
     beta: float = runs.sweepable(1.0, ge=0)  # weight of the rate
@@ -48,20 +48,18 @@ class Config(runs.Config):
     ema_half_life: float = runs.structural(5_000.0, gt=0)  # of the average of the weights, in examples
 
 
-SMOKE = Config(steps=4, batch_size=8, width=8, layers=2, z_dim=2, window=16, crop=8)
+SMOKE = Config(steps=4, batch_size=8, width=8, layers=2, z_dim=2, window=16, crop=8, remembers=1, forget=0.1)
 
 
 def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     """Model, step and transform for rolls of `spec`."""
     compute = partial(nets.compute, precision=cfg.precision)
-    steps, keys = spec.shape
+    (steps, keys), z = spec.shape, cfg.z_dim
     likelihood = distributions.chords() if cfg.likelihood == "chords" else distributions.bernoulli()
-    z = cfg.z_dim
     decoder = nets.each_step(z, likelihood.n_out(keys), (cfg.width, cfg.width), cfg.dropout, bias=-4.0)
     if cfg.remembers:
-        decoder, chain = nets.remembering(
-            z, keys, steps, likelihood, cfg.width, cfg.remembers, dropout=cfg.dropout, forget=cfg.forget, bias=-4.0
-        )
+        how = {"dropout": cfg.dropout, "forget": cfg.forget, "bias": -4.0}
+        decoder, chain = nets.remembering(z, keys, steps, likelihood, cfg.width, cfg.remembers, **how)
         likelihood = distributions.autoregressive(chain, likelihood)
     vae = models.SequenceVAE(
         encoder=compute(nets.centred_convs(keys, 2 * z, cfg.width, 4, cfg.dropout)),
@@ -80,9 +78,6 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
 
     loss = objectives.on_views(objectives.beta_vae(vae, cfg.beta, cfg.warm_up), view)
     adam = optax.adam(optax.cosine_decay_schedule(cfg.lr, cfg.decay, 0.05), b2=0.99)
-    step = train.make_step(
-        train.Move("vae", loss, adam, clip=10.0, norms=True),
-        accumulate=cfg.accumulate,
-        ema={"vae": train.Ema(cfg.ema_half_life)},
-    )
+    move = train.Move("vae", loss, adam, clip=10.0, norms=True)
+    step = train.make_step(move, accumulate=cfg.accumulate, ema={"vae": train.Ema(cfg.ema_half_life)})
     return runs.Experiment(vae, step, data.as_bits(), objectives.score_vae(vae))
