@@ -1,16 +1,24 @@
-"""Decoders of sequences that remember what was: each step is made of its own latents and of the steps before it."""
+"""Decoders of piano rolls that remember: each chord is made of its own latents and of the chords before it."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.distributions.autoregressive import Chain
-from genjax.nets.over_time import causal_convs, each_step, memory
+from genjax.nets.blocks import normal
+from genjax.nets.functional import functional
+from genjax.nets.over_time import causal_convs, each_step, memory, shifted
 from genjax.nets.sequence import Decoder
 from genjax.types import Key, Net, Params, State, UsageError
+
+REACH = 24
+"""Semitones up and down that a note's moves reach."""
+UNITS = 8
+"""Hidden units of each key."""
 
 
 class Given(NamedTuple):
@@ -18,7 +26,7 @@ class Given(NamedTuple):
 
     z: Float[Array, "batch t z"]
     params: Params
-    """`past`, of the convolutions; `head`, of the perceptron; `emission`, of the distribution of a step."""
+    """`past`, `head` and `moves`, the nets'; `emission`, of a chord's distribution."""
     key: Key | None
     """Of dropout, in training."""
 
@@ -27,14 +35,14 @@ class Window(NamedTuple):
     """The chain's state: what the convolutions see."""
 
     t: Int[Array, ""]
-    steps: Float[Array, "batch memory channels"]
+    chords: Float[Array, "batch memory keys"]
     there: Bool[Array, "batch memory"]
     """False before the beginning."""
 
 
 def remembering(
     z_dim: int,
-    channels: int,
+    keys: int,
     length: int,
     emission: Any,
     width: int = 128,
@@ -44,26 +52,28 @@ def remembering(
     forget: float = 0.0,
     bias: float = 0.0,
 ) -> Decoder:
-    """p(x_t | z_t, x_<t): causal convolutions over the steps before, and a perceptron of what they say and of z_t.
+    """p(x_t | z_t, x_<t) of rolls: a perceptron of z_t and of what causal convolutions over the chords before say.
 
-    The net takes z (batch, t, z_dim), of any t up to `length` (samples have `length` steps).
+    To the logits it adds what the last two chords say of the notes near theirs by interval (`Moves`), which holds in
+    every key. The net takes z (batch, t, z_dim) of any t; samples have `length` steps.
 
     Args:
         z_dim: latent dimensions of a step.
-        channels: numbers of a step of x.
+        keys: of a roll.
         length: steps of a sample.
-        emission: what one step is, a `distributions.Likelihood`; its parameters are in the net's.
+        emission: what a chord is, a `distributions.Likelihood` whose first numbers are a logit for each key; its
+            parameters are among the net's.
         width: of the hidden layers.
-        layers: convolutions, which see the last `memory(layers)` steps.
+        layers: convolutions, which see the last `memory(layers)` chords.
         dropout: share of hidden units left out in training.
-        forget: chance that training hides a step from all later ones, so that the latents are needed; the step is
+        forget: chance that training hides a chord from all later ones, so that the latents are needed; it is
             predicted all the same.
-        bias: what the perceptron's outputs begin at.
+        bias: what the logits begin at.
 
     Source:
-        Chung et al. 2015, A Recurrent Latent Variable Model for Sequential Data (its decoder sees z_t and the state of
-        a recurrent net; here the convolutions of van den Oord et al. 2016, WaveNet, stand for that net); Bowman et al.
-        2016, Generating Sentences from a Continuous Space (what is hidden from an autoregressive decoder).
+        Chung et al. 2015, A Recurrent Latent Variable Model for Sequential Data (whose decoder sees z_t and the state
+        of a recurrent net; here gated convolutions stand for that net, and the moves are ours); Bowman et al. 2016,
+        Generating Sentences from a Continuous Space (what is hidden from an autoregressive decoder).
 
     Example:
         >>> from genjax.distributions import bernoulli
@@ -75,43 +85,70 @@ def remembering(
     """
     if not 0.0 <= forget < 1.0:
         raise UsageError(f"forget={forget}: must be at least 0 and below 1.")
-    n_out = emission.n_out(channels)
-    past = causal_convs(channels, width, width, layers, dropout)
-    head = each_step(z_dim + width, n_out, (width, width), dropout, bias)
+    n_out = emission.n_out(keys)
+    past = causal_convs(keys, width, width, layers, dropout)
+    head = each_step(z_dim + width + keys, n_out + UNITS, (width, width), dropout)
+    moves = functional(lambda rngs: Moves(keys, rngs=rngs))
+    nets = {"past": past, "head": head, "moves": moves}
 
     def init(key: Key) -> tuple[Params, State]:
-        k_past, k_head = jax.random.split(key)
-        return {"past": past.init(k_past)[0], "head": head.init(k_head)[0], "emission": emission.init(channels)}, {}
+        made = {name: net.init(k)[0] for (name, net), k in zip(nets.items(), jax.random.split(key, 3), strict=True)}
+        return made | {"emission": emission.init(keys)}, {}
 
     def apply(params: Params, state: State, z: Array, *, train: bool = False, key: Key | None = None, y=None):
         return Given(z, params, key if train else None), state
 
-    def out(given: Given, z: Array, before: Array, there: Array, last: Callable = lambda h: h) -> Array:
-        """What the perceptron makes of z and of the steps before, in which those that are not `there` are nothing."""
-        keys = [None, None] if given.key is None else jax.random.split(given.key)
-        how: list[dict[str, Any]] = [{"train": given.key is not None, "key": key} for key in keys]
-        h, _ = past.apply(given.params["past"], {}, before.astype(z.dtype), event_mask=there, **how[0])
-        return head.apply(given.params["head"], {}, jnp.concatenate([z, last(h).astype(z.dtype)], -1), **how[1])[0]
+    def out(given: Given, z: Array, before: Array, there: Array, last: bool = False) -> Array:
+        """What z and the chords before say, of which those that are not `there` are nothing; all steps or the last."""
+        k_past, k_head = (None, None) if given.key is None else jax.random.split(given.key)
+        train, before = given.key is not None, jnp.where(there[:, :, None], before, 0.0)
+        h, _ = past.apply(given.params["past"], {}, before, event_mask=there, train=train, key=k_past)
+        lately = jnp.concatenate([before, shifted(before, 1)], -1)
+        if last:
+            h, before, lately = h[:, -1], before[:, -1], lately[:, -1]
+        said, _ = head.apply(given.params["head"], {}, jnp.concatenate([z, h, before], -1), train=train, key=k_head)
+        notes, _ = moves.apply(given.params["moves"], {}, lately, said[..., n_out:])
+        return said[..., :n_out].at[..., :keys].add(notes + bias)
 
-    def whole(given: Given, x: Float[Array, "batch t channels"]) -> Float[Array, "batch t n"]:
-        before = jnp.pad(x[:, :-1], ((0, 0), (1, 0), (0, 0)))
+    def whole(given: Given, x: Float[Array, "batch t keys"]) -> Float[Array, "batch t n"]:
         there = jnp.broadcast_to(jnp.arange(x.shape[1]) > 0, x.shape[:2])
         if given.key is not None and forget:
             there &= jax.random.bernoulli(jax.random.fold_in(given.key, 0), 1.0 - forget, x.shape[:2])
-        return out(given, given.z, before, there)
+        return out(given, given.z, shifted(x, 1), there)
 
-    def start(given: Given) -> tuple[Window, Float[Array, "batch channels"]]:
+    def start(given: Given) -> tuple[Window, Float[Array, "batch keys"]]:
         n, size = given.z.shape[0], memory(layers)
-        nothing = jnp.zeros((n, channels), jnp.float32)
-        return Window(jnp.int32(0), jnp.zeros((n, size, channels)), jnp.zeros((n, size), bool)), nothing
+        return Window(jnp.int32(0), jnp.zeros((n, size, keys)), jnp.zeros((n, size), bool)), jnp.zeros((n, keys))
 
-    def step(given: Given, w: Window, before: Float[Array, "batch channels"]) -> tuple[Window, Float[Array, "batch n"]]:
-        steps = jnp.concatenate([w.steps[:, 1:], before[:, None]], 1)
+    def step(given: Given, w: Window, before: Float[Array, "batch keys"]) -> tuple[Window, Float[Array, "batch n"]]:
+        chords = jnp.concatenate([w.chords[:, 1:], before[:, None]], 1)
         there = jnp.concatenate([w.there[:, 1:], jnp.broadcast_to(w.t > 0, (before.shape[0], 1))], 1)
         z = jax.lax.dynamic_index_in_dim(given.z, w.t, 1, keepdims=False)
-        return Window(w.t + 1, steps, there), out(given, z, steps, there, lambda h: h[:, -1])
+        return Window(w.t + 1, chords, there), out(given, z, chords, there, last=True)
 
-    def of_step(given: Given, out: Float[Array, "rows n"]) -> Any:
+    def of_chord(given: Given, out: Float[Array, "rows n"]) -> Any:
         return emission.apply(given.params["emission"], out)
 
-    return Decoder(Net(init, apply), Chain(length, whole, start, step, of_step, n_out))
+    return Decoder(Net(init, apply), Chain(length, whole, start, step, of_chord, n_out))
+
+
+class Moves(nnx.Module):
+    """What the notes of two chords say of the notes near them, by interval alone: a logit for each key.
+
+    Each key has a few hidden units, which see the notes `REACH` semitones about it and the step's context.
+    """
+
+    def __init__(self, keys: int, *, rngs: nnx.Rngs):
+        self.keys = keys
+        self.into = nnx.Param(normal(0.1)(rngs.params(), (2, 2 * REACH + 1, UNITS)))
+        self.out = nnx.Param(normal(0.1)(rngs.params(), (UNITS,)))
+
+    def __call__(
+        self, chords: Float[Array, "*batch two_keys"], context: Float[Array, "*batch units"], *, train, key, y=None
+    ) -> Float[Array, "*batch keys"]:
+        interval = np.arange(self.keys)[None] - np.arange(self.keys)[:, None]  # from each note to each
+        near = (np.abs(interval) <= REACH).astype(np.float32)[None, :, :, None]
+        # One product of matrices whose entries repeat along diagonals: faster than a convolution with few channels.
+        w = self.into[...][:, np.clip(interval + REACH, 0, 2 * REACH)] * near
+        h = (chords @ w.reshape(2 * self.keys, -1)).reshape(*chords.shape[:-1], self.keys, UNITS)
+        return jax.nn.relu(h + context[..., None, :]) @ self.out[...]
