@@ -59,7 +59,7 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     decoder = nets.each_step(z, likelihood.n_out(keys), (cfg.width, cfg.width), cfg.dropout, bias=-4.0)
     if cfg.remembers:
         how = {"dropout": cfg.dropout, "forget": cfg.forget, "bias": -4.0}
-        decoder, chain = nets.remembering(z, keys, steps, likelihood, cfg.width, cfg.remembers, **how)
+        decoder, chain = nets.remembering(z, keys, steps, cfg.width, cfg.remembers, **how)
         likelihood = distributions.autoregressive(chain, likelihood)
     vae = models.SequenceVAE(
         encoder=compute(nets.centred_convs(keys, 2 * z, cfg.width, 4, cfg.dropout)),

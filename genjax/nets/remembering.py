@@ -1,14 +1,14 @@
 """Decoders of piano rolls that remember: each chord is made of its own latents and of the chords before it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.distributions.autoregressive import Chain
+from genjax.distributions.chords import Chords, by_interval, chords
 from genjax.nets.blocks import normal
 from genjax.nets.functional import functional
 from genjax.nets.over_time import causal_convs, each_step, memory, shifted
@@ -16,7 +16,7 @@ from genjax.nets.sequence import Decoder
 from genjax.types import Key, Net, Params, State, UsageError
 
 REACH = 24
-"""Semitones up and down that a note's moves reach."""
+"""Semitones that a note reaches: up and down in the next two chords, up in its own."""
 UNITS = 8
 """Hidden units of each key."""
 
@@ -26,7 +26,7 @@ class Given(NamedTuple):
 
     z: Float[Array, "batch t z"]
     params: Params
-    """`past`, `head` and `moves`, the nets'; `emission`, of a chord's distribution."""
+    """`past`, `head` and `moves`, the nets'; `chords`, of a chord's distribution."""
     key: Key | None
     """Of dropout, in training."""
 
@@ -44,31 +44,31 @@ def remembering(
     z_dim: int,
     keys: int,
     length: int,
-    emission: Any,
     width: int = 128,
     layers: int = 4,
     *,
     dropout: float = 0.0,
     forget: float = 0.0,
     bias: float = 0.0,
+    hidden: int = 256,
 ) -> Decoder:
     """p(x_t | z_t, x_<t) of rolls: a perceptron of z_t and of what causal convolutions over the chords before say.
 
-    To the logits it adds what the last two chords say of the notes near theirs by interval (`Moves`), which holds in
-    every key. The net takes z (batch, t, z_dim) of any t; samples have `length` steps.
+    A chord is `distributions.Chords`, with hidden units of each key that see the lower notes and the last two chords by
+    interval (`Moves`): what holds in one key holds in all. The net takes z (batch, t, z_dim) of any t; samples have
+    `length` steps.
 
     Args:
         z_dim: latent dimensions of a step.
         keys: of a roll.
         length: steps of a sample.
-        emission: what a chord is, a `distributions.Likelihood` whose first numbers are a logit for each key; its
-            parameters are among the net's.
         width: of the hidden layers.
-        layers: convolutions, which see the last `memory(layers)` chords.
+        layers: convolutions, which see the last `memory(layers)` chords; at least 1.
         dropout: share of hidden units left out in training.
         forget: chance that training hides a chord from all later ones, so that the latents are needed; it is
             predicted all the same.
         bias: what the logits begin at.
+        hidden: units of the chords' masked layer.
 
     Source:
         Chung et al. 2015, A Recurrent Latent Variable Model for Sequential Data (whose decoder sees z_t and the state
@@ -76,16 +76,19 @@ def remembering(
         Generating Sentences from a Continuous Space (what is hidden from an autoregressive decoder).
 
     Example:
-        >>> from genjax.distributions import bernoulli
-        >>> decoder = remembering(2, 3, 5, bernoulli(), 8, 1)
+        >>> decoder = remembering(2, 3, 5, 8, 1)
         >>> params, state = decoder.net.init(jax.random.key(0))
         >>> given, _ = decoder.net.apply(params, state, jnp.zeros((1, 5, 2)))
-        >>> decoder.chain.whole(given, jnp.ones((1, 5, 3))).shape
-        (1, 5, 3)
+        >>> said, near = decoder.chain.whole(given, jnp.ones((1, 5, 3)))
+        >>> near.shape
+        (1, 5, 3, 8)
     """
     if not 0.0 <= forget < 1.0:
         raise UsageError(f"forget={forget}: must be at least 0 and below 1.")
-    n_out = emission.n_out(keys)
+    if layers < 1:
+        raise UsageError(f"layers={layers} must be at least 1: what remembers nothing is nets.each_step.")
+    each = chords(hidden)
+    n_out = each.n_out(keys)
     past = causal_convs(keys, width, width, layers, dropout)
     head = each_step(z_dim + width + keys, n_out + UNITS, (width, width), dropout)
     moves = functional(lambda rngs: Moves(keys, rngs=rngs))
@@ -93,12 +96,12 @@ def remembering(
 
     def init(key: Key) -> tuple[Params, State]:
         made = {name: net.init(k)[0] for (name, net), k in zip(nets.items(), jax.random.split(key, 3), strict=True)}
-        return made | {"emission": emission.init(keys)}, {}
+        return made | {"chords": each.init(keys)}, {}
 
     def apply(params: Params, state: State, z: Array, *, train: bool = False, key: Key | None = None, y=None):
         return Given(z, params, key if train else None), state
 
-    def out(given: Given, z: Array, before: Array, there: Array, last: bool = False) -> Array:
+    def out(given: Given, z: Array, before: Array, there: Array, last: bool = False) -> tuple[Array, Array]:
         """What z and the chords before say, of which those that are not `there` are nothing; all steps or the last."""
         k_past, k_head = (None, None) if given.key is None else jax.random.split(given.key)
         train, before = given.key is not None, jnp.where(there[:, :, None], before, 0.0)
@@ -107,10 +110,10 @@ def remembering(
         if last:
             h, before, lately = h[:, -1], before[:, -1], lately[:, -1]
         said, _ = head.apply(given.params["head"], {}, jnp.concatenate([z, h, before], -1), train=train, key=k_head)
-        notes, _ = moves.apply(given.params["moves"], {}, lately, said[..., n_out:])
-        return said[..., :n_out].at[..., :keys].add(notes + bias)
+        near, _ = moves.apply(given.params["moves"], {}, lately, said[..., n_out:])
+        return said[..., :n_out].at[..., :keys].add(bias), near
 
-    def whole(given: Given, x: Float[Array, "batch t keys"]) -> Float[Array, "batch t n"]:
+    def whole(given: Given, x: Float[Array, "batch t keys"]) -> tuple[Array, Array]:
         there = jnp.broadcast_to(jnp.arange(x.shape[1]) > 0, x.shape[:2])
         if given.key is not None and forget:
             there &= jax.random.bernoulli(jax.random.fold_in(given.key, 0), 1.0 - forget, x.shape[:2])
@@ -120,35 +123,35 @@ def remembering(
         n, size = given.z.shape[0], memory(layers)
         return Window(jnp.int32(0), jnp.zeros((n, size, keys)), jnp.zeros((n, size), bool)), jnp.zeros((n, keys))
 
-    def step(given: Given, w: Window, before: Float[Array, "batch keys"]) -> tuple[Window, Float[Array, "batch n"]]:
-        chords = jnp.concatenate([w.chords[:, 1:], before[:, None]], 1)
+    def step(given: Given, w: Window, before: Float[Array, "batch keys"]) -> tuple[Window, tuple[Array, Array]]:
+        window = jnp.concatenate([w.chords[:, 1:], before[:, None]], 1)
         there = jnp.concatenate([w.there[:, 1:], jnp.broadcast_to(w.t > 0, (before.shape[0], 1))], 1)
         z = jax.lax.dynamic_index_in_dim(given.z, w.t, 1, keepdims=False)
-        return Window(w.t + 1, chords, there), out(given, z, chords, there, last=True)
+        return Window(w.t + 1, window, there), out(given, z, window, there, last=True)
 
-    def of_chord(given: Given, out: Float[Array, "rows n"]) -> Any:
-        return emission.apply(given.params["emission"], out)
+    def of_chord(given: Given, out: tuple[Array, Array]) -> Chords:
+        said, near = out
+        own = {name: given.params["moves"][name] for name in ("below", "units")}
+        return Chords(said[..., :keys], said[..., keys:], given.params["chords"] | own, near)
 
-    return Decoder(Net(init, apply), Chain(length, whole, start, step, of_chord, n_out))
+    return Decoder(Net(init, apply), Chain(length, whole, start, step, of_chord, n_out + keys * UNITS))
 
 
 class Moves(nnx.Module):
-    """What the notes of two chords say of the notes near them, by interval alone: a logit for each key.
+    """What the notes of two chords say to the hidden units of the keys near them, by interval alone.
 
-    Each key has a few hidden units, which see the notes `REACH` semitones about it and the step's context.
+    It keeps the weights of what comes after, too: of the lower notes (`below`), and of the units in the logits.
     """
 
     def __init__(self, keys: int, *, rngs: nnx.Rngs):
         self.keys = keys
         self.into = nnx.Param(normal(0.1)(rngs.params(), (2, 2 * REACH + 1, UNITS)))
-        self.out = nnx.Param(normal(0.1)(rngs.params(), (UNITS,)))
+        self.below = nnx.Param(normal(0.1)(rngs.params(), (REACH, UNITS)))
+        self.units = nnx.Param(normal(0.1)(rngs.params(), (UNITS,)))
 
     def __call__(
         self, chords: Float[Array, "*batch two_keys"], context: Float[Array, "*batch units"], *, train, key, y=None
-    ) -> Float[Array, "*batch keys"]:
-        interval = np.arange(self.keys)[None] - np.arange(self.keys)[:, None]  # from each note to each
-        near = (np.abs(interval) <= REACH).astype(np.float32)[None, :, :, None]
-        # One product of matrices whose entries repeat along diagonals: faster than a convolution with few channels.
-        w = self.into[...][:, np.clip(interval + REACH, 0, 2 * REACH)] * near
-        h = (chords @ w.reshape(2 * self.keys, -1)).reshape(*chords.shape[:-1], self.keys, UNITS)
-        return jax.nn.relu(h + context[..., None, :]) @ self.out[...]
+    ) -> Float[Array, "*batch keys units"]:
+        # A product of matrices whose entries repeat along diagonals: faster than a convolution with few channels.
+        w = jnp.concatenate([by_interval(w, self.keys, -REACH) for w in self.into[...]])
+        return (chords @ w).reshape(*chords.shape[:-1], self.keys, UNITS) + context[..., None, :]

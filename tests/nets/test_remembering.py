@@ -12,6 +12,8 @@ from quick import normal, quick_jit
 from genjax import distributions, nets
 from genjax.distributions import Autoregressive
 from genjax.errors import UsageError
+from genjax.nets.functional import functional
+from genjax.nets.remembering import REACH, UNITS, Moves
 
 KEYS, T, Z = 2, 3, 2
 KEY = jax.random.key(0)
@@ -101,5 +103,18 @@ def test_what_is_hidden_is_hidden_in_training_alone():
     same = np.isclose(log_probs(made(60, forget=0.5, train=True), x), plain)
     assert same[:, 0].all()  # nothing stands before the first
     assert 0.3 < same[:, 1].mean() < 0.7
-    with pytest.raises(UsageError, match="forget"):
-        nets.remembering(2, 3, 4, distributions.bernoulli(), forget=1.0)
+    for name, value in (("forget", 1.0), ("layers", 0)):
+        with pytest.raises(UsageError, match=name):
+            nets.remembering(2, 3, 4, distributions.bernoulli(), **{name: value})
+
+
+def test_moves_are_intervals():
+    """Chords a semitone higher make the same logits a semitone higher; what two octaves do not reach is not heard."""
+    keys, net = 40, functional(lambda rngs: Moves(40, rngs=rngs))
+    params = jax.tree.map(lambda v: normal(v.size, v.shape), jax.eval_shape(net.init, KEY)[0])
+    run = quick_jit(lambda x: net.apply(params, {}, x.reshape(-1, 2 * keys), jnp.ones((3, UNITS)))[0])
+    x = np.zeros((3, 2, keys), np.float32)
+    x[0, 0, 5], x[0, 1, 12], x[1, 0, 6], x[1, 1, 13] = 1, 1, 1, 1
+    low, high, silence = run(jnp.asarray(x))
+    np.testing.assert_allclose(low[:-1], high[1:], rtol=1e-5, atol=1e-5)
+    assert (np.flatnonzero(low != silence) == np.arange(12 + REACH + 1)).all()
