@@ -9,7 +9,8 @@ Views:    training sees each piece in another key and a part of longer ones; mea
 Source:   Krishnan, Shalit & Sontag 2017, Structured Inference Networks for Nonlinear State Space Models, whose deep
           Markov model has 6.926 nats a step as bound and 6.388 by importance sampling on these chorales;
           Chung et al. 2015, A Recurrent Latent Variable Model for Sequential Data (a prior that remembers).
-Change:   --likelihood bernoulli, --layers 0 (a prior of one step: the deep Markov model proper), --data my_midi_folder.
+Change:   --remembers 4 (the decoder sees the 16 chords before, too: p(x_t | z_t, x_<t); --forget 0.2 hides some),
+          --likelihood bernoulli, --layers 0 (a prior of one step: the deep Markov model proper), --data my_midi_folder.
 """
 
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     likelihood = distributions.chords() if cfg.likelihood == "chords" else distributions.bernoulli()
     decoder = nets.each_step(z, likelihood.n_out(keys), (cfg.width, cfg.width), cfg.dropout, bias=-4.0)
     if cfg.remembers:
+        if cfg.likelihood != "chords":
+            raise ValueError(f"likelihood={cfg.likelihood}: with remembers={cfg.remembers} it must be chords.")
         how = {"dropout": cfg.dropout, "forget": cfg.forget, "bias": -4.0}
         decoder, chain = nets.remembering(z, keys, steps, cfg.width, cfg.remembers, **how)
         likelihood = distributions.autoregressive(chain, likelihood)

@@ -17,7 +17,7 @@ def small(layers=2, dropout=0.0, remembers=False):
     likelihood = distributions.chords(4)
     decoder = nets.each_step(Z, likelihood.n_out(KEYS), (8,), dropout)
     if remembers:
-        decoder, chain = nets.remembering(Z, KEYS, T, likelihood, 8, 1)
+        decoder, chain = nets.remembering(Z, KEYS, T, 8, 1, hidden=4)
         likelihood = distributions.autoregressive(chain, likelihood)
     return SequenceVAE(
         nets.centred_convs(KEYS, 2 * Z, 8, 2, dropout),
