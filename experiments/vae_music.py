@@ -9,7 +9,7 @@ Views:    training sees each piece in another key and a part of longer ones; mea
 Source:   Krishnan, Shalit & Sontag 2017, Structured Inference Networks for Nonlinear State Space Models, whose deep
           Markov model has 6.926 nats a step as bound and 6.388 by importance sampling on these chorales;
           Chung et al. 2015, A Recurrent Latent Variable Model for Sequential Data (a prior that remembers).
-Change:   --remembers 4 (the decoder sees the 16 chords before, too: p(x_t | z_t, x_<t); --forget 0.2 hides some),
+Change:   --remembers 4 (the decoder sees the 16 chords before, too: p(x_t | z_t, x_<t); then --free-bits 0.5),
           --likelihood bernoulli, --layers 0 (a prior of one step: the deep Markov model proper), --data my_midi_folder.
 """
 
@@ -41,15 +41,15 @@ class Config(runs.Config):
     layers: int = runs.structural(4, ge=0, le=8)  # of the causal convolutions: 2^layers steps are remembered
     dropout: float = runs.structural(0.2, ge=0, lt=1)  # share of hidden units left out in training
     remembers: int = runs.structural(0, ge=0, le=8)  # layers: the decoder sees 2^layers chords; 0: none
-    forget: float = runs.structural(0.0, ge=0, lt=1)  # chance that training hides a chord from the decoder
     lr: float = runs.sweepable(2e-3, gt=0)  # Adam's rate, which falls to a twentieth by a cosine
     beta: float = runs.sweepable(1.0, ge=0)  # weight of the rate
     warm_up: int = runs.structural(300, ge=0)  # steps over which beta grows from 0
+    free_bits: float = runs.structural(0.0, ge=0)  # nats a step's latents may cost for nothing
     decay: int = runs.structural(3000, ge=1)  # steps over which lr falls
     ema_half_life: float = runs.structural(5_000.0, gt=0)  # of the average of the weights, in examples
 
 
-SMOKE = Config(steps=4, batch_size=8, width=8, layers=2, z_dim=2, window=16, crop=8, remembers=1, forget=0.1)
+SMOKE = Config(steps=4, batch_size=8, width=8, layers=2, z_dim=2, window=16, crop=8, remembers=1)
 
 
 def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
@@ -61,8 +61,7 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
     if cfg.remembers:
         if cfg.likelihood != "chords":
             raise ValueError(f"likelihood={cfg.likelihood}: with remembers={cfg.remembers} it must be chords.")
-        how = {"dropout": cfg.dropout, "forget": cfg.forget, "bias": -4.0}
-        decoder, chain = nets.remembering(z, keys, steps, cfg.width, cfg.remembers, **how)
+        decoder, chain = nets.remembering(z, keys, steps, cfg.width, cfg.remembers, cfg.dropout, bias=-4.0)
         likelihood = distributions.autoregressive(chain, likelihood)
     vae = models.SequenceVAE(
         encoder=compute(nets.centred_convs(keys, 2 * z, cfg.width, 4, cfg.dropout)),
@@ -79,7 +78,7 @@ def build(cfg: Config, spec: data.Spec) -> runs.Experiment:
         k_crop, k_key = jax.random.split(key)
         return data.transposed(k_key, data.cropped(k_crop, batch, cfg.crop), cfg.transpose)
 
-    loss = objectives.on_views(objectives.beta_vae(vae, cfg.beta, cfg.warm_up), view)
+    loss = objectives.on_views(objectives.beta_vae(vae, cfg.beta, cfg.warm_up, cfg.free_bits), view)
     adam = optax.adam(optax.cosine_decay_schedule(cfg.lr, cfg.decay, 0.05), b2=0.99)
     move = train.Move("vae", loss, adam, clip=10.0, norms=True)
     step = train.make_step(move, accumulate=cfg.accumulate, ema={"vae": train.Ema(cfg.ema_half_life)})

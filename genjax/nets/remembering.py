@@ -46,9 +46,7 @@ def remembering(
     length: int,
     width: int = 128,
     layers: int = 4,
-    *,
     dropout: float = 0.0,
-    forget: float = 0.0,
     bias: float = 0.0,
     hidden: int = 256,
 ) -> Decoder:
@@ -65,15 +63,12 @@ def remembering(
         width: of the hidden layers.
         layers: convolutions, which see the last `memory(layers)` chords; at least 1.
         dropout: share of hidden units left out in training.
-        forget: chance that training hides a chord from all later ones, so that the latents are needed; it is
-            predicted all the same.
         bias: what the logits begin at.
         hidden: units of the chords' masked layer.
 
     Source:
         Chung et al. 2015, A Recurrent Latent Variable Model for Sequential Data (whose decoder sees z_t and the state
-        of a recurrent net; here gated convolutions stand for that net, and the moves are ours); Bowman et al. 2016,
-        Generating Sentences from a Continuous Space (what is hidden from an autoregressive decoder).
+        of a recurrent net; here gated convolutions stand for that net, and the moves are ours).
 
     Example:
         >>> decoder = remembering(2, 3, 5, 8, 1)
@@ -83,8 +78,6 @@ def remembering(
         >>> near.shape
         (1, 5, 3, 8)
     """
-    if not 0.0 <= forget < 1.0:
-        raise UsageError(f"forget={forget}: must be at least 0 and below 1.")
     if layers < 1:
         raise UsageError(f"layers={layers} must be at least 1: what remembers nothing is nets.each_step.")
     each = chords(hidden)
@@ -115,8 +108,6 @@ def remembering(
 
     def whole(given: Given, x: Float[Array, "batch t keys"]) -> tuple[Array, Array]:
         there = jnp.broadcast_to(jnp.arange(x.shape[1]) > 0, x.shape[:2])
-        if given.key is not None and forget:
-            there &= jax.random.bernoulli(jax.random.fold_in(given.key, 0), 1.0 - forget, x.shape[:2])
         return out(given, given.z, shifted(x, 1), there)
 
     def start(given: Given) -> tuple[Window, Float[Array, "batch keys"]]:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import few, quick_jit
 
 from genjax import distributions, nets
 from genjax.models import SequenceVAE
@@ -112,15 +112,9 @@ def test_the_prior_sees_no_future():
     assert np.abs(jac[3, :, 2]).max() > 0
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize("remembers", few([False, True], True))
 def test_what_does_not_count_changes_nothing(remembers):
     vae = small(remembers=remembers)
-=======
-@pytest.mark.slow
-def test_what_does_not_count_changes_nothing():
-    vae = small()
->>>>>>> main
     params, state = made(vae)
     mask = jnp.arange(T)[None] < jnp.array([[4], [6]])
     x = jnp.asarray(np.random.default_rng(0).integers(0, 2, (2, T, KEYS)), jnp.float32)
