@@ -25,7 +25,7 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
-from quick import QUICK_XLA  # noqa: E402
+from quick import QUICK_XLA, keep_contexts  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(100_000, 20, 50)  # tracing makes and keeps millions of objects: a fifth of the time went into looking
@@ -43,6 +43,7 @@ def pytest_configure(config):
     """Before a test or its module asks jax for a device, which reads the flags."""
     if config.option.markexpr == "not slow":
         os.environ["XLA_FLAGS"] += f" {QUICK_XLA}"
+        keep_contexts()
 
 
 KEYS_WATCHED = ("objectives", "losses", "distributions", "models")

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,25 @@ QUICK_XLA = " ".join((
     *(["--xla_cpu_use_fusion_emitters=false"] if jax.__version_info__ < (0, 11) else []),  # unknown afterwards
 ))  # fmt: skip
 """For all of `make test`: compiles in a third of the time. `make test-all` has XLA as users have it."""
+
+
+def keep_contexts() -> None:
+    """Lower ten programs in one context of MLIR, as jax 0.12 does: in 0.10 making one takes as long as tracing."""
+    if jax.__version_info__ >= (0, 11):
+        return
+    from jax._src.interpreters import mlir
+
+    kept, make = threading.local(), mlir.make_ir_context
+
+    def context():
+        kept.uses = getattr(kept, "uses", 0) + 1
+        if kept.uses % 10 == 1:
+            kept.context = make()
+        return kept.context
+
+    mlir.make_ir_context = context
+
+
 quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
 
 

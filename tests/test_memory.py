@@ -31,6 +31,7 @@ def run(env):
     return kept == "True", int(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
 def test_pages_are_not_asked_for_again(child_env):
     env = {k: v for k, v in child_env.items() if not k.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))}

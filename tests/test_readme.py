@@ -1,5 +1,6 @@
 """The READMEs: their Python and their commands run, links lead somewhere, numbers are those of the records."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -76,7 +77,7 @@ FEW = 0.05
 """The share of the steps that is enough to see whether everything runs."""
 
 
-@pytest.mark.parametrize(("page", "share"), few([(p, s) for p in LEFT for s in (1.0, FEW)], *((p, FEW) for p in LEFT)))
+@pytest.mark.parametrize(("page", "share"), few([(p, s) for p in LEFT for s in (1.0, FEW)], ("README.md", FEW)))
 def test_a_readme_is_followed_from_top_to_bottom(page, share, tmp_path, child_env):
     """Python and commands in their order, as a reader would paste them; in one process, for starting takes longest."""
     (tmp_path / "steps.json").write_text(json.dumps(steps_of(page, share)))
@@ -112,6 +113,26 @@ def test_every_command_named_exists(page):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for script in re.findall(r"python ([\w/]+\.py)", text_of(page)):
         assert any((at / script).is_file() for at in (ROOT, (ROOT / page).parent)) or "/" not in script, script
+
+
+@pytest.mark.parametrize("page", LEFT)
+def test_every_flag_named_exists_and_every_block_is_python(page, capsys):
+    from genjax import cli, recipes
+
+    for line in (line for line in commands(page) if line.startswith("genjax ")):
+        command, *rest = shlex.split(line)[1:]
+        about = [command] if command not in ("train", "plan") else [command, rest[0]]
+        if about[-1].startswith("runs/"):  # a run: any recipe's flags
+            about[-1] = "vae_digits"
+        assert len(about) == 1 or about[1] in recipes.names() or about[1].endswith(".py"), line
+        if len(about) == 1 or about[1] in recipes.names():
+            with contextlib.suppress(SystemExit):  # help
+                cli.main(["help", *about])
+            said = set(re.findall(r"--[a-z][\w-]*", capsys.readouterr().out))
+            assert {w for w in rest if w.startswith("--")} <= said, line
+    for kind, body in FENCE.findall(text_of(page)):
+        if kind == "python":
+            compile(body, page, "exec")
 
 
 def anchors(path: Path) -> set[str]:

@@ -53,26 +53,35 @@ def compare(name: str, published: bool) -> dict[str, Any]:
 
 
 def first(name: str, published: bool) -> tuple[Callable, Any, Any, Any]:
-    """A recipe's step that keeps its gradients, its first state, a step's batches of random images, and the key."""
+    """A recipe's step that keeps its gradients, its first state, a step's batches, and the key."""
     import jax
 
     from genjax import data, recipes
 
     recipe = recipes.load(name)
     cfg = recipe.Config() if published else recipe.SMOKE
-    draw = np.random.default_rng(0)
-    shape = SHAPES.get(cfg.data, (32, 32, 3))
-    n = max(cfg.batch_size, 64)
-    points = draw.normal(size=(n, *shape)).astype(np.float32)
-    images = points if cfg.data == "ring" else draw.integers(0, 256, (n, *shape), np.uint8)
-    spec = data.Spec(cfg.data, shape, 0, n, "")
+    spec, examples = seen(cfg)
     experiment = recipe.build(cfg, spec)
-    source = data.make_source(data.Examples(images), cfg.batch_size, experiment.transform)
+    source = data.make_source(examples, cfg.batch_size, experiment.transform)
     step, key = keeping_gradients(experiment.step), jax.random.key(0)
     window = source.window(key, 0, 1, step.n_batches)
     batches = jax.jit(source.batches, static_argnums=4, compiler_options=HOST)(window, key, 0, 0, step.n_batches)
     state = jax.jit(partial(step.init, experiment.model), compiler_options=HOST)(key)
     return step, state, batches, key
+
+
+def seen(cfg: Any) -> tuple[Any, Any]:
+    """What a recipe's step sees: random images or points; of another kind of data its embedded set."""
+    from genjax import data
+    from genjax.runs.dataset import dataset_of
+
+    if not {"image", "points"} & set(cfg.domains):
+        dataset = dataset_of(cfg)
+        return dataset.spec, dataset.train
+    draw, n, shape = np.random.default_rng(0), max(cfg.batch_size, 64), SHAPES.get(cfg.data, (32, 32, 3))
+    points = draw.normal(size=(n, *shape)).astype(np.float32)
+    images = points if cfg.data == "ring" else draw.integers(0, 256, (n, *shape), np.uint8)
+    return data.Spec(cfg.data, shape, 0, n, ""), data.Examples(images)
 
 
 def keeping_gradients(step: Any) -> Any:

@@ -71,6 +71,11 @@ class Likelihood:
     shown: str = "the mean of the decoder"
     tempered: bool = False
 
+    def seen(self, x: Any) -> Any:
+        """What an encoder sees of x: of the integers 0 ... 255 numbers in [-1, 1]; all else as it is."""
+        levels = self.support == ("levels",) and jnp.issubdtype(x.dtype, jnp.integer)
+        return x.astype(jnp.float32) / 127.5 - 1.0 if levels else x
+
 
 def bernoulli() -> Likelihood:
     """Pixels as coin flips, x in {0, 1}.

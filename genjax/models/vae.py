@@ -69,7 +69,8 @@ class VAE:
     ) -> tuple[distributions.Normal, State]:
         """q(z | x, y), with fields of shape (batch, z)."""
         mask = masked(event_mask)
-        h, s = self.encoder.apply(params["encoder"], state["encoder"], x, train=train, key=key, y=y, **mask)
+        seen = self.likelihood.seen(x)
+        h, s = self.encoder.apply(params["encoder"], state["encoder"], seen, train=train, key=key, y=y, **mask)
         mu, logvar = jnp.split(h.astype(jnp.float32), 2, axis=-1)
         return distributions.Normal(mu, logvar), {**state, "encoder": s}
 

@@ -102,7 +102,8 @@ class VQVAE:
         mine, s, codes = params["vae"], state["vae"], self.codes(state)
         k_encode, k_decode = jax.random.split(key)
         mask = masked(event_mask)
-        h, s_enc = self.encoder.apply(mine["encoder"], s["encoder"], x, train=train, key=k_encode, y=y, **mask)
+        seen = self.likelihood.seen(x)
+        h, s_enc = self.encoder.apply(mine["encoder"], s["encoder"], seen, train=train, key=k_encode, y=y, **mask)
         v = h.astype(jnp.float32).reshape(-1, self.n_latents, self.code_dim)
         chosen = jax.nn.one_hot(nearest(v, codes), self.n_codes)
         quantised = chosen @ codes

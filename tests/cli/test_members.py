@@ -122,6 +122,7 @@ def test_the_table_has_a_column_for_each_point(run, capsys):
         assert name in err
 
 
+@pytest.mark.slow
 def test_an_interrupted_evaluation_keeps_the_members_that_are_done(plain, tmp_path, monkeypatch):
     run = shutil.copytree(plain, tmp_path / "eight")
     real, calls = measure.measured, []
@@ -157,6 +158,7 @@ def test_a_member_is_a_number_or_all(member, plain, capsys):
     assert "must be a member's number, or all" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_all_of_a_single_run_is_refused(smoke_run, capsys):
     assert cli.main(["eval", str(smoke_run("vae_digits")), "--member", "all"]) == 2
     assert "is a single run; leave --member out" in capsys.readouterr().err

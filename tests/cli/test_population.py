@@ -53,6 +53,7 @@ def test_one_folder_holds_all(several):
     assert "--beta" not in command
 
 
+@pytest.mark.slow
 def test_continued_it_is_the_same_population(several, tmp_path, capsys):
     part = tmp_path / "part"
     assert run(part, "--steps", "4", *MEMBERS) == 0

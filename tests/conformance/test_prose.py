@@ -44,6 +44,7 @@ def test_the_encoder_alone_moves_in_its_own_updates():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_language_model_has_no_rate():
     experiment, _, _, metrics = stepped(latents=False, dropout=0.0)
     assert isinstance(experiment.model, models.LanguageModel)

@@ -18,6 +18,7 @@ def test_waves_are_samples_over_full_scale_and_back():
         data.to_wave()(jax.random.key(0), Batch(wave))
 
 
+@pytest.mark.slow
 def test_varied_waves_begin_later_are_louder_or_softer_and_noisier():
     x = jnp.zeros((64, 100)).at[:, :10].set(0.1)
     moved = np.asarray(data.varied(delay=20)(jax.random.key(0), Batch(x)).x)

@@ -96,6 +96,7 @@ def test_a_batch_holds_the_examples_its_ids_name():
         assert (b.mask, b.event_mask) == (None, None)
 
 
+@pytest.mark.slow
 def test_the_step_divides_into_minibatches_of_one_sequence():
     source = data.resident(IMAGES, B, data.binarize())
     single, triple = run(source, [6], n_batches=1), run(source, [2], n_batches=3)

@@ -105,6 +105,7 @@ def test_mode_takes_the_likeliest_step_each_time():
     np.testing.assert_array_equal(logits.argmax(-1).reshape(3, T), x)
 
 
+@pytest.mark.slow
 def test_word_dropout_hides_symbols_in_training_alone():
     x = jax.random.randint(jax.random.key(3), (50, T), 0, K)
     plain, dropped = made(50), made(50, dropout=0.5, train=True)
@@ -123,6 +124,7 @@ def test_labels_and_no_latents():
     assert not np.isclose(a, b)
 
 
+@pytest.mark.slow
 def test_it_passes_through_jit_and_vmap():
     p, x = made(4), jax.random.randint(jax.random.key(3), (4, T), 0, K)
     each = jax.vmap(lambda each, x: Autoregressive(p.given._replace(each=each), p.chain).log_prob(x[None])[0])
@@ -133,6 +135,7 @@ def test_it_passes_through_jit_and_vmap():
     assert all(np.isfinite(v).all() for v in jax.tree.leaves(g))
 
 
+@pytest.mark.slow
 def test_rows_some_after_others_give_the_same():
     p, x = made(4), jax.random.randint(jax.random.key(3), (4, T), 0, K)
     wide = Autoregressive(p.given, dataclasses.replace(p.chain, width=CACHE // 8))  # two rows at once

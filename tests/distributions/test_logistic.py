@@ -218,6 +218,7 @@ def test_a_mixture_of_one_component_is_the_logistic():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_five_channels_have_ten_pairs():
     d = random_mixture(11, channels=5)
     assert d.coeffs.shape == (1, 10, 3)
@@ -228,6 +229,7 @@ def test_five_channels_have_ten_pairs():
     np.testing.assert_allclose(shift[0], [*d.coeffs[0, 6:10].sum(1), 0.0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_samples_of_the_chain_follow_the_joint_masses():
     n = 40_000
     d = random_mixture(12, channels=3, batch=n)
@@ -246,6 +248,7 @@ def test_samples_of_the_chain_follow_the_joint_masses():
     assert (abs(frequency - cells) < 5 * np.sqrt(cells * (1 - cells) / n) + 5 / n).all()
 
 
+@pytest.mark.slow
 def test_mean_and_mode_of_the_chain_are_linear_away_from_the_ends():
     """Without clipping means pass through the chain: m_c = mu_c + sum of coeffs times earlier m, in each component."""
     rng = np.random.default_rng(15)

@@ -100,7 +100,7 @@ OBJECTIVES = {
 }
 
 
-@pytest.mark.parametrize("name", few(OBJECTIVES, "beta_vae", "iwae"))
+@pytest.mark.parametrize("name", few(OBJECTIVES, "iwae"))
 def test_objectives_take_the_distortion_of_what_counts(name):
     """In the mean over the same latents: less what the masked elements cost."""
     m = model()
@@ -117,6 +117,7 @@ def test_objectives_take_the_distortion_of_what_counts(name):
     assert float(terms[1]["rate"]) == pytest.approx(float(terms[0]["rate"]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_importance_sampling_takes_the_likelihood_of_what_counts():
     m = model()
     params, state = quick_jit(m.init)(jax.random.key(0))

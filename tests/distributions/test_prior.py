@@ -140,6 +140,7 @@ def test_importance_and_annealed_estimates_of_a_vamp_vae_are_its_evidence():
     np.testing.assert_allclose(annealed.log_likelihood, truth, atol=0.05)
 
 
+@pytest.mark.slow
 def test_the_iwae_bound_of_a_vamp_vae_comes_near_its_evidence():
     vae, params, state, x, truth = one_latent()
     ctx = Context(state, ROOT, jnp.int32(0))
@@ -152,6 +153,7 @@ def test_the_iwae_bound_of_a_vamp_vae_comes_near_its_evidence():
     assert float(aux.metrics["elbo"]) < truth.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", few(["vamp", "realnvp"], "vamp"))
 def test_doubly_reparameterised_gradients_of_a_learned_prior(kind):
     """Prior and decoder have the bound's own gradient; the encoder's agrees with it in expectation."""

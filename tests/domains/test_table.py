@@ -32,6 +32,7 @@ def test_the_file_comes_back(penguins, tmp_path):
     assert path.read_text().splitlines()[4] == "Adelie,Torgersen,NA,NA,NA,NA,NA,2007"
 
 
+@pytest.mark.slow
 def test_coded_rows_are_finished_as_they_were(penguins):
     transform = data.to_parts(penguins.spec.columns)
     part = penguins.test

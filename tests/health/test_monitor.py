@@ -87,6 +87,7 @@ def looked(name, n_members=0, layout=mesh.ONE_DEVICE):
     return jax.tree.map(np.asarray, monitor._sent[0]), monitor._leaves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("vae_digits", marks=pytest.mark.slow), "gan_digits"])
 def test_on_a_mesh_and_in_a_population_a_probe_sees_the_same(name, eager, monkeypatch):
     monkeypatch.setattr(mesh, "SMALL", 16)
@@ -188,6 +189,7 @@ def test_a_population_s_findings_name_their_members(tmp_path, monkeypatch, capsy
     assert len(still_open(every)) == len(every)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_named_and_logged(tmp_path, capsys):
     run = tmp_path / "run"
     with pytest.raises(RunFailure, match=r"is (nan|inf|-inf) at step"):

@@ -61,6 +61,7 @@ def test_units_killed_by_hand_are_counted():
     assert max(before) < judge.DEAD
 
 
+@pytest.mark.slow
 def test_a_fresh_gan_has_no_finding():
     """Conditional, with batch norm in the generator."""
     model, params, state, ref = made("gan_mnist", conditional=True)
@@ -72,6 +73,7 @@ def test_a_fresh_gan_has_no_finding():
     assert got["fake_logit"] == pytest.approx(float(logits.mean()), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_discriminator_that_knows_its_images_is_seen():
     """Its logit is minus the distance to the nearest training image: 0 for those, less for all others."""
     dataset = data.load("digits")

@@ -67,6 +67,7 @@ def test_a_discriminator_too_fast_for_a_saturating_loss():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_discriminator_whose_weights_decay_to_nothing():
     model, step = small_gan(tx_d=optax.chain(optax.add_decayed_weights(50.0), optax.sgd(0.01)))
     assert ("logits_vanish", "d/real_logit") in found(model, step, data.to_signed())[0]

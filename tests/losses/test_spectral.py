@@ -113,6 +113,7 @@ def test_spectral_distance_is_zero_of_equals_and_does_not_see_phase():
     assert float(same[0]) < 0.2 * float(other[0])
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_also_in_silence_and_of_second_order():
     silent, x = jnp.zeros((1, 2048)), waves(1, 2048)
     slope = jax.grad(lambda a, b: losses.spectral_distance(a, b).sum())

@@ -90,6 +90,7 @@ def test_a_record_is_what_one_computes_by_hand(gan):
     assert cool.std(0).mean() < 0.1 * fakes.std(0).mean()
 
 
+@pytest.mark.slow
 def test_the_likelihood_is_of_a_reference_binarised_once(vae):
     """Whatever the batch, an example is seen as the same bits, of which the record has the hash."""
     run = runs.open_run(vae)

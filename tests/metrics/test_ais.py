@@ -43,6 +43,7 @@ def both(vae, **settings):
     return quick_jit(lambda key: metrics.bidirectional(vae, *vae.init(ROOT), key, **settings))(ROOT)
 
 
+@pytest.mark.slow
 def test_bidirectional_bounds_close_on_the_evidence():
     """The issue's oracle: both are within their mean gap and its error of log p(x)."""
     vae, _, log_evidence = linear_gaussian()

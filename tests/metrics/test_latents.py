@@ -60,6 +60,7 @@ def test_against_numpy_in_float64():
         assert float(out.error) == pytest.approx(each.std() / 50**0.5, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_two_limits_are_exact():
     collapsed = distributions.Normal(jnp.zeros((64, 3)), jnp.zeros((64, 3)))
     out = aggregate(collapsed)

@@ -163,6 +163,7 @@ def test_neither_chunk_nor_batch_matters_beyond_rounding():
     assert float(jnp.abs(whole.log_likelihood - other.log_likelihood).min()) > 1e-4
 
 
+@pytest.mark.slow
 def test_half_precision_nets_are_measured_in_float32():
     plain = small()
     half = small(compute=lambda net: nets.compute(net, "bf16"))

@@ -48,6 +48,7 @@ def test_score_is_that_of_a_loop_by_hand():
     np.testing.assert_allclose(oracle.nats_per_token(x), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_floor_and_uniform_tokens(oracle):
     own = oracle.nats_per_token(oracle.sample(jax.random.key(0), 250))
     assert oracle.n_values == 5000

@@ -118,6 +118,7 @@ def test_a_constant_colour_is_constant_and_grey_in_rgb_is_grey():
         np.testing.assert_allclose(f(x.repeat(3, axis=3)), f(x), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_along_an_axis_of_one_pixel_nothing_varies():
     row = np.random.default_rng(0).integers(0, 256, (6, 1, 16, 1), np.uint8)
     for f in (metrics.high_frequency_share, metrics.laplacian_variance):

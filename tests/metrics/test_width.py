@@ -50,7 +50,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("name", few(FUNCTIONS, *list(FUNCTIONS)[::3]))
+@pytest.mark.parametrize("name", few(FUNCTIONS, next(iter(FUNCTIONS))))
 def test_a_metric_in_64_bit_mode_is_that_of_32(name):
     with jax.debug_key_reuse(False):
         narrow = FUNCTIONS[name]()

@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import few, quick_jit
 
-from genjax import distributions, models, nets
+from genjax import data, distributions, models, nets
+from genjax.types import Batch
 
 SHAPE, Z = (4, 4, 1), 3
+KEY = jax.random.key(0)
 PACKAGE = Path(models.__file__).parents[1]
 
 
@@ -29,7 +31,7 @@ MODELS = {
 }
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=few(MODELS, "conditional", "vq_vae", "gan"))
 def ready(request):
     model, key = MODELS[request.param](), jax.random.key(0)
     params, state = quick_jit(model.init)(key)
@@ -76,6 +78,24 @@ def test_autoencoders_give_a_pass(ready):
 
     with jax.debug_key_reuse(False):
         jax.eval_shape(passes, jax.ShapeDtypeStruct((5, *SHAPE), jnp.float32), jax.random.key(4))
+
+
+@pytest.mark.parametrize("name", [name for name in distributions.LIKELIHOODS if name])
+def test_convolutions_take_what_every_likelihood_is_of(name):
+    """Grey levels are integers, which a convolution refuses: the model shows them to it as numbers in [-1, 1]."""
+    likelihood = distributions.likelihood_of(name, None)
+    x = data.for_range(likelihood.support[0]).apply(jax.random.key(0), Batch(jnp.zeros((2, 8, 8, 1), jnp.uint8))).x
+    encoder, decoder = nets.conv_encoder((8, 8, 1), 2 * Z, 4), nets.conv_decoder(Z, (8, 8, likelihood.n_out(1)), 4)
+    model = models.VAE(encoder, decoder, Z, likelihood)
+    params, state = jax.eval_shape(model.init, jax.random.key(0))
+    out = jax.eval_shape(lambda p, s, x, k: model.forward(p, s, x, key=k).p.log_prob(x), params, state, x, KEY)
+    assert out.shape == (2,)
+
+
+def test_grey_levels_are_seen_as_numbers_about_0():
+    levels = jnp.array([[0, 255]])
+    assert distributions.categorical().seen(levels).tolist() == [[-1.0, 1.0]]
+    assert distributions.bernoulli().seen(levels) is levels
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def by_hand(model, state, x, mask=None, decay=0.99):
     return chosen, codes, v, {k: decay * book[k] + (1 - decay) * seen[k] for k in book}
 
 
-@pytest.mark.parametrize(("parts", "masked"), few(itertools.product((1, 3), (False, True)), (1, False), (3, True)))
+@pytest.mark.parametrize(("parts", "masked"), few(itertools.product((1, 3), (False, True)), (3, True)))
 def test_the_codebook_follows_by_running_means_once_an_update(parts, masked):
     model = small(decay=0.9)
     step = dataclasses.replace(step_of(model), accumulate=parts)
@@ -137,6 +137,7 @@ def test_minus_distortion_and_rate_is_below_the_evidence():
     np.testing.assert_allclose(scipy.special.logsumexp(np.asarray(log_p), 1), 0.0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_have_the_prior_of_each_latent():
     model = small()
     params, net = quick_jit(model.init)(ROOT)

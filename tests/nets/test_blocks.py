@@ -63,6 +63,7 @@ def plainly_normal(x, scale, bias, eps=1e-5):
     return (x - mean) / jnp.sqrt(var + eps) * scale.reshape(wide) + bias.reshape(wide)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", few([((6, 3),), ((4, 5, 2, 3),)], ((4, 5, 2, 3),)))
 def test_batch_norm_s_gradients_of_first_and_second_order_are_autodiff_s(shape):
     """In float64, against autodiff of the formula: only rounding is left."""

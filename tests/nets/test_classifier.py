@@ -20,6 +20,7 @@ def test_shapes(shape):
     assert jax.tree.structure(after) == jax.tree.structure(state)
 
 
+@pytest.mark.slow
 def test_features_are_not_negative_and_logits_linear_in_them():
     net = nets.classifier((8, 8, 1), 5, width=6)
     params, state = quick_jit(net.init)(jax.random.key(0))

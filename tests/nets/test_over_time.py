@@ -26,6 +26,7 @@ def test_causal_ones_see_so_far_back_and_nothing_ahead(layers):
     assert (found == ((back >= 0) & (back < memory(layers)))).all()
 
 
+@pytest.mark.slow
 def test_centred_ones_see_both_ways():
     found = seen(centred_convs(2, 3, 8, 2), 12, 2)
     apart = np.abs(np.subtract.outer(np.arange(12), np.arange(12)))

@@ -16,6 +16,7 @@ VIEWS = {
 }
 
 
+@pytest.mark.slow
 def test_logits_are_the_sum_over_the_views():
     net = nets.seeing(VIEWS)
     params, state = quick_jit(net.init)(jax.random.key(0))

@@ -36,6 +36,7 @@ def state_of(p):
     return {"ada": {"p": jnp.float32(p)}}
 
 
+@pytest.mark.slow
 def test_nothing_changes_at_p_0_and_every_change_happens_at_its_share():
     x, keys = images(2000), jax.random.split(ROOT, 2000)
     ada = objectives.ada(CHANGES)
@@ -85,6 +86,7 @@ def test_p_follows_the_sign_of_the_logits_by_hand():
     assert ada.observe(jnp.array([2.0, -0.1]))["ada"]["sign"].tolist() == [1.0, -1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", few([1, 3], 3))
 def test_numbers_of_the_game_move_once_an_update_and_are_reported(parts):
     gan = model()
@@ -132,6 +134,7 @@ def setting(obj, gan):
     return params, batch, Context(state, jax.random.key(3), jnp.int32(0), obj.draw(jax.random.key(2), batch))
 
 
+@pytest.mark.slow
 def test_both_moves_see_the_same_augmented_fakes_and_a_gradient_reaches_the_generator():
     gan, seen = model(), []
 

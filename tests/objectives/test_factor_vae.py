@@ -82,6 +82,7 @@ def test_a_trained_critic_finds_the_total_correlation():
     assert 0.6 < float(aux.metrics["accuracy"]) < 0.9
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_the_vae():
     vae, _ = small()
     obj = objectives.factor_vae(vae, nets.mlp_discriminator((3,), (8,)), 0.0)

@@ -93,6 +93,7 @@ def test_a_penalty_refuses_a_critic_with_batch_norm():
         objectives.gan(gan, penalties=(losses.r1(1.0),))
 
 
+@pytest.mark.slow
 def test_batch_norm_sees_real_and_fake_apart():
     """Two passes, each normalised by its own batch, and the running statistics of both kept, real first."""
     critic = nets.dcgan_discriminator((16, 16, 1), 8, norm="batch")

@@ -183,6 +183,7 @@ def test_a_few_examples_at_a_time_are_all_of_them_together(objective, monkeypatc
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "at_once"),
     few(itertools.product((objectives.iwae, objectives.dreg), (1, 4)), (objectives.iwae, 4)),

@@ -136,6 +136,7 @@ def test_samples_have_the_columns_frequencies_where_the_generator_does_as_asked(
         np.testing.assert_allclose(choice.sum(1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_step_trains_both():
     gan, obj, *_ = setup()
     moves = [train.Move(n, loss, optax.adam(1e-3, 0.5, 0.9)) for n, loss in (("d", obj.d), ("g", obj.g))]
@@ -151,6 +152,7 @@ def test_a_step_trains_both():
         assert any((np.asarray(a) != np.asarray(b)).any() for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_a_table_without_categories_is_not_asked_for_anything():
     columns = COLUMNS[1:2]
     coded = codings(columns)

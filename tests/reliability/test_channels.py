@@ -217,6 +217,7 @@ def printed(text: str) -> str:
     return re.sub(r"\d+(\.\d+)?|sound|broken", "", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "channel"), few(itertools.product(COMMANDS, CHANNELS), *QUICK))
 def test_every_command_on_every_channel(name, channel, there, made, tmp_path):
     command, faults = COMMANDS[name], CHANNELS[channel]

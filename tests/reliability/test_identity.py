@@ -72,7 +72,7 @@ COMMANDS = {
     "digest": ["digest", "run0"],
 }
 FAST = [
-    *(("train", c) for c in ("another run's checkpoint", "training data")),
+    ("train", "training data"),
     *(("eval", c) for c in ("field", "state", "library")),
 ]
 BEFORE: dict[str, "Result"] = {}

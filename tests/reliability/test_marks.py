@@ -197,7 +197,7 @@ POINTS = {
 
 
 HOWS = ("another run", "an empty folder", "nothing")
-FAST = [("a save in flight", "another run"), ("config.json", "an empty folder")]
+FAST = [("config.json", "an empty folder")]
 
 
 @pytest.mark.parametrize(("point", "how"), few(itertools.product(POINTS, HOWS), *FAST))

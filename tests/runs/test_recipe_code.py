@@ -285,6 +285,7 @@ def test_what_a_recipe_lacks_on_this_machine_is_named(tmp_path, line, says):
         recipe_code.recipe_of(tmp_path, {"experiment": "my_vae", "code": recipe_code.described(known)}, trusted=True)
 
 
+@pytest.mark.slow
 def test_a_shipped_recipe_opens_anywhere_and_without_its_copy(tmp_path, monkeypatch):
     run = tmp_path / "run"
     assert cli.main(["train", "vae_digits", *FLAGS, "--run-dir", str(run)]) == 0
@@ -318,6 +319,7 @@ def test_a_run_s_folder_may_have_any_name(tmp_path, monkeypatch, capsys, kind):
     assert "\x1b[31m" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_genjax_is_said_and_written_down(project, monkeypatch, capsys):
     run = project / "runs" / "a"
     monkeypatch.setattr(sources, "genjax_sha256", lambda: "f" * 64)

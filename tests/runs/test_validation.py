@@ -69,6 +69,7 @@ def test_it_changes_nothing_of_the_run(whole, images, tmp_path):
     assert not (tmp_path / "off" / VALIDATION).exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_to_the_bit(whole, images, tmp_path):
     """Stopped at an evaluation, or between two; a kill has left the row of the next one, whose checkpoint it hit."""
     part, stop = tmp_path / "part", 4 if whole.name == "gan_digits" else 5

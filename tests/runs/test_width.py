@@ -22,6 +22,7 @@ def last_digest(run):
     return digest(read_leaves(run / "checkpoints")[1])
 
 
+@pytest.mark.slow
 def test_a_run_trained_and_continued_in_64_bit_mode_is_the_same_to_the_bit(smoke_run, tmp_path):
     recipe, narrow = recipes.load("vae_digits"), smoke_run("vae_digits")
     options = runs.Options(run_dir=str(tmp_path / "run"), quiet=True, log_every=2, save_every=2, sample_every=100)

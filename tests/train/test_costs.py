@@ -45,7 +45,7 @@ def cost(*moves, draw=None, **settings) -> float:
     return flops(step, state, Batch(jnp.ones((step.n_batches, N, *SHAPE))), KEY)
 
 
-@pytest.mark.parametrize("repeat", few([1, 3], 3))
+@pytest.mark.parametrize("repeat", few([1, 3]))
 def test_both_moves_run_the_generator_forward_once(repeat):
     """With the step's draws, also where the critic moves several times before: the last repeat's fakes are shared."""
     obj, sgd = objectives.gan(gan(), losses.wasserstein), optax.sgd(0.1)

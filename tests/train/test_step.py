@@ -312,6 +312,7 @@ def test_wrong_number_of_batches_and_unknown_players():
         make_step()
 
 
+@pytest.mark.slow
 def test_step_under_vmap_scan_and_jit():
     """jit = no jit, scan = loop, vmap over seeds = each seed."""
     step = make_step(
