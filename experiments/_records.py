@@ -1,13 +1,18 @@
 """Numbers that scripts have measured, as a record that `genjax results` makes a table of.
 
 Command:  python -m experiments._records experiments/results/NAME.json runs/a-0.json runs/a-1.json runs/b-0.json ...
+          python -m experiments._records experiments/results/NAME.json --across-commits runs/a-0 runs/a-1 runs/b-0 ...
 Reads:    a file for each seed of each column (`Measured`), as `_seqgan`, `_tables` and `_ngrams` write with --out; and
           records of `genjax compare --record`, whose columns come first as they are.
 Writes:   a column for each name, in the order of the files: the mean over its seeds with Student's 95 % interval; of
           one seed the interval over samples, where the script knows it.
+Commits:  `genjax compare` never averages seeds that unlike code has trained. --across-commits takes runs that `genjax
+          eval` has measured, and does, for code that was shown to train to the same bits: the README says how. Each
+          seed keeps its commit in the record.
 """
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +21,10 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 
 from genjax.files import write_out
+from genjax.metrics import over_seeds
 from genjax.metrics.interval import interval
+from genjax.report.sources import Source, sources
+from genjax.report.words import rank
 from genjax.runs import run_folder
 from genjax.runs.manifest import manifest
 
@@ -103,15 +111,44 @@ def _number(metric: str, seeds: Sequence[Measured]) -> dict[str, Any]:
     }
 
 
+def across_commits(runs: Sequence[Path]) -> dict[str, Any]:
+    """Measured runs, with a column for each recipe and configuration: seeds are averaged whatever code trained them.
+
+    Raises:
+        UsageError: a run was not measured, or seeds were measured by unlike code or in unlike ways.
+    """
+    groups: dict[tuple[str, str], list[Source]] = {}
+    for source in (s for run in runs for s in sources(run)):
+        about = source.records[0].subject
+        groups.setdefault((about.recipe, about.config_sha256), []).append(source)
+    made = []
+    for (recipe, _), group in groups.items():
+        first = group[0].records[0].subject
+        code = {"recipe_sha256": first.recipe_sha256, "trained_by": first.trained_by}
+        by_metric = [{r.protocol.metric: r for r in s.records if r.protocol.checkpoint == "last"} for s in group]
+        numbers = []
+        for metric in sorted(set.intersection(*map(set, by_metric)), key=rank):
+            of_seeds = [of[metric] for of in by_metric]
+            alike = [dataclasses.replace(r, subject=dataclasses.replace(r.subject, **code)) for r in of_seeds]
+            numbers.append(over_seeds(alike).to_json())
+        each = [e for s in group for e in s.origin["each"]]
+        made.append({"recipe": Path(recipe).stem, **group[0].origin, "each": each, "records": numbers})
+    return {"runs": made}
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("record", type=Path)
-    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("files", type=Path, nargs="+", help="numbers and records; with --across-commits runs")
+    parser.add_argument("--across-commits", action="store_true", help="average seeds that unlike code has trained")
     args = parser.parse_args()
-    files = [json.loads(f.read_text()) for f in args.files]
-    made = record([m for m in files if "runs" not in m])
-    made["runs"] = [run for m in files for run in m.get("runs", ())] + made["runs"]
+    if args.across_commits:
+        made = across_commits(args.files)
+    else:
+        files = [json.loads(f.read_text()) for f in args.files]
+        made = record([m for m in files if "runs" not in m])
+        made["runs"] = [run for m in files for run in m.get("runs", ())] + made["runs"]
     write_out(args.record, (json.dumps(made, indent=1) + "\n").encode(), "record")
 
 

@@ -18,6 +18,8 @@ Source:   Yu et al. 2017, SeqGAN: Sequence Generative Adversarial Nets with Poli
 import argparse
 import json
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +93,33 @@ def learner(oracle: Oracle, sd: float = 0.1) -> models.LanguageModel:
     return models.LanguageModel(Net(init, apply), distributions.autoregressive(CHAIN))
 
 
-def mle(oracle: Oracle, known: np.ndarray, epochs: int, every: int, seed: int, out: Path) -> None:
-    """Trains the published baseline; prints its score as it goes, keeps the samples that score best and the curve."""
+def mle(
+    oracle: Oracle, known: np.ndarray, epochs: int, every: int, seed: int, out: Path, temperatures: Sequence[float] = ()
+) -> None:
+    """Trains the published baseline; prints its score as it goes, keeps the samples that score best and the curve.
+
+    Args:
+        oracle: the truth.
+        known: sequences to train on.
+        epochs: passes over them.
+        every: epochs between two points of the curve.
+        seed: of the weights and of all draws.
+        out: file of the numbers at temperature 1; others stand beside it, `mle-0_0.5.json`.
+        temperatures: others at which the best model is scored, too.
+    """
     model, key, batch = learner(oracle), jax.random.key(seed), 64
     clip = 5.0 * LENGTH  # the loss here is a sum over tokens
     step = train.make_step(train.Move("vae", objectives.beta_vae(model), optax.adam(0.01), clip=clip))
     source = data.make_source(data.Examples(known), batch, data.to_integers())
     held_out = jnp.asarray(sequences(oracle, N_HELD_OUT, HELD_OUT)[:1000], jnp.int32)
 
-    @jax.jit
-    def block(params, key):
-        return model.sample(params, {"vae": {"decoder": {}}}, key, AT_ONCE)
+    @partial(jax.jit, static_argnums=2)
+    def block(params, key, temperature):
+        return model.draw(params, {"vae": {"decoder": {}}}, model.noise(key, AT_ONCE, temperature), key)
 
-    def drawn(params, name: str, times: int) -> np.ndarray:
+    def drawn(params, name: str, times: int, temperature: float = 1.0) -> np.ndarray:
         keys = jax.random.split(rng.named(key, name), times)
-        return np.concatenate([np.asarray(block(params, k)) for k in keys])
+        return np.concatenate([np.asarray(block(params, k, temperature)) for k in keys])
 
     @jax.jit
     def nats(params):
@@ -128,10 +142,15 @@ def mle(oracle: Oracle, known: np.ndarray, epochs: int, every: int, seed: int, o
         if nll == min(c["nats_per_token"] for c in curve):
             best = jax.tree.map(np.asarray, params)
     said = f"python -m experiments._seqgan mle ORACLE.npz runs/seqgan.npz --epochs {epochs} --every {every}"
-    origin = of_script(said, seed, spent)
-    found = score(oracle, drawn(best, "best", BEST), known, origin, "LSTM of the oracle's shape, MLE")
+    said = " ".join([said, *(["--temperature", *(f"{t:g}" for t in temperatures)] if temperatures else [])])
+    origin, name = of_script(said, seed, spent), "LSTM of the oracle's shape, MLE"
+    found = score(oracle, drawn(best, "best", BEST), known, origin, name)
     print(json.dumps(found["numbers"]))
     write_out(out, json.dumps(found | {"curve": curve}, indent=1).encode())
+    for t in temperatures:
+        found = score(oracle, drawn(best, "best", BEST, t), known, origin, f"{name}, temperature {t:g}")
+        print(json.dumps({"temperature": t} | found["numbers"]))
+        write_out(out.with_stem(f"{out.stem}_{t:g}"), json.dumps(found, indent=1).encode())
 
 
 def main() -> None:
@@ -147,6 +166,7 @@ def main() -> None:
     parser.add_argument("--name", default="", help="of the column in a table; without it the recipe's")
     parser.add_argument("--epochs", type=int, default=120)
     parser.add_argument("--every", type=int, default=10, help="epochs between two points of mle's curve")
+    parser.add_argument("--temperature", type=float, nargs="*", default=[], help="others than 1 at which mle is scored")
     parser.add_argument("--out", type=Path, help="the numbers, for `_records`")
     args = parser.parse_args()
     oracle = load_oracle(args.oracle)
@@ -155,7 +175,7 @@ def main() -> None:
         draw(oracle, args.file, args.n, args.seed)
     elif args.what == "mle":
         out = args.out or args.file.with_name(f"mle-{args.seed}.json")
-        mle(oracle, read(args.file), args.epochs, args.every, args.seed, out)
+        mle(oracle, read(args.file), args.epochs, args.every, args.seed, out, args.temperature)
     else:
         origin = of_run(args.run)
         found = score(oracle, read(args.file), read(args.train), origin, args.name or origin["command"].split()[2])

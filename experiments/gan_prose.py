@@ -1,7 +1,7 @@
 """GAN of prose on relaxed one-hot symbols: WGAN-GP as published for characters, in a smaller width.
 
 Command:  genjax train gan_prose
-Expect:   no number is recorded yet.
+Expect:   after minutes letters and lengths of lines, no words; see experiments/README.md.
 Model:    residual one-dimensional convolutions on both sides; the generator's softmax is what the critic sees.
 Loss:     Wasserstein with gradient penalty, five critic steps.
 Source:   Gulrajani et al. 2017, Improved Training of Wasserstein GANs, section 5.4 (width 512, ten critic steps,

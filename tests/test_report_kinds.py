@@ -83,9 +83,11 @@ def test_music_stands_side_by_side(tunes):
 
 def test_a_reconstruction_is_called_what_it_is():
     writer = nets.gru_decoder(2, 5, 3, 4)
-    each = distributions.bernoulli(), distributions.chords(), distributions.autoregressive(writer.chain)
+    chords, written = distributions.chords(), distributions.autoregressive(writer.chain)
+    each = distributions.bernoulli(), chords, written, distributions.autoregressive(writer.chain, chords)
     said = [words.reconstructions(True, likelihood.shown) for likelihood in each]
-    for text, part in zip(said, ("the mean of the decoder", "key by key", "likeliest symbols"), strict=True):
+    parts = "the mean of the decoder", "key by key", "likeliest symbols", "step by step"
+    for text, part in zip(said, parts, strict=True):
         assert part in text
 
 

@@ -11,7 +11,10 @@ from quick import quick_jit
 from experiments import _ngrams, _records, _seqgan
 from genjax.checked import checked
 from genjax.cli.results import NUMBER, RUN
+from genjax.measure import eval_file
+from genjax.metrics import Protocol, Record, Subject
 from genjax.metrics.oracle import LENGTH, Oracle
+from genjax.report import versus
 
 
 def measured(seed, value, **more):
@@ -68,7 +71,7 @@ def test_maximum_likelihood_comes_nearer_to_the_oracle(oracle, tmp_path, monkeyp
     monkeypatch.setattr(_seqgan, "AT_ONCE", 50)
     monkeypatch.setattr(_seqgan, "N_HELD_OUT", 500)
     known = _seqgan.sequences(oracle, 640, 0)
-    _seqgan.mle(oracle, known, 16, 8, 0, tmp_path / "mle.json")
+    _seqgan.mle(oracle, known, 16, 8, 0, tmp_path / "mle.json", [0.5])
     made = json.loads((tmp_path / "mle.json").read_text())
     first, last = made["curve"]
     assert last["train"] < first["train"]
@@ -77,6 +80,9 @@ def test_maximum_likelihood_comes_nearer_to_the_oracle(oracle, tmp_path, monkeyp
     assert made["numbers"]["nats_per_token"] == pytest.approx(least, abs=0.1)
     assert made["floor"]["nats_per_token"] < made["numbers"]["nats_per_token"]
     assert _records.record([made])["runs"][0]["records"][0]["value"] == made["numbers"]["nats_per_token"]
+    colder = json.loads((tmp_path / "mle_0.5.json").read_text())
+    assert colder["numbers"]["nats_per_token"] < made["numbers"]["nats_per_token"]
+    assert colder["name"].endswith("MLE, temperature 0.5")
 
 
 def test_copies_of_the_training_sequences_score_the_floor_and_are_called_so(oracle):
@@ -95,3 +101,21 @@ def test_ngrams_of_the_psalms_beat_equal_chances(monkeypatch):
     assert 1.5 < found["numbers"]["bits_per_character"] < 3.0
     assert 0.0 < found["numbers"]["ngram_js_1"] < found["numbers"]["ngram_js_4"] < 1.0
     assert set(NUMBER) <= set(_records.record([found])["runs"][0]["records"][0])
+
+
+def test_seeds_that_unlike_commits_trained_are_one_column_where_that_is_asked_for(tmp_path):
+    """`genjax compare` keeps them apart."""
+    for seed, value in enumerate((1.0, 3.0)):
+        subject = Subject(
+            "vae_a.py", "one", seed, 9, f"state {seed}", False, trained_by=f"code {seed}", measured_by="m"
+        )
+        made = [Record(Protocol(m, 10, "test", "made", "5e", 5, ""), subject, value) for m in ("rate", "elbo")]
+        (tmp_path / str(seed)).mkdir()
+        eval_file.add_records(tmp_path / str(seed), made, {})
+    runs = [tmp_path / "0", tmp_path / "1"]
+    assert len(versus.sides(runs)) == 2
+    (run,) = checked(_records.across_commits(runs), {"runs": [RUN]}, "a record")["runs"]
+    assert (run["recipe"], [e["seed"] for e in run["each"]]) == ("vae_a", [0, 1])
+    assert [(r["metric"], r["value"], dict(r["seeds"])) for r in run["records"]] == [
+        (m, 2.0, {"0": 1.0, "1": 3.0}) for m in ("elbo", "rate")
+    ]

@@ -17,9 +17,10 @@ from jaxtyping import Array, Float, Shaped
 from genjax.distributions.discrete import Categorical
 from genjax.distributions.likelihood import Likelihood
 from genjax.distributions.numerics import EventMask, sum_event
-from genjax.types import Key, PerExample, Range
+from genjax.types import Key, PerExample
 
 SHOWN = "the likeliest symbols, one after the other, that the decoder gives"
+SHOWN_STEPS = "what the decoder takes for likelier, step by step,"
 CACHE = 2**20
 """Numbers that a CPU's cache is taken to hold, with what is computed from them."""
 
@@ -125,17 +126,20 @@ class Autoregressive:
         return lax.scan(body, self.chain.start(self.given), each)[1].swapaxes(0, 1)
 
 
-def autoregressive(chain: Chain, range: Range = "integers") -> Likelihood:
+def autoregressive(chain: Chain, each: Likelihood | None = None) -> Likelihood:
     """p(x | z) as a chain: the decoder gives what the chain starts from. Its picture is the likeliest continuation.
 
     Args:
         chain: how x is computed.
-        range: of x.
+        each: the likelihood of an element by itself, which says what x is for; None for integers.
     """
-    return Likelihood(
+    whole = Likelihood(
         lambda channels: channels, lambda channels: {}, lambda params, out: Autoregressive(out, chain),
-        "autoregressive", (range,), picture=lambda p: p.mode, shown=SHOWN, tempered=True,
+        "autoregressive", ("integers",), picture=lambda p: p.mode, shown=SHOWN, tempered=True,
     )  # fmt: skip
+    if each is None:
+        return whole
+    return dataclasses.replace(whole, support=each.support, of=each.of, shown=SHOWN_STEPS, tempered=False)
 
 
 def _n_parts(n: Any, width: int) -> int:

@@ -45,13 +45,32 @@ def masks(keys: int, hidden: int) -> Masks:
     return Masks(*(m.astype(np.float32) for m in (into, out, note[:, None] < note[None])))
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=("logits", "context", "params"), meta_fields=())
+def by_interval(w: Float[Array, "n units"], keys: int, lowest: int) -> Float[Array, "keys keys_units"]:
+    """The matrix that takes notes to the hidden units of every key, by the interval from note to key alone.
+
+    Args:
+        w: of n intervals one after the other.
+        keys: of a roll.
+        lowest: of the intervals, in semitones; what is out of reach has weight 0.
+
+    Example:
+        >>> by_interval(jnp.array([[5.0], [7.0]]), 3, 0).tolist()  # a note says 5 to its own key, 7 to the next
+        [[5.0, 7.0, 0.0], [0.0, 5.0, 7.0], [0.0, 0.0, 5.0]]
+    """
+    n = w.shape[0]
+    which = np.arange(keys)[None] - np.arange(keys)[:, None] - lowest
+    reached = (which >= 0) & (which < n)
+    return (w[np.clip(which, 0, n - 1)] * reached[:, :, None].astype(np.float32)).reshape(keys, -1)
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=("logits", "context", "params", "near"), meta_fields=())
 @dataclass(frozen=True)
 class Chords:
     """p(x) = prod_k p(x_k | x_<k) of binary notes, from the lowest to the highest; steps are independent.
 
     The logit of note k is its own, plus a masked layer of the lower notes and the step's context, plus weights of the
-    lower notes. Axes before the last are the batch and the event's.
+    lower notes; with `near`, plus what hidden units of its own say, which see the lower notes by interval. Axes before
+    the last are the batch and the event's.
 
     Example:
         >>> p = chords(4).apply(chords(4).init(3), jnp.zeros((1, 2, 7)))
@@ -63,18 +82,31 @@ class Chords:
     context: Float[Array, "batch *t hidden"]
     """What the hidden units begin with."""
     params: Params
-    """`into` (keys, hidden), `out` (hidden, keys), `direct` (keys, keys)."""
+    """`into` (keys, hidden), `out` (hidden, keys), `direct` (keys, keys); with `near`, `below` (reach, units) of the
+    intervals from a semitone up, and `units` (units,)."""
+    near: Float[Array, "batch *t keys units"] | None = None
+    """What each key's own hidden units begin with."""
 
     @property
     def _weights(self) -> dict[str, Array]:
         m = masks(self.logits.shape[-1], self.context.shape[-1])
         return {name: at_least_float32(self.params[name]) * getattr(m, name) for name in Masks._fields}
 
+    def _from_near(self, near: Array, x: Array, weights: Array) -> Array:
+        """The logits of keys whose hidden units begin with `near`, `weights` being those of the notes x to them."""
+        h = near + (x @ weights).reshape(near.shape)
+        return jax.nn.relu(h) @ self.params["units"]
+
+    @property
+    def _below(self) -> Float[Array, "keys keys_units"]:
+        return by_interval(at_least_float32(self.params["below"]), self.logits.shape[-1], 1)
+
     def conditional(self, x: Float[Array, "batch *t keys"]) -> Float[Array, "batch *t keys"]:
         """The logit of each note given those below it."""
         w, x = self._weights, at_least_float32(x)
         hidden = jax.nn.relu(at_least_float32(self.context) + x @ w["into"])
-        return at_least_float32(self.logits) + hidden @ w["out"] + x @ w["direct"]
+        logits = at_least_float32(self.logits) + hidden @ w["out"] + x @ w["direct"]
+        return logits if self.near is None else logits + self._from_near(self.near, x, self._below)
 
     def log_prob(self, x: Shaped[Array, "batch *t keys"], event_mask: Any = None) -> Float[Array, " batch"]:
         """Log probability per example in nats, summed over the event."""
@@ -94,11 +126,14 @@ class Chords:
     def _played(self, threshold: Float[Array, "batch *t keys"]) -> Float[Array, "batch *t keys"]:
         """Notes whose chance is above a threshold of their own."""
         w, keys = self._weights, self.logits.shape[-1]
+        below = None if self.near is None else self._below.reshape(keys, keys, -1)
 
         def note(k: Array, carry):
             x, hidden = carry
             of = partial(lax.dynamic_index_in_dim, index=k, keepdims=False)
             logit = of(self.logits, axis=-1) + jax.nn.relu(hidden) @ of(w["out"], axis=1) + x @ of(w["direct"], axis=1)
+            if below is not None:
+                logit += self._from_near(of(self.near, axis=-2), x, of(below, axis=1))
             on = (jax.nn.sigmoid(logit) > of(threshold, axis=-1)).astype(x.dtype)
             return lax.dynamic_update_index_in_dim(x, on, k, -1), hidden + on[..., None] @ of(w["into"], axis=0)[None]
 

@@ -26,10 +26,18 @@ def interval(values: Float[np.ndarray, "*rows members"]) -> Interval:
         >>> mean, half = interval(np.array([1.0, 2.0, 3.0]))
         >>> float(mean), round(float(half), 3)
         (2.0, 2.484)
+        >>> [float(v) for v in interval(np.array([0.1, 0.1, 0.1]))]
+        [0.1, 0.0]
     """
     finite = np.isfinite(values)
     n = finite.sum(-1)
     mean = np.where(finite, values, 0.0).sum(-1) / np.where(n, n, np.nan)
+    # rounding takes the mean of equal numbers out of their range, and they would have an interval
+    mean = np.clip(
+        mean,
+        np.where(finite, values, np.inf).min(-1, initial=np.inf),
+        np.where(finite, values, -np.inf).max(-1, initial=-np.inf),
+    )
     deviation = np.where(finite, values - mean[..., None], 0.0)
     sd = np.sqrt((deviation**2).sum(-1) / np.where(n > 1, n - 1, np.nan))
     t = np.vectorize(lambda k: student_t(int(k) - 1) if k > 1 else math.nan, otypes=[float])(n)

@@ -37,23 +37,25 @@ class SequencePrior(NamedTuple):
 class SequenceVAE:
     """A deep Markov model of longer memory: q(z_t | x) for each step, p(z_t | z_<t), and p(x_t | z_t).
 
-    All steps of a sequence are trained at once: the posterior of a step sees the whole sequence, and the prior of all
-    steps is one causal net over the posterior's samples. Samples are made step by step. The one player is `"vae"`.
+    With `nets.remembering` as decoder and its chain as likelihood the last is p(x_t | z_t, x_<t). All steps of a
+    sequence are trained at once: the posterior of a step sees the whole sequence, and the prior of all steps is one
+    causal net over the posterior's samples. Samples are made step by step. The one player is `"vae"`.
 
     Args:
         encoder: (batch, t, channels) -> (batch, t, 2 code_dim), with `event_mask`.
         transition: (batch, t, code_dim) -> (batch, t, 2 code_dim), causal, with `event_mask`: mu and logvar of p(z_t),
             the step before each standing in its place.
-        decoder: (..., code_dim) -> (..., likelihood.n_out(channels)), each step by itself.
+        decoder: (batch, t, code_dim) -> (batch, t, likelihood.n_out(channels)), each step by itself; or what an
+            autoregressive likelihood takes.
         code_dim: latent dimensions of a step, at least 1.
         steps: of a sample.
         memory: steps that the transition sees.
-        likelihood: what p(x_t | z_t) is.
+        likelihood: what p(x_t | z_t) is, or p(x | z) of all steps.
         channels: numbers of a step of the data.
 
     Source:
         Krishnan, Shalit & Sontag 2017, Structured Inference Networks for Nonlinear State Space Models (deep Markov
-        models); with a prior of longer memory: Chung et al. 2015, A Recurrent Latent Variable Model.
+        models); with longer memory: Chung et al. 2015, A Recurrent Latent Variable Model for Sequential Data.
     """
 
     encoder: Net

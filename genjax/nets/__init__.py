@@ -33,6 +33,7 @@ from genjax.nets.over_time import memory as memory
 from genjax.nets.plain import plain_decoder as plain_decoder
 from genjax.nets.plain import plain_encoder as plain_encoder
 from genjax.nets.recurrent import gru_encoder as gru_encoder
+from genjax.nets.remembering import remembering as remembering
 from genjax.nets.resample import conv_pool as conv_pool
 from genjax.nets.resample import mean_pool as mean_pool
 from genjax.nets.resample import upsample as upsample

@@ -282,7 +282,7 @@ def _arranged(devices: Sequence[jax.Device], shape: tuple[int, ...]) -> np.ndarr
 def jit_chunk(chunk: Callable[..., Any], **placed) -> Callable[..., Any]:
     """`jit` of a chunk whose first argument is given to its result; `placed` says where its results lie.
 
-    XLA's option for a CPU to copy less in a loop (`xla_cpu_copy_insertion_use_region_analysis`) saves a dense WGAN 7 %
-    and must stay off: in jax 0.12 populations of some steps then read weights that were written over.
+    XLA's option for a CPU to copy less in a loop (`xla_cpu_copy_insertion_use_region_analysis`) must stay off: in jax
+    0.12 populations of some steps then read weights that were written over. `in_place` does what it was for.
     """
     return jax.jit(chunk, donate_argnums=0, **placed)

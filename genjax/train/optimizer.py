@@ -12,6 +12,7 @@ import optax
 
 from genjax import room
 from genjax.errors import UsageError
+from genjax.train import in_place
 from genjax.train.leaves import describe, named_leaves
 from genjax.types import Metrics
 
@@ -143,11 +144,7 @@ def check(step: Any, model: Any, members: int = 1, devices: int = 1, tried: bool
         return
     for move in step.moves:
         params = {p: state.players[p].params for p in move.players}
-
-        def one(params, opt, move=move):
-            return update(move.tx, move.name, params, opt, params, jnp.float32(0.0), params, _length)
-
-        jax.eval_shape(one, params, state.opt[move.name])
+        jax.eval_shape(_alone(move), params, state.opt[move.name])
 
 
 def _other_shapes(updates: Any, params: Any) -> str:
@@ -163,6 +160,11 @@ def _free() -> int | None:
     stats = jax.local_devices()[0].memory_stats() or {}
     limit = stats.get("bytes_limit")
     return None if limit is None else limit - stats.get("bytes_in_use", 0)
+
+
+def _alone(move: Any) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """`(params, state) -> (updates, state)` of a move's optimizer, for its shapes and operations alone."""
+    return lambda params, opt: update(move.tx, move.name, params, opt, params, jnp.float32(0.0), params, _length)
 
 
 def _length(params: Any) -> Any:
@@ -192,7 +194,18 @@ def _is_key(x: Any) -> bool:
     return hasattr(x, "dtype") and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
-def apply(move: Any, params, net, opt_state, new_net, row: Metrics, grads, value_fn):
+def _last(move: Any, params: Any, new_params: Any, state: Any, new: Any) -> Any:
+    """A new optimizer state in which what XLA computes again for the parameters is written after them."""
+    again = in_place.remade(lambda p, s: _alone(move)(p, s)[1], params, state)
+    leaves, tree = jax.tree.flatten(new)
+    late = {i: (leaves[i], old) for i, old in enumerate(jax.tree.leaves(state)) if again[i]}
+    news, olds = ({i: pair[k] for i, pair in late.items()} for k in (0, 1))
+    for i, leaf in in_place.after(new_params, news, olds).items():
+        leaves[i] = leaf
+    return jax.tree.unflatten(tree, leaves)
+
+
+def apply(move: Any, params, net, opt_state, new_net, row: Metrics, grads, value_fn, one_device: bool = True):
     """One update of a `Move`: norms, clip, the optimizer, guard.
 
     Args:
@@ -202,6 +215,7 @@ def apply(move: Any, params, net, opt_state, new_net, row: Metrics, grads, value
         row: its metrics, with the loss.
         grads: the gradient in the movers' parameters.
         value_fn: the loss as a function of these, for optimizers that search along a line.
+        one_device: whether no array is split; then what is new is written over the old, see `in_place`.
 
     Returns:
         ((params, net, opt_state) after it, metrics).
@@ -217,6 +231,9 @@ def apply(move: Any, params, net, opt_state, new_net, row: Metrics, grads, value
         grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
     updates, new_opt = update(move.tx, move.name, grads, opt_state, moved, row["loss"], slope, value_fn)
     new_params: Any = optax.apply_updates(moved, updates)
+    if one_device:
+        new_params = in_place.after(grads, new_params, moved)
+        new_opt = _last(move, moved, new_params, opt_state, new_opt)
     if move.norms:
         row = {**row, "update_norm": optax.tree.norm(updates), "param_norm": optax.tree.norm(moved)}
     if move.guarded:

@@ -201,7 +201,8 @@ class Step(Single):
 
         new_net, (row, grads, observed) = self._over_parts(gradient, net, batch, draws, use)
         new_net = self._followed(new_net, net, observed, jax.tree.leaves(batch.x)[0].shape[0])
-        return optimizer.apply(move, params, net, opt_state, new_net, row, grads, value_fn)
+        one_device = self.scope is nullcontext
+        return optimizer.apply(move, params, net, opt_state, new_net, row, grads, value_fn, one_device)
 
     def _followed(self, new_net, net, observed, n: int):
         """States after the update: numbers that follow what was observed do so once, whatever the parts of a batch."""

@@ -1,5 +1,6 @@
 """Chords against enumeration: all chords' chances sum to 1, samples have them, no note sees those above it."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -10,19 +11,18 @@ from quick import normal
 
 from genjax.distributions.chords import Chords, chords, masks
 
-KEYS, HIDDEN = 4, 6
+KEYS, HIDDEN, UNITS = 4, 6, 2
 ALL = np.array(list(itertools.product([0.0, 1.0], repeat=KEYS)), np.float32)
 
 
 def some(seed=0, batch=1, steps=1):
-    k = jax.random.split(jax.random.key(seed), 5)
-    params = {
-        "into": jax.random.normal(k[0], (KEYS, HIDDEN)),
-        "out": jax.random.normal(k[1], (HIDDEN, KEYS)),
-        "direct": jax.random.normal(k[2], (KEYS, KEYS)),
-    }
-    logits, context = jax.random.normal(k[3], (1, 1, KEYS)), jax.random.normal(k[4], (1, 1, HIDDEN))
-    return Chords(jnp.tile(logits, (batch, steps, 1)), jnp.tile(context, (batch, steps, 1)), params)
+    """With hidden units of each key, whose two intervals do not reach the third key above."""
+    shapes = {"into": (KEYS, HIDDEN), "out": (HIDDEN, KEYS), "direct": (KEYS, KEYS), "below": (2, UNITS)}
+    params = {name: normal(seed + i, shape) for i, (name, shape) in enumerate(shapes.items())}
+    params["units"] = jnp.array([2.0, -1.0])
+    every = [normal(seed + 9 + i, (1, 1, *s)) for i, s in enumerate(((KEYS,), (HIDDEN,), (KEYS, UNITS)))]
+    logits, context, near = (jnp.tile(v, (batch, steps) + (1,) * (v.ndim - 2)) for v in every)
+    return Chords(logits, context, params, near)
 
 
 def chances():
@@ -51,6 +51,17 @@ def test_no_note_sees_itself_or_those_above(keys, hidden):
     jacobian = jax.jacobian(lambda x: p.conditional(x[None, None])[0, 0])(jnp.full(KEYS, 0.5))
     assert (np.triu(jacobian) == 0).all()
     assert np.abs(np.tril(jacobian, -1)).max() > 0.1
+
+
+def test_intervals_reach_as_far_as_their_weights():
+    """Without the layers that see every note, the key three above a note is not moved by it, those below that are."""
+    p = some(steps=KEYS)
+    none = {name: jnp.zeros_like(p.params[name]) for name in ("out", "direct")}
+    p = dataclasses.replace(p, params=p.params | none)
+    moved = np.asarray(p.conditional(jnp.eye(KEYS)[None]) - p.conditional(jnp.zeros((1, KEYS, KEYS))))[0]
+    apart = np.subtract.outer(np.arange(KEYS), np.arange(KEYS)).T
+    assert (moved[(apart < 1) | (apart > 2)] == 0).all()
+    assert np.abs(moved[0, 1:3]).min() > 0
 
 
 def test_mode_is_what_is_likelier_note_by_note():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import quick_jit
+from quick import few, quick_jit
 
 from genjax import distributions, nets
 from genjax.models import SequenceVAE
@@ -13,12 +13,16 @@ from genjax.types import Net
 T, Z, KEYS = 6, 2, 5
 
 
-def small(layers=2, dropout=0.0):
+def small(layers=2, dropout=0.0, remembers=False):
     likelihood = distributions.chords(4)
+    decoder = nets.each_step(Z, likelihood.n_out(KEYS), (8,), dropout)
+    if remembers:
+        decoder, chain = nets.remembering(Z, KEYS, T, 8, 1, hidden=4)
+        likelihood = distributions.autoregressive(chain, likelihood)
     return SequenceVAE(
         nets.centred_convs(KEYS, 2 * Z, 8, 2, dropout),
         nets.causal_convs(Z, 2 * Z, 8, layers, dropout),
-        nets.each_step(Z, likelihood.n_out(KEYS), (8,), dropout),
+        decoder,
         Z, T, nets.memory(layers), likelihood, KEYS,
     )  # fmt: skip
 
@@ -108,9 +112,9 @@ def test_the_prior_sees_no_future():
     assert np.abs(jac[3, :, 2]).max() > 0
 
 
-@pytest.mark.slow
-def test_what_does_not_count_changes_nothing():
-    vae = small()
+@pytest.mark.parametrize("remembers", few([False, True], True))
+def test_what_does_not_count_changes_nothing(remembers):
+    vae = small(remembers=remembers)
     params, state = made(vae)
     mask = jnp.arange(T)[None] < jnp.array([[4], [6]])
     x = jnp.asarray(np.random.default_rng(0).integers(0, 2, (2, T, KEYS)), jnp.float32)
@@ -132,8 +136,9 @@ def test_training_draws_and_evaluation_does_not():
     assert (c == d).all()
 
 
-def test_samples_are_binary_rolls_and_lower_for_every_platform():
-    vae = small()
+@pytest.mark.parametrize("remembers", [False, True])
+def test_samples_are_binary_rolls_and_lower_for_every_platform(remembers):
+    vae = small(remembers=remembers)
     params, state = made(vae)
     x = quick_jit(lambda key: vae.draw(params, state, vae.noise(key, 4), jax.random.fold_in(key, 1)))(jax.random.key(0))
     assert x.shape == (4, T, KEYS)
