@@ -198,6 +198,7 @@ def test_an_unfinished_run_says_how_to_continue(run_of):
     assert "Reconstructions" in got.said
 
 
+@pytest.mark.slow
 def test_a_run_without_checkpoint_metrics_or_samples_still_gets_a_page(run_of):
     run = run_of("vae_digits")
     shutil.rmtree(run / "checkpoints")
@@ -217,6 +218,7 @@ def test_a_run_without_checkpoint_metrics_or_samples_still_gets_a_page(run_of):
     assert "No samples yet" in got.said
 
 
+@pytest.mark.slow
 def test_a_run_without_its_data_says_so(run_of, tmp_path):
     run = run_of("vae_digits")
     got = read(report.write([run], access=Access(data=str(tmp_path / "no_such_set"))))

@@ -57,6 +57,7 @@ def oracle():
     return Oracle({name: jnp.asarray(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()})
 
 
+@pytest.mark.slow
 def test_the_learner_with_the_oracles_weights_is_the_oracle(oracle):
     model = _seqgan.learner(oracle)
     params, state = quick_jit(model.init)(jax.random.key(0))

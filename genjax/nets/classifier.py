@@ -28,8 +28,8 @@ def classifier(shape: Shape, n_classes: int, width: int = 32) -> Net:
     Example:
         >>> import jax.numpy as jnp
         >>> net = classifier((8, 8, 1), 10, width=4)
-        >>> params, state = net.init(jax.random.key(0))
-        >>> features, logits = net.apply(params, state, jnp.zeros((3, 8, 8, 1)))[0]
+        >>> params, state = jax.eval_shape(net.init, jax.random.key(0))
+        >>> features, logits = jax.eval_shape(net.apply, params, state, jnp.zeros((3, 8, 8, 1)))[0]
         >>> features.shape, logits.shape
         ((3, 16), (3, 10))
     """

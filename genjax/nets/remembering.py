@@ -72,9 +72,9 @@ def remembering(
 
     Example:
         >>> decoder = remembering(2, 3, 5, 8, 1)
-        >>> params, state = decoder.net.init(jax.random.key(0))
-        >>> given, _ = decoder.net.apply(params, state, jnp.zeros((1, 5, 2)))
-        >>> said, near = decoder.chain.whole(given, jnp.ones((1, 5, 3)))
+        >>> params, state = jax.eval_shape(decoder.net.init, jax.random.key(0))
+        >>> given, _ = jax.eval_shape(decoder.net.apply, params, state, jnp.zeros((1, 5, 2)))
+        >>> said, near = jax.eval_shape(decoder.chain.whole, given, jnp.ones((1, 5, 3)))
         >>> near.shape
         (1, 5, 3, 8)
     """

@@ -66,9 +66,9 @@ def gru_decoder(
 
     Example:
         >>> decoder = gru_decoder(2, 5, 3, 8)
-        >>> params, state = decoder.net.init(jax.random.key(0))
-        >>> given, _ = decoder.net.apply(params, state, jnp.zeros((1, 2)))
-        >>> decoder.chain.whole(given, jnp.array([[1, 2, 3]])).shape
+        >>> params, state = jax.eval_shape(decoder.net.init, jax.random.key(0))
+        >>> given, _ = jax.eval_shape(decoder.net.apply, params, state, jnp.zeros((1, 2)))
+        >>> jax.eval_shape(decoder.chain.whole, given, jnp.array([[1, 2, 3]])).shape
         (1, 3, 8)
     """
     if not 0.0 <= dropout < 1.0:

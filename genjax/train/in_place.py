@@ -55,10 +55,14 @@ def remade(update: Any, *args: Any) -> list[bool]:
     jaxpr = jax.make_jaxpr(update)(*args).jaxpr
     made = {v: e for e in jaxpr.eqns for v in e.outvars}
 
-    def is_made(v: Any, *by: str) -> bool:
-        return not isinstance(v, Literal) and v in made and made[v].primitive.name in by
+    def maker(v: Any, *names: str) -> Any:
+        """The equation that makes v, where it is one of these; None else."""
+        e = None if isinstance(v, Literal) else made.get(v)
+        return e if e is not None and e.primitive.name in names else None
 
     def is_half(v: Any) -> bool:
-        return is_made(v, "mul") and any(isinstance(x, Literal) and x.val == 0.5 for x in made[v].invars)
+        e = maker(v, "mul")
+        return e is not None and any(isinstance(x, Literal) and x.val == 0.5 for x in e.invars)
 
-    return [is_made(v, "add", "add_any") and all(map(is_half, made[v].invars)) for v in jaxpr.outvars]
+    sums = [maker(v, "add", "add_any") for v in jaxpr.outvars]
+    return [e is not None and all(map(is_half, e.invars)) for e in sums]

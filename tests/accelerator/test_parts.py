@@ -84,6 +84,7 @@ def test_mathematics(name):
     assert max(row["highest"].values()) > 0 or name == "vq_vae_digits"
 
 
+@pytest.mark.slow
 def test_mathematics_that_differs_is_a_failure(monkeypatch):
     real = mathematics.on
 

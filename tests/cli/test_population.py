@@ -95,6 +95,7 @@ def test_several_sweep_flags_are_one_grid_and_bad_ones_write_nothing(tmp_path, c
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_member_is_sampled_scored_reported(several, tmp_path, capsys):
     out = str(tmp_path / "s.npz")
     assert cli.main(["sample", str(several), "--n", "3", "--out", out]) == 2

@@ -18,13 +18,7 @@ from genjax.train.step import advance
 
 NAMES = recipes.names()
 QUICKEST = ("vae_digits", "gan_digits")
-FAST = (("vae_digits", True),)
-VARIANTS = [
-    pytest.param(n, c, marks=() if (n, c) in FAST else pytest.mark.slow)
-    for n in NAMES
-    for c in (False, True)
-    if not c or n.endswith("digits")
-]
+VARIANTS = [(n, c) for n in NAMES for c in (False, True) if not c or n.endswith("digits")]
 
 
 def swept(name):
@@ -55,6 +49,7 @@ def population_of(name, conditional=False, sweep=None, **changes):
     return build, every, members, train.shares(dataset.train, cfg.batch_size, first.transform, members.n)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "conditional"), VARIANTS)
 def test_a_member_s_step_is_the_single_run_s(name, conditional):
     """Losses and the whole gradient tree to 1e-5 in relative L2, with all sweepable fields swept."""

@@ -201,6 +201,7 @@ def test_what_cannot_be_is_refused_by_name():
             objective(gan)
 
 
+@pytest.mark.slow
 def test_a_linear_gaussian_vae_with_a_flow_that_is_the_identity():
     vae, x, log_evidence = linear_gaussian()
     flow = models.VAE(vae.encoder, vae.decoder, vae.z_dim, vae.likelihood, prior=coupling())

@@ -282,6 +282,7 @@ def test_eval_of_points_from_the_command_line(smoke_run, monkeypatch, capsys, tm
     assert "#spectra" not in page
 
 
+@pytest.mark.slow
 def test_points_are_validated_as_points(tmp_path):
     """Not as shades of grey: by the kernel distance of their coordinates."""
     ring = data.hold_out(data.load("ring"), 300)

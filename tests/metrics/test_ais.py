@@ -23,6 +23,7 @@ def the_same_key_twice():
         yield
 
 
+@pytest.mark.slow
 def test_the_evidence_without_the_encoder():
     vae, x, log_evidence = linear_gaussian()
 

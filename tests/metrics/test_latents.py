@@ -47,6 +47,7 @@ def test_against_quadrature():
     assert float(out.rate) == pytest.approx(kl + information, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_against_numpy_in_float64():
     q = posteriors(50, 7)
     eps = np.asarray(jax.random.normal(jax.random.fold_in(ROOT, 0), (50, 7)), np.float64)

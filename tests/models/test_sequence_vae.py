@@ -112,6 +112,7 @@ def test_the_prior_sees_no_future():
     assert np.abs(jac[3, :, 2]).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remembers", few([False, True], True))
 def test_what_does_not_count_changes_nothing(remembers):
     vae = small(remembers=remembers)

@@ -112,6 +112,7 @@ def test_the_gradient_passes_straight_through_the_codes():
     np.testing.assert_allclose(quick_jit(jax.grad(loss))(v), want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_minus_distortion_and_rate_is_below_the_evidence():
     """log p(x) by enumeration of all codes: the bound is below it, and their probabilities sum to 1."""
     enc, dec = nets.mlp_encoder(SHAPE, 2 * D, (8,)), nets.mlp_decoder(2 * D, SHAPE, (8,))

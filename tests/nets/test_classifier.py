@@ -41,6 +41,7 @@ def test_sizes_are_checked():
         nets.classifier((8, 8, 1), 1)
 
 
+@pytest.mark.slow
 def test_the_objective_is_the_mean_cross_entropy_over_the_mask():
     model = models.Classifier(nets.classifier((8, 8, 1), 3, width=4), 3)
     params, state = quick_jit(model.init)(jax.random.key(0))

@@ -114,6 +114,7 @@ def test_gradient_of_a_bias_is_summed_in_float32():
     assert float(grads["layers"]["0"]["bias"][0]) == 4096.0
 
 
+@pytest.mark.slow
 def test_gradient_penalty_through_bfloat16_is_float32():
     net, params, state, x, _ = example("dcgan_discriminator_none", 0)
 

@@ -42,6 +42,7 @@ def first_and_second(f):
     return both
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transposed", few([False, True], False), ids=["conv", "transposed"])
 def test_equals_library_convolution_in_value_and_two_derivatives(transposed):
     forms = (nets.conv1d_transpose, library_transpose) if transposed else (nets.conv1d, library)

@@ -172,6 +172,7 @@ def test_r1_is_taken_at_the_image_before_the_augmentation():
     assert float(aux.metrics["penalty"]) == pytest.approx(36 * 0.3**2, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_lazy_penalty_is_a_second_move_and_equals_the_eager_one_on_average():
     """16 lazy steps of plain descent from one point: the penalty's gradient is there once, 16 times as strong."""
     gan = model()

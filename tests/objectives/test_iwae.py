@@ -85,6 +85,7 @@ def test_value_and_gradient_against_numpy(k):
     assert got == pytest.approx(slope, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_bound_grows_with_k_to_the_evidence():
     vae, x, log_evidence = linear_gaussian(exact=False)
     params, ctx = context(vae)

@@ -22,6 +22,7 @@ def setting():
     return model, params, Batch(x), lambda: Context(state, jax.random.key(2), jnp.zeros((), jnp.int32))
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_beta_vae_and_the_weighted_distance(setting):
     model, params, batch, ctx = setting
     both = objectives.spectral_vae(model, 100.0, beta=0.5, warm_up=4, free_bits=0.1)

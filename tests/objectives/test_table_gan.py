@@ -114,6 +114,7 @@ def test_rows_of_a_pack_share_a_logit_and_know_one_another():
     assert (b[2:] == a[2:]).all()
 
 
+@pytest.mark.slow
 def test_score_of_a_row_depends_on_no_other():
     _, obj, params, state, batch, _ = setup(8, pac=4)
     key = jax.random.key(0)

@@ -135,6 +135,7 @@ def out_of_disk(name, disk, train, capsys, *flags):
     return err
 
 
+@pytest.mark.slow
 def test_out_of_disk_in_a_checkpoint(tmp_path, train_here, capsys):
     """Bigger than the smallest nets, so that it is the checkpoint that does not fit."""
     name, wide = "vae_digits", ["--hidden", "256", "--keep", "100"]

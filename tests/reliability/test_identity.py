@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from quick import few
 
 from genjax import cli, recipes, sources
 
@@ -71,10 +70,6 @@ COMMANDS = {
     "report": ["report", "run0", "--out", "out.html"],
     "digest": ["digest", "run0"],
 }
-FAST = [
-    ("train", "training data"),
-    *(("eval", c) for c in ("field", "state", "library")),
-]
 BEFORE: dict[str, "Result"] = {}
 """What each command gives where nothing was changed; found once."""
 
@@ -146,7 +141,8 @@ COMBINATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("command", "change"), few(COMBINATIONS, *FAST))
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "change"), COMBINATIONS)
 def test_a_changed_input_changes_nothing_or_is_named(here, capsys, monkeypatch, change, command, made, tmp_path):
     if command not in BEFORE:
         untouched = tmp_path / "untouched"

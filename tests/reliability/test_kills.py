@@ -72,6 +72,7 @@ def kills(folder: Path, env: dict, n: int, seed: int) -> list[int]:
     return reached
 
 
+@pytest.mark.slow
 def test_a_few_kills_anywhere(tmp_path, child_env):
     reached = kills(tmp_path / "c", child_env, 2, seed=0)
     assert reached == sorted(reached)

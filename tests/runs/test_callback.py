@@ -84,6 +84,7 @@ def test_of_a_population_every_number_has_a_name(run_with, tmp_path):
     assert seen[-1]["elbo/1"] == logged(tmp_path / "run")[-1]["elbo"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", few([3, 9, STEPS], 9))
 def test_what_it_raises_ends_the_run_saved(at, run_with, whole, tmp_path):
     """Named in two lines; the rows are all logged, and the run goes on to what it would have been."""

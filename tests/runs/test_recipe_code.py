@@ -86,6 +86,7 @@ def test_the_run_holds_its_recipe_and_what_it_imports(project):
     assert json.loads((run / "manifest.json").read_text())["genjax_sha256"] == sources.genjax_sha256()
 
 
+@pytest.mark.slow
 def test_the_folder_alone_continues(project, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(project)
     shutil.move("my_vae.py", tmp_path / "gone.py")

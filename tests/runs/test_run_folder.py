@@ -161,6 +161,7 @@ def test_a_read_only_disk(read_only_disk):
 # The lock.
 
 
+@pytest.mark.slow
 @pytest.mark.reliability
 def test_the_second_process_is_refused_until_the_first_dies(tmp_path, child_env):
     holder = subprocess.Popen(

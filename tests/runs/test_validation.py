@@ -63,6 +63,7 @@ def last_digest(folder):
     return digest(read_leaves(folder / "checkpoints")[1])
 
 
+@pytest.mark.slow
 def test_it_changes_nothing_of_the_run(whole, images, tmp_path):
     assert run(whole.name, images, tmp_path / "off", eval_every=0) == 0
     assert last_digest(tmp_path / "off") == last_digest(whole)
@@ -94,6 +95,7 @@ def test_the_best_on_validation_is_kept(whole):
         assert checkpoints.sealed()[-1] == 9
 
 
+@pytest.mark.slow
 def test_an_old_best_outlives_newer_checkpoints(images, tmp_path, monkeypatch):
     """The second of four evaluations is the best: two newer ones and the last do not displace it."""
     real, values = setup.validation, iter([3.0, 7.0, 5.0, 6.0])

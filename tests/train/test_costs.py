@@ -62,6 +62,7 @@ def test_the_generators_move_takes_no_gradient_of_the_critics_weights():
     assert found == pytest.approx(3 * GENERATOR - inputs + 2 * CRITIC, rel=0.1)
 
 
+@pytest.mark.slow
 def test_what_is_off_costs_nothing():
     """A plain step against the same written by hand; features that are on cost something."""
     vae = models.VAE(nets.mlp_encoder(SHAPE, 2 * Z, (64,)), nets.mlp_decoder(Z, SHAPE, (64,)), Z)
