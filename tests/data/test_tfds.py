@@ -50,7 +50,8 @@ def test_a_streamed_set_gives_the_resident_examples(tfds_dir):
 def test_reading_imports_no_tensorflow_and_the_catalogue_no_jax(tfds_dir, child_env):
     code = (
         "import sys; from genjax import data; p = [q.name for q in data.prepared(sys.argv[1])];"
-        "assert sorted(p) == ['adult', 'jsb_chorales', 'mnist', 'tiny_shakespeare'], p; data.names(); assert not {'jax', 'numpy'} & set(sys.modules);"
+        "assert sorted(p) == ['adult', 'jsb_chorales', 'mnist', 'tiny_shakespeare'], p;"
+        "data.names(); assert not {'jax', 'numpy'} & set(sys.modules);"
         "data.load('mnist', data_dir=sys.argv[1], stream=True); assert 'tensorflow' not in sys.modules"
     )
     out = subprocess.run(
