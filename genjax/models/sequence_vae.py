@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from genjax import distributions
 from genjax.distributions.numerics import LOG_2PI, at_least_float32, sum_event
 from genjax.models.contract import Pass
+from genjax.nets.over_time import moved
 from genjax.types import Key, Net, Params, PerExample, Range, State
 
 
@@ -155,11 +156,11 @@ class SequenceVAE:
             h, _ = self.transition.apply(mine["transition"], s["transition"], window, event_mask=counts)
             mu, logvar = jnp.split(at_least_float32(h[:, -1]), 2, axis=-1)
             z = mu + jnp.exp(0.5 * logvar) * eps
-            return (_moved(window, z), _moved(counts, jnp.ones(n, bool))), z
+            return (moved(window, z), moved(counts, jnp.ones(n, bool))), z
 
         start = jnp.broadcast_to(mine["start"], (n, self.code_dim)).astype(jnp.float32)
-        window = _moved(jnp.zeros((n, size, self.code_dim)), start)
-        counts = _moved(jnp.zeros((n, size), bool), jnp.ones(n, bool))
+        window = moved(jnp.zeros((n, size, self.code_dim)), start)
+        counts = moved(jnp.zeros((n, size), bool), jnp.ones(n, bool))
         z = lax.scan(step, (window, counts), jnp.swapaxes(noise, 0, 1))[1]
         return z.swapaxes(0, 1).reshape(n, -1)
 
@@ -178,11 +179,6 @@ class SequenceVAE:
     def draw(self, params: Params, state: State, noise: Any, key: Key, y: Int[Array, " batch"] | None = None):
         """Draws from p(x | z)."""
         return self.decode(params["vae"], state["vae"], self.latents(params, state, noise))[0].sample(key)
-
-
-def _moved(window: Array, new: Array) -> Array:
-    """A window of steps one step on."""
-    return jnp.concatenate([window[:, 1:], new[:, None]], axis=1)
 
 
 def _masked(mask: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from genjax.distributions.numerics import at_least_float32
 from genjax.nets.blocks import Dense, he, lecun, normal
@@ -79,11 +79,11 @@ class GatedConvs(nnx.Module):
 
     def __call__(self, x: Steps, *, train: bool, key, y=None, event_mask: Mask = None) -> Float[Array, "batch t m"]:
         drop = _Dropout(self.dropout if train else 0.0, key)
-        h = _kept(self.stem(x), event_mask)
+        h = kept(self.stem(x), event_mask)
         for shifts, layer in zip(self.shifts, self.layers, strict=True):
             seen = jnp.concatenate([shifted(h, k) for k in shifts], axis=-1)
             value, gate = jnp.split(layer(seen), 2, axis=-1)
-            h = _kept(h + drop(jnp.tanh(value) * jax.nn.sigmoid(gate)), event_mask)
+            h = kept(h + drop(jnp.tanh(value) * jax.nn.sigmoid(gate)), event_mask)
         h = jax.nn.relu(self.hidden(drop(jax.nn.relu(h))))
         return at_least_float32(self.out(h))
 
@@ -133,5 +133,16 @@ def shifted(x: Steps, k: int) -> Steps:
     return jnp.concatenate([nothing, x[:, :-n]] if k > 0 else [x[:, n:], nothing], axis=1)
 
 
-def _kept(x: Steps, mask: Mask) -> Steps:
+def moved(window: Shaped[Array, "batch t *step"], new: Shaped[Array, "batch *step"]) -> Shaped[Array, "batch t *step"]:
+    """A window of steps one step on: its first leaves, `new` comes last.
+
+    Example:
+        >>> moved(jnp.array([[1, 2, 3]]), jnp.array([4])).tolist()
+        [[2, 3, 4]]
+    """
+    return jnp.concatenate([window[:, 1:], new[:, None]], axis=1)
+
+
+def kept(x: Steps, mask: Mask) -> Steps:
+    """Steps, 0 where they do not count."""
     return x if mask is None else jnp.where(mask[:, :, None].astype(bool), x, 0.0)

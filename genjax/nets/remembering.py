@@ -11,7 +11,7 @@ from genjax.distributions.autoregressive import Chain
 from genjax.distributions.chords import Chords, by_interval, chords
 from genjax.nets.blocks import normal
 from genjax.nets.functional import functional
-from genjax.nets.over_time import causal_convs, each_step, memory, shifted
+from genjax.nets.over_time import causal_convs, each_step, kept, memory, moved, shifted
 from genjax.nets.sequence import Decoder
 from genjax.types import Key, Net, Params, State, UsageError
 
@@ -97,7 +97,7 @@ def remembering(
     def out(given: Given, z: Array, before: Array, there: Array, last: bool = False) -> tuple[Array, Array]:
         """What z and the chords before say, of which those that are not `there` are nothing; all steps or the last."""
         k_past, k_head = (None, None) if given.key is None else jax.random.split(given.key)
-        train, before = given.key is not None, jnp.where(there[:, :, None], before, 0.0)
+        train, before = given.key is not None, kept(before, there)
         h, _ = past.apply(given.params["past"], {}, before, event_mask=there, train=train, key=k_past)
         lately = jnp.concatenate([before, shifted(before, 1)], -1)
         if last:
@@ -115,8 +115,7 @@ def remembering(
         return Window(jnp.int32(0), jnp.zeros((n, size, keys)), jnp.zeros((n, size), bool)), jnp.zeros((n, keys))
 
     def step(given: Given, w: Window, before: Float[Array, "batch keys"]) -> tuple[Window, tuple[Array, Array]]:
-        window = jnp.concatenate([w.chords[:, 1:], before[:, None]], 1)
-        there = jnp.concatenate([w.there[:, 1:], jnp.broadcast_to(w.t > 0, (before.shape[0], 1))], 1)
+        window, there = moved(w.chords, before), moved(w.there, jnp.broadcast_to(w.t > 0, before.shape[:1]))
         z = jax.lax.dynamic_index_in_dim(given.z, w.t, 1, keepdims=False)
         return Window(w.t + 1, window, there), out(given, z, window, there, last=True)
 

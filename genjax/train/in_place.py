@@ -9,7 +9,6 @@ changes.
 from typing import Any
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Literal

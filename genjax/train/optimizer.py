@@ -197,10 +197,12 @@ def _is_key(x: Any) -> bool:
 def _last(move: Any, params: Any, new_params: Any, state: Any, new: Any) -> Any:
     """A new optimizer state in which what XLA computes again for the parameters is written after them."""
     again = in_place.remade(lambda p, s: _alone(move)(p, s)[1], params, state)
-    leaves, tree = jax.tree.flatten(new)
-    late = {i: (leaves[i], old) for i, old in enumerate(jax.tree.leaves(state)) if again[i]}
-    news, olds = ({i: pair[k] for i, pair in late.items()} for k in (0, 1))
-    for i, leaf in in_place.after(new_params, news, olds).items():
+    late = [i for i, is_late in enumerate(again) if is_late]
+    if not late:
+        return new
+    (leaves, tree), olds = jax.tree.flatten(new), jax.tree.leaves(state)
+    written = in_place.after(new_params, [leaves[i] for i in late], [olds[i] for i in late])
+    for i, leaf in zip(late, written, strict=True):
         leaves[i] = leaf
     return jax.tree.unflatten(tree, leaves)
 

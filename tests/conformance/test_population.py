@@ -6,7 +6,7 @@ import re
 import jax
 import numpy as np
 import pytest
-from quick import QUICK, few, first_state, of_another_kind
+from quick import QUICK, first_state, of_another_kind
 
 from experiments.accelerator.mathematics import keeping_gradients, relative
 from genjax import data, recipes, runs, train
@@ -73,7 +73,7 @@ def test_a_member_s_step_is_the_single_run_s(name, conditional):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", few(QUICKEST, QUICKEST[-1]))
+@pytest.mark.parametrize("name", QUICKEST)
 def test_accelerators_run_all_members_at_once(name):
     """Exported for TPU and CUDA, a population has the single run's loops and as many plain convolutions."""
     build, every, members, source = population_of(name)

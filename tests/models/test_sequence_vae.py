@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from quick import few, quick_jit
+from quick import quick_jit
 
 from genjax import distributions, nets
 from genjax.models import SequenceVAE
@@ -113,7 +113,7 @@ def test_the_prior_sees_no_future():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("remembers", few([False, True], True))
+@pytest.mark.parametrize("remembers", [False, True])
 def test_what_does_not_count_changes_nothing(remembers):
     vae = small(remembers=remembers)
     params, state = made(vae)

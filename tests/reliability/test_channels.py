@@ -108,7 +108,6 @@ QUICK = [
     *(("list", c) for c in ("out-full", "out-head-0", "ascii")),
     ("digest", "out-closed"),
     ("refused", "out+err-closed"),
-    *(("train", c) for c in ("out+err-full", "out+err-head-1")),
 ]
 
 
@@ -217,7 +216,6 @@ def printed(text: str) -> str:
     return re.sub(r"\d+(\.\d+)?|sound|broken", "", text)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "channel"), few(itertools.product(COMMANDS, CHANNELS), *QUICK))
 def test_every_command_on_every_channel(name, channel, there, made, tmp_path):
     command, faults = COMMANDS[name], CHANNELS[channel]

@@ -372,7 +372,7 @@ def test_demo_after_an_edit_shows_no_picture_of_yesterday(project, monkeypatch, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", few(["genjax train", "python"], "genjax train"))
+@pytest.mark.parametrize("how", ["genjax train", "python"])
 def test_a_recipe_with_a_neighbour_trains_either_way(project, child_env, how):
     import subprocess
 
