@@ -67,8 +67,8 @@ class GAN:
         return self.generate(params, state, self.noise(key, n), y)
 
     def draw(self, params: Params, state: State, noise, key: Key, y: Int[Array, " batch"] | None = None):
-        """As `generate`: a generator's samples have no noise besides z."""
-        return self.generate(params, state, noise, y)
+        """As `generate`, and with what noise the generator adds itself: that of Gumbel-softmax."""
+        return self.fake(params["g"], state["g"], noise, labels_for(noise.shape[0], self.n_classes, y), key=key)[0]
 
     def generate(self, params: Params, state: State, z: Float[Array, "batch z"], y: Int[Array, " batch"] | None = None):
         """G(z) with running statistics; labels default to 0, 1, 2, ... in turn for a conditional model."""

@@ -28,8 +28,8 @@ def symbol_generator(
         n_values: size of the alphabet.
         width: channels; the paper has 512.
         n_blocks: residual blocks.
-        tau: with more than 0, training adds Gumbel noise to the logits and divides by this temperature, so that fakes
-            are near one-hot draws; 0 for the softmax itself, as published.
+        tau: with more than 0, a call with a key, as training and draws are, adds Gumbel noise to the logits and divides
+            by this temperature, so that fakes are near one-hot draws; 0 for the softmax itself, as published.
         n_classes: with more than 0, `apply` needs labels `y` [batch].
 
     Source:
@@ -104,9 +104,9 @@ class SymbolGenerator(nnx.Module):
         logits = at_least_float32(self.out(h))
         if not self.tau:
             return jax.nn.softmax(logits)
-        if train:
-            if key is None:
-                raise ValueError("This net has Gumbel noise: in training call it with key=.")
+        if train and key is None:
+            raise ValueError("This net has Gumbel noise: in training call it with key=.")
+        if key is not None:
             logits = logits + jax.random.gumbel(key, logits.shape, logits.dtype)
         return jax.nn.softmax(logits / self.tau)
 

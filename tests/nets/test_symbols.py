@@ -1,4 +1,4 @@
-"""Nets of the GAN of symbols: probabilities, noise in training alone, labels, and what a mask must not change."""
+"""Nets of the GAN of symbols: probabilities, noise of training and of draws, labels, and what masks must not change."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import pytest
 from quick import normal, quick_jit
 
 from genjax.errors import UsageError
+from genjax.models import GAN
 from genjax.nets import symbol_discriminator, symbol_generator
 
 Z, T, K = 4, 6, 3
@@ -21,7 +22,7 @@ def test_generator_gives_probabilities():
     assert net.range == "unit"
 
 
-def test_gumbel_noise_is_of_training_alone_and_sharp():
+def test_gumbel_noise_is_of_training_and_of_draws_and_sharp():
     net = symbol_generator(Z, T, K, 8, 1, tau=0.1)
     params, state = quick_jit(net.init)(jax.random.key(0))
     z = normal(1, (50, Z))
@@ -36,6 +37,20 @@ def test_gumbel_noise_is_of_training_alone_and_sharp():
         net.apply(params, state, z, train=True)
     with pytest.raises(UsageError, match="tau"):
         symbol_generator(Z, T, K, tau=-1.0)
+
+
+def test_draws_are_of_the_softmax():
+    """The largest of logits with Gumbel noise is a draw of their softmax: shares of 4,000 draws are like it."""
+    tau, n = 0.1, 4000
+    gan = GAN(symbol_generator(Z, T, K, 8, 1, tau=tau), symbol_discriminator(T, K, 8, 1), Z)
+    params, state = quick_jit(gan.init)(jax.random.key(0))
+    z = normal(1, (1, Z))
+    logits = tau * jnp.log(quick_jit(gan.generate)(params, state, z))[0]
+    drawn = quick_jit(lambda key: gan.draw(params, state, jnp.tile(z, (n, 1)), key))(jax.random.key(2))
+    shares = jax.nn.one_hot(drawn.argmax(2), K).mean(0)
+    wanted = jax.nn.softmax(logits)
+    np.testing.assert_allclose(shares, wanted, atol=4 * 0.5 / n**0.5)
+    assert np.abs(wanted - jax.nn.one_hot(wanted.argmax(1), K)).max() > 0.2  # without noise it would fail
 
 
 def test_discriminator_has_a_gradient_of_its_gradient_and_leaves_masks_alone():
