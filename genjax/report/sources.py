@@ -195,7 +195,7 @@ def _command(words: Sequence[str], values: Mapping[str, float]) -> str:
 
     Of a member it is that of the run of its own: with its swept values in the place of the sweep.
     """
-    own = {"--run-dir", "--data-dir", "--seed", "--keep-best", "--seeds", "--sweep"}
+    own = {"--run-dir", "--data-dir", "--seed", "--keep-best", "--seeds", "--sweep", "--quiet", "--compile-cache"}
     flags = {flag: value for flag, value in flags_in(words[3:]) if flag not in own}
     flags |= {f"--{field.replace('_', '-')}": str(v) for field, v in values.items()}
     return shlex.join([*words[:3], *(w for pair in flags.items() for w in pair)])
