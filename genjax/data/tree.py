@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from genjax.data.readers import READERS
 from genjax.errors import UsageError, shown
 from genjax.formats import files
 from genjax.formats.files import Entry
@@ -131,9 +132,10 @@ def _tree(root: Path, path: Path, wanted: Wanted, direct: list[Path], by_class: 
     if by_class:
         named = [(file, name) for name, found in by_class.items() for file in found]
         return Tree(root, [file for file, _ in named], [name for _, name in named])
+    others = [suffix for reader in READERS.values() for suffix in reader.suffixes if suffix not in wanted.suffixes]
     raise UsageError(
         f"{shown(path)}: holds no {wanted.one}. Wanted files ending in {' '.join(wanted.suffixes)}, "
-        "or class folders of them."
+        f"or class folders of them; other kinds of data end in {' '.join(others)}."
     )
 
 
