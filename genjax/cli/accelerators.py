@@ -95,8 +95,8 @@ def _resume(row: Mapping[str, Any]) -> str:
 
 def _speed(row: Mapping[str, Any]) -> str:
     if "batch" in row:
-        return f"{row['images_per_s']:,.0f} images/s in batches of {row['batch']:,}"
-    rate = f"{row['images_per_s']['genjax']:,.0f} images/s"
+        return f"{row['images_per_s']:,.0f} examples/s in batches of {row['batch']:,}"
+    rate = f"{row['images_per_s']['genjax']:,.0f} examples/s"
     if "ratio" not in row:
         return rate
     return f"{rate}, {row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f}) times {row['fastest']}"

@@ -86,7 +86,7 @@ def npz(drawn: Drawn, domain: Any, spec: Any, of: dict[str, Any]) -> bytes:
     from genjax.data import archive
 
     z, examples = {name or "z": v for name, v in named_leaves(drawn.z).items()}, drawn.examples
-    about = {} if domain.name == "image" else archive.constants(spec)
+    about = archive.constants(spec) if domain.stated else {}
     arrays: dict[str, Any] = {domain.array: examples.x, **z, **{k: np.asarray(v) for k, v in (of | about).items()}}
     arrays |= {} if examples.y is None else {"label": examples.y}
     arrays |= {} if examples.event_mask is None else {"event_mask": examples.event_mask}

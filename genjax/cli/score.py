@@ -14,17 +14,24 @@ from genjax.cli import cache
 from genjax.cli.files import check_data, check_range, named, suffix_of
 from genjax.cli.flags import flag, parse_all
 from genjax.errors import UsageError, shown
-from genjax.figures import by
+from genjax.figures import by, figure
 from genjax.files import write_out
 from genjax.trust import Access
 
 CHUNK = 64
 """Examples scored at once. Fixed, so that what is said of one does not depend on how many there are."""
 
+RANKED = ("elbo_per_element", "elbo")
+"""Columns that examples are ranked by, the first that there is: the bound itself only where all are of one size."""
+LOWEST = 3
+"""Examples that the command names."""
+
 
 @dataclass(frozen=True)
 class Score:
-    """What a trained run says about examples: a GAN's logit and probability of being real, a VAE's ELBO and latents."""
+    """What a trained run says about examples: a GAN's logit and probability of being real, a VAE's ELBO, for each
+    element where lengths differ, its rank (1 is the lowest) and latents.
+    """
 
     run: str = flag(help="a run's folder", positional=True)
     given: str = flag(
@@ -47,13 +54,15 @@ def score(argv: Sequence[str]) -> None:
     check_data(run, access)
     parts = _load(run, args.given, access.data_dir, args.image_size)
     cache.enable()
-    rows = [row for part in parts for row in score_rows(run, part, args.seed)]
+    column, rows = ranked([row for part in parts for row in score_rows(run, part, args.seed)])
     text = _csv(rows) if suffix == ".csv" else json.dumps([_finite(r) for r in rows], indent=1) + "\n"
     # Bytes of a file's name that are no text are written as escapes: a table is UTF-8.
     write_out(args.out, text.encode("utf-8", "backslashreplace"))
     bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
     said = f" ({bad} with a score that is not finite)" if bad else ""
     print(f"{run.domain.named(len(rows))} scored by {named(run)} at step {run.step}{said}: {args.out}")
+    if column and len(rows) > 1:
+        print(f"lowest {column}, most unlike what it has learnt: {_lowest(rows, column)}")
 
 
 class Part(NamedTuple):
@@ -86,8 +95,8 @@ def _load(run: Any, what: str, data_dir: str | None, image_size: int | None) -> 
         theirs = domains.words(found.domain).many
         raise UsageError(f"DATA={shown(what)}: holds {theirs}, but {run.name} was trained on {many}.")
     if tuple(found.shape) != tuple(own.shape):
-        square = own.domain == "image" and own.shape[0] == own.shape[1] and image_size is None
-        hint = f" Try --image-size {own.shape[0]}." if square else ""
+        resize = run.domain.resize(own) if image_size is None else ""
+        hint = f" Try {resize}." if resize else ""
         theirs, ours = by(found.shape), by(own.shape)
         raise UsageError(f"DATA={shown(what)}: {many} of {theirs}, but {run.name} was trained on {ours}.{hint}")
     given = {name: getattr(loaded, name) for name in ("train", "validation", "test")}
@@ -140,6 +149,35 @@ def score_rows(run: Any, part: Part, seed: int = 0) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def ranked(rows: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """The column that rows are ranked by, and the rows with their `rank`, 1 for the lowest; as they are without one.
+
+    Example:
+        >>> ranked([{"index": 0, "elbo": -9.0}, {"index": 1, "elbo": -20.0}])
+        ('elbo', [{'rank': 2, 'index': 0, 'elbo': -9.0}, {'rank': 1, 'index': 1, 'elbo': -20.0}])
+        >>> ranked([{"index": 0, "logit": 0.5}])
+        ('', [{'index': 0, 'logit': 0.5}])
+    """
+    column = next((name for name in RANKED if rows and name in rows[0]), "")
+    if not column:
+        return "", rows
+    places = sorted(range(len(rows)), key=lambda i: _low(rows[i][column]))
+    ranks = dict(zip(places, range(1, len(rows) + 1), strict=True))
+    return column, [{"rank": ranks[i], **row} for i, row in enumerate(rows)]
+
+
+def _low(value: float) -> float:
+    """What a score is sorted by: one that is not finite is the lowest."""
+    return value if math.isfinite(value) else -math.inf
+
+
+def _lowest(rows: list[dict[str, Any]], column: str) -> str:
+    """The examples of the first ranks: their file or their part and index, and the score."""
+    first = sorted(rows, key=lambda row: row["rank"])[:LOWEST]
+    names = [shown(row["file"]) if "file" in row else f"{row.get('part', '')} {row['index']}".strip() for row in first]
+    return ", ".join(f"{name} ({figure(row[column])})" for name, row in zip(names, first, strict=True))
+
+
 @functools.lru_cache(16)
 def _chunk_of(experiment: Any) -> Callable[..., Any]:
     """The compiled program of a chunk's scores: one for all parts, and for whoever scores again."""
@@ -155,11 +193,11 @@ def _chunk_of(experiment: Any) -> Callable[..., Any]:
     return chunk
 
 
-def _columns(name: str, value: Any) -> dict[str, float]:
+def _columns(name: str, value: Any) -> dict[str, float | int]:
     """A number as one column, a vector as name_0, name_1, ..."""
     if value.ndim == 0:
-        return {name: float(value)}
-    return {f"{name}_{i}": float(v) for i, v in enumerate(value.ravel())}
+        return {name: value.item()}
+    return {f"{name}_{i}": v.item() for i, v in enumerate(value.ravel())}
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -116,6 +116,11 @@ class Spec:
     about: Mapping[str, Any] = field(default_factory=dict)
     masked: int = 0
 
+    @property
+    def grey(self) -> bool:
+        """Whether images have one channel."""
+        return self.shape[-1] == 1
+
 
 @dataclass(frozen=True, repr=False)
 class Dataset:

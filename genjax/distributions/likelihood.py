@@ -243,15 +243,14 @@ def likelihood_of(name: str, spec: Any) -> Likelihood:
 
     Args:
         name: one of `LIKELIHOODS`.
-        spec: a `data.Spec`, of which `shape` and `contrast` are read.
+        spec: a `data.Spec`, of which `grey` and `contrast` are read.
     """
     return NAMED[name or chosen_for(spec)]()
 
 
 def chosen_for(spec: Any) -> str:
     """The name that `likelihood_of` chooses."""
-    grey = spec.shape[-1] == 1
-    return "bernoulli" if grey and (spec.contrast is None or spec.contrast >= TWO_TONED) else EIGHT_BITS
+    return "bernoulli" if spec.grey and (spec.contrast is None or spec.contrast >= TWO_TONED) else EIGHT_BITS
 
 
 def why_chosen(spec: Any) -> str:
@@ -259,11 +258,11 @@ def why_chosen(spec: Any) -> str:
 
     Example:
         >>> from types import SimpleNamespace
-        >>> why_chosen(SimpleNamespace(shape=(8, 8, 1), contrast=0.83))
+        >>> why_chosen(SimpleNamespace(grey=True, contrast=0.83))
         'grey images of contrast 0.83'
     """
     toned = "" if spec.contrast is None else f" of contrast {spec.contrast:g}"
-    return f"{'grey' if spec.shape[-1] == 1 else 'colour'} images{toned}"
+    return f"{'grey' if spec.grey else 'colour'} images{toned}"
 
 
 def _channels(channels: int) -> int:

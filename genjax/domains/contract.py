@@ -149,6 +149,9 @@ class Domain:
         as_is: whether models see the examples as they are stored, so that there is nothing to invert.
         each: the suffix of the file that a folder of samples holds for each example; empty for no folders.
         array: what an `.npz` of samples calls them.
+        stated: whether such a file says of which kind they are; without a word they are read as images.
+        resize: `resize(spec)`: the flag by which a command brings examples of another size to this one; empty for none.
+        why_likelihood: `why_likelihood(spec)`: what about the data made `distributions.likelihood_of` choose, in words.
         sizes: `sizes(spec)`: the size of an example, in words.
         cell: `cell(spec) -> (h, w)` of an example in a picture of many; None where there are no such pictures.
         pictures: suffixes of pictures, which `--ncols` and `--scale` are for.
@@ -184,6 +187,9 @@ class Domain:
     as_is: bool = False
     each: str = ""
     array: str = "x"
+    stated: bool = True
+    resize: Callable[[Spec], str] = lambda spec: ""
+    why_likelihood: Callable[[Spec], str] = lambda spec: "the data"
     sizes: Callable[[Spec], str] = lambda spec: by(spec.shape)
     cell: Callable[[Spec], tuple[int, int] | None] = no_pictures
     pictures: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from genjax import __version__, viz
+from genjax import __version__, distributions, viz
 from genjax.data import Examples, Spec
 from genjax.domains.contract import Domain, Finished, How, Picture, Piece, Spectrum
 from genjax.metrics.image_metrics import IMAGE_METRICS
@@ -129,6 +129,17 @@ def sizes(spec: Spec) -> str:
     return f"{h} × {w} pixels" + {1: ", grey", 3: ", colour"}.get(c, f", {c} channels")
 
 
+def resize(spec: Spec) -> str:
+    """The flag that brings images to this size; of squares alone.
+
+    Example:
+        >>> resize(Spec("a", (28, 28, 1), 0, 1, "")), resize(Spec("a", (28, 20, 1), 0, 1, ""))
+        ('--image-size 28', '')
+    """
+    h, w, _ = spec.shape
+    return f"--image-size {h}" if h == w else ""
+
+
 def cell(spec: Spec) -> tuple[int, int]:
     """Height and width of an image in a grid."""
     h, w, c = spec.shape
@@ -163,6 +174,9 @@ DOMAIN = Domain(
     drawn="mean",
     each=".png",
     array="image",
+    stated=False,
+    resize=resize,
+    why_likelihood=distributions.why_chosen,
     sizes=sizes,
     cell=cell,
     pictures=(".png", ".pdf"),

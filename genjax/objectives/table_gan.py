@@ -99,7 +99,7 @@ def drawn_again(own: Array, wanted: Array, draws: dict[str, Any]) -> Array:
     """
     upto = jnp.cumsum(wanted[own], axis=1)  # (columns, batch)
     upto = (upto / upto[:, -1:])[draws["column"]]
-    return jnp.minimum((upto <= draws["row"][:, None]).sum(1), own.shape[1] - 1)
+    return jnp.minimum((upto <= draws["row"][:, None]).sum(1), upto.shape[1] - 1)
 
 
 def _log_frequency(share: tuple[float, ...], n: int) -> Array:

@@ -63,18 +63,35 @@ def observed(out: Pass, batch: Batch) -> dict[str, Any]:
 
 
 def score_vae(model: Any) -> Callable[[Params, State, Batch, Key], dict[str, Array]]:
-    """`score(params, state, batch, key)`: latent distribution and bound of each; a low bound is unusual.
+    """`score(params, state, batch, key)`: latent distribution and bound of each example.
+
+    The bound is a sum over the event, so of examples of unequal lengths the longest have the lowest, whatever they
+    hold: those are compared by `elbo_per_element`. A low one is unlike what the model has learnt. A high one is no
+    proof of the contrary: plain or repetitive examples are likely under many models.
 
     Returns:
         mu, sigma (batch, z): mean and standard deviation of q(z | x), where the model has such; elbo, rate, distortion
-        (batch,) in nats, with one sample of z.
+        (batch,) in nats, with one sample of z. Of masked events also elements (batch,), how many the event mask counts
+        (symbols of a text, steps of a piece, whatever the number of keys), and elbo_per_element, nats for each.
+
+    Source:
+        Nalisnick et al. 2019, Do Deep Generative Models Know What They Don't Know? (likely examples of other data).
     """
     require(model, "score_vae", "forward")
 
     def score(params: Params, state: State, batch: Batch, key: Key) -> dict[str, Array]:
         out = model.forward(params, state, batch.x, batch.y, key=key, **masked(batch.event_mask))
         D, R = -distributions.log_prob(out.p, batch.x, batch.event_mask), out.rate.sum(1)
+        elbo = losses.elbo(D, R)
         latents = {} if out.q is None else {"mu": out.q.mean, "sigma": out.q.scale}
-        return {"elbo": losses.elbo(D, R), "rate": R, "distortion": D, **latents}
+        return {"elbo": elbo, "rate": R, "distortion": D, **_per_element(elbo, batch.event_mask), **latents}
 
     return score
+
+
+def _per_element(elbo: Array, event_mask: Array | None) -> dict[str, Array]:
+    """The elements that count and the bound of each, nats; nothing without a mask. An empty event counts as one."""
+    if event_mask is None:
+        return {}
+    elements = event_mask.reshape(len(event_mask), -1).sum(1)
+    return {"elements": elements, "elbo_per_element": elbo / jnp.maximum(elements, 1)}

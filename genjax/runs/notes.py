@@ -4,22 +4,22 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from genjax import distributions, losses
+from genjax import losses
 
 
-def likelihood_note(cfg: Any, model: Any, about: Any) -> str:
+def likelihood_note(cfg: Any, model: Any, about: Any, domain: Any) -> str:
     """A sentence on the likelihood where the data chose it (`distributions.likelihood_of`); empty else.
 
     Args:
         cfg: a recipe's configuration.
         model: what the recipe built.
         about: the data's `Spec`.
+        domain: their `Domain`.
     """
     likelihood = getattr(model, "likelihood", None)
     if likelihood is None or getattr(cfg, "likelihood", None) != "":
         return ""
-    why = distributions.why_chosen(about) if about.domain == "image" else "the data"
-    return f"likelihood: {likelihood.name}, chosen for {why}. --likelihood names another."
+    return f"likelihood: {likelihood.name}, chosen for {domain.why_likelihood(about)}. --likelihood names another."
 
 
 def penalty_note(configs: Sequence[Any]) -> str:

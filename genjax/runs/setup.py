@@ -102,7 +102,7 @@ def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Optio
     options, best, best_note = best_by(options, checks, held)
     wanted["options"] = {**dataclasses.asdict(options), "changed_code": False}
     group.require_same({**wanted["config"], **wanted["data"], **wanted["options"], "recipe": recipe.sha256})
-    chosen = likelihood_note(cfg, experiment.model, dataset.spec)
+    chosen = likelihood_note(cfg, experiment.model, dataset.spec, domain)
     idle = penalty_note((cfg,) if members is None else members.configs)
     notes = tuple(note for note in (shown(held), best_note, *dataset.notes, chosen, idle) if note)
     return Setup(file, recipe, cfg, members, options, group, dataset, experiment, source, layout, folder, wanted,

@@ -72,8 +72,8 @@ def test_records_become_tables(tmp_path):
     write(tmp_path, {**H100, "device_kind": "TPU v5 lite"}, ["speed"])
     made = {t.name: {row[0]: row[1:] for row in t.rows} for t in accelerators.tables(tmp_path)}
     speed = made["speed"]
-    assert speed["w1_vae/f32"][0] == "2,000,000 images/s, 2.50 (2.00 to 3.00) times compile"
-    assert speed["w1_vae/f32/fill"][1] == "9,000,000 images/s in batches of 8,192"
+    assert speed["w1_vae/f32"][0] == "2,000,000 examples/s, 2.50 (2.00 to 3.00) times compile"
+    assert speed["w1_vae/f32/fill"][1] == "9,000,000 examples/s in batches of 8,192"
     assert speed["w3_dcgan/f32"][0] == "failed: Gone: no card"
     assert speed["w5_sngan/f32"] == ("not measured yet", "not measured yet")
     assert made["mathematics"]["vae_digits"][0].startswith("highest: losses 1.0e-07, gradients 2.0e-07; default: ")

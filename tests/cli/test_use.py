@@ -61,6 +61,27 @@ def test_score_folder_to_csv(tmp_path, pictures):
     np.testing.assert_allclose([float(r["logit"]) for r in rows], [0.0, 0.2, 0.4], atol=1e-6)
 
 
+def test_score_ranks_by_the_bound_of_an_element_where_lengths_differ(tmp_path, pictures, run, capsys):
+    """The longest have the lowest bound; what is unlike the training data has the lowest for each element."""
+    out, elements = tmp_path / "s.csv", np.array([4, 50, 5])
+    found = {"elbo": np.array([-20.0, -100.0, -11.0], np.float32), "rate": np.zeros(3, np.float32)}
+
+    def ranks(**more):
+        def score_of(params, state, batch, key):
+            return {k: jnp.resize(v, score.CHUNK) for k, v in (found | more).items()}
+
+        run.experiment = runs.Experiment(SimpleNamespace(n_classes=0), None, data.to_unit(), score_of)
+        assert cli.main(["score", "R", str(pictures), "--out", str(out)]) == 0
+        return [int(row["rank"]) for row in read(out)]
+
+    assert ranks() == [2, 1, 3]
+    assert "lowest elbo, most unlike what it has learnt: c1/a.png (-100), c0/a.png" in capsys.readouterr().out
+    assert ranks(elements=elements, elbo_per_element=(found["elbo"] / elements).astype(np.float32)) == [1, 3, 2]
+    assert "lowest elbo_per_element, most unlike what it has learnt: c0/a.png (-5)" in capsys.readouterr().out
+    assert [row["elements"] for row in read(out)] == ["4", "50", "5"]
+    assert ranks(elbo=np.array([np.nan, -1.0, -2.0], np.float32)) == [1, 3, 2]
+
+
 def test_score_single_image_and_json(tmp_path, pictures):
     out = tmp_path / "s.json"
     assert cli.main(["score", "R", str(pictures / "c1" / "a.png"), "--out", str(out)]) == 0

@@ -117,6 +117,30 @@ def test_every_game_is_played(loss, penalty):
     assert all(np.isfinite(v).all() for v in jax.tree.leaves(after.players))
 
 
+RELATIVISTIC = ("relativistic", "r1_r2", 1, 0.0)
+"""What the docstring of gan_prose advertises: loss, penalty, critic steps and the temperature of Gumbel-softmax."""
+PROSE = [RELATIVISTIC, ("wasserstein", "gradient_penalty", 2, 0.5), ("relativistic", "r1_r2", 1, 0.5)]
+
+
+@pytest.mark.parametrize(("loss", "penalty", "critic_steps", "tau"), few(PROSE, RELATIVISTIC))
+def test_the_games_of_prose_are_played(loss, penalty, critic_steps, tau):
+    """A step of gan_prose as its docstring says to change it: both players move, to finite places."""
+    recipe = recipes.load("gan_prose")
+    cfg = dataclasses.replace(
+        recipe.SMOKE, loss=loss, penalty=penalty, gamma=1.0, critic_steps=critic_steps, tau=tau, width=4
+    )
+    psalms = data.load("psalms", options={"length": cfg.length})
+    experiment = recipe.build(cfg, psalms.spec)
+    source, n = data.make_source(psalms.train, 8, experiment.transform), experiment.step.n_batches
+    assert n == critic_steps
+    state = first_state(experiment.step, experiment.model, key())
+    batches = quick_jit(source.batches, static_argnums=4)(source.window(key(), 0, 1, n), key(), 0, 0, n)
+    after, metrics = quick_jit(experiment.step)(state, batches, key())
+    assert all(np.isfinite(float(v)) for v in metrics.values())
+    assert all(float(metrics[f"{p}/update_norm"]) > 0 for p in "dg")
+    assert all(np.isfinite(v).all() for v in jax.tree.leaves(after.players))
+
+
 @pytest.mark.parametrize("name", ["gan_fashion_mnist", "gan_mnist", "gan_images", "gan_digits"])
 def test_a_penalty_takes_batch_norm_out_of_the_discriminator(name):
     for penalty in losses.PENALTIES:
