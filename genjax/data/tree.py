@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genjax.data.readers import READERS
+from genjax.data.readers import READERS, remedy
 from genjax.errors import UsageError, shown
 from genjax.formats import files
 from genjax.formats.files import Entry
@@ -135,7 +135,7 @@ def _tree(root: Path, path: Path, wanted: Wanted, direct: list[Path], by_class: 
     others = [suffix for reader in READERS.values() for suffix in reader.suffixes if suffix not in wanted.suffixes]
     raise UsageError(
         f"{shown(path)}: holds no {wanted.one}. Wanted files ending in {' '.join(wanted.suffixes)}, "
-        f"or class folders of them; other kinds of data end in {' '.join(others)}."
+        f"or class folders of them; other kinds of data end in {' '.join(others)}.{remedy(path)}"
     )
 
 

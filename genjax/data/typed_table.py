@@ -88,7 +88,7 @@ def _stacked(values: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
 
 def _like(path: Path, read: Rows, like: Table) -> Table:
     """Rows of another file with the columns of a table."""
-    header, rows, _, _ = read
+    header, rows, _, lines = read
     names = [c["name"] for c in like.columns]
     if missing := [n for n in names if n not in header]:
         raise UsageError(
@@ -99,12 +99,39 @@ def _like(path: Path, read: Rows, like: Table) -> Table:
     chosen = [fields[header.index(n)] for n in names]
     comma = like.form["decimal"] == ","
     x, there = _stacked([stored(c, f, comma) for c, f in zip(like.columns, chosen, strict=True)])
-    strange = [
-        f"{shown(path)}: column {shown(c['name'])}: a value that the training rows do not have counts as missing."
-        for c, ok, f in zip(like.columns, there.T, chosen, strict=True)
-        if c["kind"] != "empty" and (~ok & np.array([t.strip() not in MISSING for t in f])).any()
-    ]
-    return Table(like.columns, x, there, like.form, tuple(strange))
+    where = _where(lines)
+    notes = [note for c, ok, f in zip(like.columns, there.T, chosen, strict=True) for note in _strange(c, ok, f, where)]
+    return Table(like.columns, x, there, like.form, tuple(f"{shown(path)}: {note}" for note in notes))
+
+
+def _strange(column: Column, there: np.ndarray, field: Sequence[str], where: Callable[[int], str]) -> list[str]:
+    """Notes on the values of a column that the training rows' column cannot hold: unknown ones, and missing ones."""
+    if column["kind"] == "empty" or there.all():
+        return []
+    gone = [i for i, ok in enumerate(there) if not ok]
+    unknown = [i for i in gone if field[i].strip() not in MISSING]
+    missing = [i for i in gone if field[i].strip() in MISSING]
+    begin = f"column {shown(column['name'])}: "
+    instead = "counts as missing" if column["missing"] > 0 else f"counts as {_instead(column)}"
+    notes = []
+    if unknown:
+        i, kind = unknown[0], column["kind"]
+        what = f"is no {kind}{' of the training rows' if kind == 'category' else ''}"
+        notes.append(f"{begin}{shown(field[i].strip())!r} on {where(i)}{_more(unknown)} {what}, and {instead}.")
+    if missing and column["missing"] == 0:
+        notes.append(
+            f"{begin}{where(missing[0])}{_more(missing)} has no value, as every training row has; it {instead}."
+        )
+    return notes
+
+
+def _more(places: Sequence[int]) -> str:
+    return f" (and {len(places) - 1:,} more)" if len(places) > 1 else ""
+
+
+def _instead(column: Column) -> str:
+    """What a net takes a missing value for where the training rows miss none: see `table_coding.to_parts`."""
+    return repr(shown(column["categories"][0])) if column["kind"] == "category" else "an ordinary value"
 
 
 def _decimal_commas(fields: Sequence[Sequence[str]]) -> bool:

@@ -150,9 +150,26 @@ def test_rows_of_another_file(tmp_path):
     assert test.columns == table.columns
     assert test.event_mask[:, 0].tolist() == [False, True]
     assert test.x[1, 0] == 1.0
-    assert "counts as missing" in test.notes[0]
+    assert test.notes[0].endswith(
+        "column name: 'eve' on line 2 is no category of the training rows, and counts as 'ann'."
+    )
     with pytest.raises(UsageError, match="lacks the column 'pay'"):
         read_table(written(tmp_path, "name,age,since\nann,3,2020-01-01\nann,3,2020-01-01\n", "p.csv"), like=table)
+
+
+def test_what_training_rows_do_not_have_is_named(tmp_path):
+    """A net that has seen no missing value takes it for another; a row of a Unicorn looked like any."""
+    training = "species,mass,sex,day\nAdelie,3,m,2024-01-01\nGentoo,5,,2024-01-02\n"
+    table = read_table(written(tmp_path, training))
+    rows = "Adelie,3,m,2024-01-01\n" * 3 + "Unicorn,,x,1.2.24\nYeti,heavy,,2024-01-01\n"
+    test = read_table(written(tmp_path, "species,mass,sex,day\n" + rows, "o.csv"), like=table)
+    assert [note.partition(": ")[2] for note in test.notes] == [
+        "column species: 'Unicorn' on line 5 (and 1 more) is no category of the training rows, and counts as 'Adelie'.",
+        "column mass: 'heavy' on line 6 is no number, and counts as an ordinary value.",
+        "column mass: line 5 has no value, as every training row has; it counts as an ordinary value.",
+        "column sex: 'x' on line 5 is no category of the training rows, and counts as missing.",
+        "column day: '1.2.24' on line 5 is no date, and counts as an ordinary value.",
+    ]
 
 
 MANY = "city,n\n" + "".join(f"place {i % 10_000},{i % 7}\n" for i in range(30_000))
