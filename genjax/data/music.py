@@ -127,10 +127,6 @@ def _chords(path: Path) -> tuple[dict[str, list[Piece]], int]:
 
 def _content(path: Path) -> bytes:
     """The bytes of a file, unpacked where they are gzip's."""
-    if path.suffix.lower() == ".gz" and not path.name.lower().endswith(".json.gz"):
-        raise UsageError(
-            f"{shown(path)}: of .gz files genjax reads .json.gz, chords, alone.\nUnpack it, and name what is in it."
-        )
     with files.open_file(path) as f:
         packed = f.read(2) == b"\x1f\x8b"
         f.seek(0)

@@ -28,7 +28,7 @@ class Reader(NamedTuple):
     suffixes: tuple[str, ...] = ()
     """Of a file, or of the files in a folder."""
     alone: tuple[str, ...] = ()
-    """Of a file that is read by itself; in a folder such files are left alone."""
+    """Ends of names of files that are read by themselves; in a folder they are left alone."""
     names: Mapping[str, str] = {}
     """Embedded sets, with a line on each."""
     prepared: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ READERS: dict[str, Reader] = {
     "music": Reader(
         "music",
         (".mid", ".midi"),
-        (".json", ".gz"),
+        (".json", ".json.gz"),
         {"tunes": "20 folk tunes with chords in 12 keys, on a grid of eighths"},
         ("jsb_chorales",),
     ),
@@ -71,7 +71,8 @@ _SHEET = "Save the sheet as .csv."
 _SCORE = "Export it as MIDI (.mid), as MuseScore does."
 REMEDIES: dict[str, str] = {
     ".npy": "Try np.savez('images.npz', image=np.load('images.npy')).",
-    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"), _PACKED),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"), _PACKED),
+    ".gz": "Unpack it, and name what is in it; packed .json of chords is read as .json.gz.",
     ".tsv": "Rename it to .csv: tabs between fields are read.",
     ".tab": "Rename it to .csv: tabs between fields are read.",
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), _SHEET),
@@ -99,7 +100,8 @@ def of_prepared(name: str) -> Reader | None:
 
 def of_file(path: Path) -> Reader | None:
     """The reader of a file, by its suffix."""
-    return next((r for r in READERS.values() if path.suffix.lower() in (*r.suffixes, *r.alone)), None)
+    name, suffix = path.name.lower(), path.suffix.lower()
+    return next((r for r in READERS.values() if suffix in r.suffixes or name.endswith(r.alone)), None)
 
 
 def of_folder(path: Path, others: tuple[str, ...]) -> Reader | None:

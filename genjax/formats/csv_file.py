@@ -61,7 +61,7 @@ def read_rows(path: Path) -> Rows:
         if not "".join(bad[1]).strip():
             raise UsageError(
                 f"{shown(path)}: line {bad[0]} is blank but for spaces.\n"
-                f"Delete it; a row without values is {delimiter * (len(header) - 1)}"
+                f"Delete it; a row without values is written {delimiter * (len(header) - 1)!r}."
             )
         raise UsageError(
             f"{shown(path)}: line {bad[0]} has {len(bad[1])} fields, the header {len(header)}.\n"

@@ -122,6 +122,13 @@ def test_a_long_piece_is_refused_before_its_roll_is_made(tmp_path, monkeypatch):
         read(tmp_path, song([(0, "note_on", 60, 0), (2**18 + 1, "note_off", 60, 0)], 1))
 
 
+def test_a_piece_longer_than_an_example_is_refused_whole_and_read_in_windows(tmp_path):
+    (tmp_path / "a.mid").write_bytes(song([(0, "note_on", 60, 0), (1100, "note_off", 60, 0)], 1))
+    with pytest.raises(UsageError, match="has 4,400 steps, and an example has at most 4,096"):
+        music.load_path(tmp_path / "a.mid")
+    assert music.load_path(tmp_path / "a.mid", window=400).train.x.shape == (11, 400, 88)
+
+
 def test_windows_that_memory_does_not_hold_are_refused(monkeypatch):
     monkeypatch.setattr(music.room, "available", lambda: 10**7)
     pieces = [midi.Piece(np.ones((n, 88), np.uint8)) for n in (4000, *[1] * 300)]

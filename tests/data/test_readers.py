@@ -83,15 +83,15 @@ def test_a_folder_with_an_image_in_it_is_one_of_images(ticks, tmp_path):
         ("a.musicxml", "Export it as MIDI"),
         ("a.zip", "Unpack it"),
         ("a.npy", "np.savez"),
-        ("a.csv.gz", ".json.gz, chords, alone.\nUnpack it"),
+        ("a.csv.gz", "Unpack it, and name what is in it; packed .json of chords"),
     ],
 )
 def test_files_that_are_not_read_say_what_to_do(name, says, tmp_path):
     (tmp_path / name).write_bytes(gzip.compress(b"a,b\n1,2\n"))
-    for what, expected in ((tmp_path / name, says), (tmp_path, says.rpartition("\n")[2])):
+    for what in (tmp_path / name, tmp_path):
         with pytest.raises(UsageError) as refused:
             data.load(what)
-        assert expected in str(refused.value)
+        assert says in str(refused.value)
         assert len(str(refused.value).splitlines()) == 2
 
 
