@@ -16,7 +16,7 @@ from genjax.formats import files
 from genjax.formats.midi import KEYS, LOW, STEPS_PER_QUARTER, TEMPO, Piece, of_chords, read_midi
 
 MOST_STEPS = 4096
-"""Of a piece that is taken whole."""
+"""Steps of the longest piece that is taken whole."""
 PARTS = {"train": "train", "test": "test", "valid": "validation", "validation": "validation"}
 
 

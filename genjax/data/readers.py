@@ -26,7 +26,7 @@ class Reader(NamedTuple):
     module: str
     """Its module in `genjax.data`, imported when such data are asked for."""
     suffixes: tuple[str, ...] = ()
-    """Of a file, or of the files in a folder."""
+    """The ending of a file, or of the files in a folder."""
     names: Mapping[str, str] = {}
     """Embedded sets, with a line on each."""
     prepared: tuple[str, ...] = ()

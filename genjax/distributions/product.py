@@ -28,7 +28,7 @@ class Part(NamedTuple):
     """One column's stretch of an event."""
 
     wide: tuple[bool, ...]
-    """Of each choice, whether a place within it follows; categories and single values have none."""
+    """Whether a place within a choice follows it, for each choice; categories and single values have none."""
 
     @property
     def has_place(self) -> bool:

@@ -41,7 +41,7 @@ class Given(NamedTuple):
     each: Each
     weights: Weights
     kernel: Float[Array, "hidden k"]
-    """Of the logits."""
+    """The weights of the logits."""
     bias: Float[Array, " k"]
 
 
