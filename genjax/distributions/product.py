@@ -135,7 +135,7 @@ class Product:
 def _share_wide(part: Part, choice: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
     """The share of the choices that have a width: 0 or 1 of a one-hot choice."""
     if all(part.wide):
-        return jnp.ones(choice.shape[:-1])
+        return jnp.ones(choice.shape[:-1], jnp.float32)
     return jnp.stack([choice[..., i] for i, wide in enumerate(part.wide) if wide], -1).sum(-1)
 
 

@@ -106,7 +106,7 @@ def drawn_again(own: Array, wanted: Array, draws: dict[str, Any]) -> Array:
 
 def _log_frequency(share: tuple[float, ...], n: int) -> Array:
     """How much more often than it is there each category of a column shall be asked for."""
-    share_ = jnp.array(share)
+    share_ = jnp.array(share, jnp.float32)
     logs = jnp.log1p(share_ * n)
     return jnp.where(share_ > 0, logs / logs.sum() / jnp.where(share_ > 0, share_, 1.0), 0.0)
 
