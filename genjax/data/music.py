@@ -17,9 +17,9 @@ from genjax.formats import files
 from genjax.formats.midi import KEYS, LOW, STEPS_PER_QUARTER, TEMPO, Piece, of_chords, read_midi
 
 MOST_STEPS = 4096
-"""Of a piece that is taken whole."""
+"""Steps of the longest piece that is taken whole."""
 MOST_BYTES = 2**28
-"""Of a `.json` of chords, unpacked; the largest published set has a thousandth of it."""
+"""Bytes of the largest `.json` of chords, unpacked; the largest published set has a thousandth of it."""
 PARTS = {"train": "train", "test": "test", "valid": "validation", "validation": "validation"}
 
 

@@ -26,9 +26,9 @@ class Reader(NamedTuple):
     module: str
     """Its module in `genjax.data`, imported when such data are asked for."""
     suffixes: tuple[str, ...] = ()
-    """Of a file, or of the files in a folder."""
+    """The ending of a file, or of the files in a folder."""
     alone: tuple[str, ...] = ()
-    """Ends of names of files that are read by themselves; in a folder they are left alone."""
+    """The ending of files that are read by themselves; in a folder they are left alone."""
     names: Mapping[str, str] = {}
     """Embedded sets, with a line on each."""
     prepared: tuple[str, ...] = ()

@@ -33,9 +33,9 @@ class Wanted(NamedTuple):
     """What an example is called, and several of them."""
     many: str
     suffixes: tuple[str, ...]
-    """Of files that are taken, upper or lower case; others are left alone."""
+    """The endings of files that are taken, upper or lower case; others are left alone."""
     others: tuple[str, ...]
-    """Of files that may hold examples too and are not read: their number is said."""
+    """The endings of files that may hold examples too and are not read: their number is said."""
 
 
 IMAGES = Wanted("image", "images", SUFFIXES, OTHER_IMAGES)

@@ -22,7 +22,7 @@ RATE = 8000
 RATES = range(1_000, 768_001)
 """Sampling rates that a recording may have."""
 MOST_BYTES = 2**30
-"""Of one file; more is an archive, not a recording."""
+"""The largest file that is read; more is an archive, not a recording."""
 STREAMED = 0x7FFFF000
 """From this size on, a header was written before the sound was: programs that write to a pipe do so."""
 FULL = 32768
