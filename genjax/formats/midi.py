@@ -23,7 +23,7 @@ TEMPO = 100
 """Quarters a minute of what is written."""
 
 MOST_STEPS = 2**20
-"""Steps of the longest piece: a day and more of music on a grid of four. A longer one is damaged, or has ticks of its own kind."""
+"""Steps of the longest piece: a day and more of music on a grid of four. A longer one counts its ticks wrongly."""
 
 Roll = UInt8[np.ndarray, "t 88"]
 
