@@ -33,7 +33,7 @@ from genjax.runs.dataset import dataset_of_run
 HEIGHT, GAP, NAMES, HEAD = 104, 14, 62, 22
 """Pixels: of a row, between panels, of the column with the rows' names, of the line with the kinds' names."""
 WIDTHS = {"points": 104, "music": 196, "prose": 214, "speech": 132, "table": 200}
-"""Of each kind's panels, in the order of the picture."""
+"""Width of each kind's panels, in the order of the picture."""
 LETTERS, LINE = 12, 17
 INK, SOFT = (40, 40, 40), (110, 110, 110)
 N, POINTS = 16, 400
@@ -46,7 +46,7 @@ class Shown(NamedTuple):
     spec: Spec
     rows: dict[str, Examples]
     family: str
-    """Of the model: VAE or GAN."""
+    """The family of the model: VAE or GAN."""
 
 
 def panels(shown: Shown) -> list[np.ndarray]:

@@ -1,7 +1,8 @@
 """GAN of piano rolls, on folk tunes that come with genjax.
 
 Command:  genjax train gan_music
-Expect:   no number is recorded yet.
+Expect:   after a minute rates near those of the tunes (96.7 % of the notes in a scale; real 100 %), but not their
+          chords: of two in a row the divergence is 0.78 bits (held-out 0.25); experiments/README.md has the table.
 Model:    convolutions over time on both sides; notes are 0 or 1 for both players, the gradient passes straight through.
 Loss:     relativistic pairing, with R1 and R2 at every step.
 Source:   Dong & Yang 2018, Convolutional GANs with Binary Neurons for Polyphonic Music Generation;

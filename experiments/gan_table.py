@@ -2,7 +2,8 @@
 
 Command:  genjax train gan_table
           genjax train gan_table --data adult.csv --batch-size 500 --steps 6000   (the census table, see below)
-Expect:   see experiments/README.md
+Expect:   each column by itself after 1,000 updates (quality .847 on Adult by SDMetrics), hardly what ties them;
+          experiments/README.md has the table.
 Model:    a residual generator with batch norm, a critic that judges ten rows at once; an average of the generator's
           weights draws the samples.
 Loss:     Wasserstein with a gradient penalty over packs; the generator's cross-entropy of what it was asked for.

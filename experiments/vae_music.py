@@ -2,7 +2,8 @@
 
 Command:  genjax train vae_music
           genjax train vae_music --data jsb-chorales-quarter.json.gz   (the published chorales, see below)
-Expect:   see experiments/README.md
+Expect:   2.9 nats a step on the tunes after 1,600 short steps, 6.75 on the chorales, 6.17 there with --remembers 4;
+          experiments/README.md has the tables.
 Model:    gated convolutions over the whole piece give q(z_t | x); causal ones p(z_t | z_<t); a perceptron p(x_t | z_t),
           a chord, each note given the lower ones. All steps are trained at once, samples are made step by step.
 Views:    training sees each piece in another key and a part of longer ones; measurements never do.

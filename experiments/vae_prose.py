@@ -1,7 +1,8 @@
 """VAE of prose with an autoregressive decoder, on half-verses of the Psalms, which come with genjax.
 
 Command:  genjax train vae_prose
-Expect:   see experiments/README.md
+Expect:   a bound of 2.84 bits a character on the lines of tiny_shakespeare after 2,500 steps (a language model 2.52);
+          experiments/README.md has the table.
 Model:    a GRU reads the text both ways; another writes it symbol by symbol, with z at every step. Training hides
           symbols from the decoder, so that it needs the latents.
 Source:   Bowman et al. 2016, Generating Sentences from a Continuous Space (word dropout); Kingma et al. 2016 (free

@@ -2,7 +2,8 @@
 
 Command:  genjax train vae_table
           genjax train vae_table --data adult.csv --batch-size 500 --steps 6000   (the census table, see below)
-Expect:   see experiments/README.md
+Expect:   a quality of .953 by SDMetrics on Adult with --batch-size 500 --steps 6000 (published TVAE: .889);
+          experiments/README.md has the table.
 Model:    two hidden layers on each side; a number is told by its mode and its place in it, with a learned deviation.
 Source:   Xu et al. 2019, Modeling Tabular Data using Conditional GAN (TVAE): nets, latents, the half-weighted rate.
 Differs:  categories and modes of samples are drawn, where the public code takes the likeliest; a value that one row in

@@ -150,7 +150,7 @@ describe(speech, "a level of a 16-bit sample, -32768 ... 32767")
 # %%
 @jax.jit
 def sums_of_probabilities(key):
-    """Of each kind: the probabilities of all examples that there are, added up."""
+    """The probabilities of all examples that there are, added up, for each kind."""
     keys = jax.random.split(key, 5)
     three_bits = jnp.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)], jnp.float32)
     two_symbols = jnp.array([[a, b] for a in range(5) for b in range(5)])
@@ -261,7 +261,7 @@ class Learnt(NamedTuple):
     rows: dict
     """Metrics over training, as columns."""
     elbo: np.ndarray
-    """Of each held-out example, nats."""
+    """Nats of each held-out example."""
     samples: data.Examples
 
 

@@ -423,7 +423,7 @@ viz.histogram(
 
 # %%
 def in_scale(roll):
-    """Of a roll (steps, 88): the share of its notes that are in the best of the twelve major scales."""
+    """The share of a roll's notes (steps, 88) that are in the best of the twelve major scales."""
     ...
 
 

@@ -47,7 +47,7 @@ class Workload(NamedTuple):
     n_values: int = 0
     """Below which the numbers of an example are; 0: all of the type's."""
     dtype: str = "uint8"
-    """Of stored examples: uint8 images, int16 waves, float32 rows."""
+    """The type of stored examples: uint8 images, int16 waves, float32 rows."""
 
 
 PRECISION: ContextVar[str] = ContextVar("precision", default="f32")

@@ -6,19 +6,20 @@ The rule, for the texts of a column that are not missing (see `MISSING`), blanks
 2. all are numbers in digits, none with a leading zero (zip codes are no numbers): `number`, rounded as its texts are;
 3. all are days `2024-05-31`, or such with a time `2024-05-31 08:15[:00]` (a `T` for the blank will do): `date`;
 4. else `category`. With more than `MOST_CATEGORIES` different texts, or with a text of its own in most rows, it is
-   refused: names and identifiers have no distribution to learn.
+   refused: names and identifiers have no distribution to learn. Where nine texts in ten are numbers or dates, the
+   first that is none is named (`field_forms.odd_one`).
 
 `types` says otherwise: `{"zip": "category", "id": "skip"}`.
 """
 
 import datetime
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from genjax.data.field_forms import NUMBER, Odd, date_format, finite, moment, odd_one, written
 from genjax.data.modes import modes_of
 from genjax.errors import UsageError, shown
 
@@ -31,9 +32,10 @@ FEW = 50
 """Different texts that are categories whatever the number of rows."""
 EXACT = 2**23
 """Numbers beyond this are stored less their column's smallest, so that float32 keeps seven digits of what varies."""
-NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-DAY = re.compile(r"\d{4}-\d\d-\d\d")
-TIME = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d(:\d\d)?")
+WHOLE = 2**53
+"""Whole numbers from this on are not all told apart by float64; they are identifiers, mostly."""
+DIGITS = 7
+"""Significant digits that float32 keeps of a number."""
 
 Column = dict[str, Any]
 """One column as JSON has it.
@@ -51,9 +53,14 @@ class Values(NamedTuple):
     x: Float32[np.ndarray, " n"]
     """A number less the column's offset, or a category's place; 0 where missing."""
     there: Bool[np.ndarray, " n"]
+    rounded: int = -1
+    """The first place whose value float32 does not hold to the column's last digit; -1 where there is none."""
 
 
-def typed(name: str, texts: Sequence[str], wanted: str | None = None, comma: bool = False) -> Column:
+def typed(
+    name: str, texts: Sequence[str], wanted: str | None = None, comma: bool = False,
+    where: Callable[[int], str] = "row {}".format, notes: list[str] | None = None,
+) -> Column:  # fmt: skip
     """What a column holds.
 
     Args:
@@ -61,29 +68,45 @@ def typed(name: str, texts: Sequence[str], wanted: str | None = None, comma: boo
         texts: its fields, one a row.
         wanted: one of `KINDS` where a person has said so.
         comma: whether a comma is the decimal point.
+        where: what messages call the place of a field, of its index.
+        notes: what should be said of the column is added here.
 
     Raises:
-        UsageError: too many categories, or texts that are not of the wanted kind; it says what to write instead.
+        UsageError: too many categories, whole numbers too large for float64, or texts that are not of the wanted kind;
+            it says what to write instead.
 
     Example:
         >>> typed("age", ["39", " 50", "NA"])["digits"], typed("sex", ["m", "f", "m"])["categories"]
         (0, ['f', 'm'])
     """
     texts = [t.strip() for t in texts]
-    here = [t for t in texts if t not in MISSING]
+    places = [i for i, t in enumerate(texts) if t not in MISSING]
+    here = [texts[i] for i in places]
     absent = [t for t in texts if t in MISSING]
     column: Column = {"name": name, "kind": "empty", "missing": len(absent) / len(texts)}
     column["absent"] = max(sorted(set(absent)), key=absent.count) if absent else ""
     if not here:
         return column
+
+    def named(i: int) -> str:
+        return f"{shown(here[i])!r} on {where(places[i])}"
+
     points = [t.replace(",", ".", 1) for t in here] if comma else here
     kind = wanted or _kind(points)
     if kind == "number":
-        return column | {"kind": kind} | _number(name, points)
+        if wanted is None:
+            _check_whole(name, points, named)
+        return column | {"kind": kind} | _number(name, points, named)
     if kind == "date":
-        return column | {"kind": kind} | _date(name, here)
-    _check_categories(name, here, len(texts), wanted)
+        return column | {"kind": kind} | _date(name, here, named)
+    odd = None if wanted else odd_one(here, comma)
+    _check_categories(name, here, len(texts), wanted, odd, named)
     categories, counts = np.unique(here, return_counts=True)
+    if odd is not None and notes is not None:
+        notes.append(
+            f"column {shown(name)}: {named(odd.place)} is no {odd.what}, so all of it is taken as "
+            f"{len(categories):,} categories; {odd.remedy}."
+        )
     share = [round(float(c) / len(here), 9) for c in counts]
     return column | {"kind": "category", "categories": categories.tolist(), "share": share}
 
@@ -91,27 +114,31 @@ def typed(name: str, texts: Sequence[str], wanted: str | None = None, comma: boo
 def _kind(texts: Sequence[str]) -> str:
     if all(NUMBER.fullmatch(t) for t in texts):
         return "number"
-    return "date" if _date_format(texts) else "category"
+    return "date" if date_format(texts) else "category"
 
 
-def _number(name: str, texts: Sequence[str]) -> Column:
-    if bad := next((t for t in texts if _float(t) is None), None):
+def _check_whole(name: str, texts: Sequence[str], named: Callable[[int], str]) -> None:
+    """Refuse numbers in full that float64 would make others of."""
+    large = (i for i, t in enumerate(texts) if len(t) > DIGITS and "e" not in t.lower() and abs(float(t)) >= WHOLE)
+    bad = next(large, None)
+    if bad is not None:
         raise UsageError(
-            f"column {shown(name)}: {shown(bad)!r} is not a finite number.\n"
+            f"column {shown(name)}: {named(bad)} is a number of 2^53 or more, whose last digits would be lost.\n"
+            f'If it is an identifier, leave it out: {_skip(name)}; "category" takes it as it is, "number" rounds it.'
+        )
+
+
+def _number(name: str, texts: Sequence[str], named: Callable[[int], str]) -> Column:
+    bad = next((i for i, t in enumerate(texts) if finite(t) is None), None)
+    if bad is not None:
+        raise UsageError(
+            f"column {shown(name)}: {named(bad)} is not a finite number.\n"
             'Leave the field empty where a value is missing, or give the column the type "category".'
         )
     x = np.array([float(t) for t in texts])
     as_is = any("e" in t.lower() for t in texts)
     digits = -1 if as_is else max(len(t.partition(".")[2]) for t in texts)
     return {"digits": digits, **_spread(x, digits)}
-
-
-def _float(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if abs(value) < 3e38 else None  # float32 ends there; False of NaN
 
 
 def _spread(x: np.ndarray, digits: int) -> Column:
@@ -122,28 +149,13 @@ def _spread(x: np.ndarray, digits: int) -> Column:
     return {"low": low, "high": high, "offset": offset, "modes": modes}
 
 
-def _date_format(texts: Sequence[str]) -> str:
-    """`%Y-%m-%d` and a time where there is one; empty where the texts are not all of one format or no dates."""
-    first = TIME.fullmatch(texts[0])
-    if first is not None:
-        form = f"%Y-%m-%d{first[1]}%H:%M{':%S' if first[2] else ''}"
-    else:
-        form = "%Y-%m-%d" if DAY.fullmatch(texts[0]) else ""
-    return form if form and all(_moment(t, form) is not None for t in texts) else ""
-
-
-def _moment(text: str, form: str) -> datetime.datetime | None:
-    try:
-        return datetime.datetime.strptime(text, form)
-    except ValueError:
-        return None
-
-
-def _date(name: str, texts: Sequence[str]) -> Column:
-    form = _date_format(texts)
+def _date(name: str, texts: Sequence[str], named: Callable[[int], str]) -> Column:
+    form = date_format(texts)
     if not form:
+        odd = odd_one(texts)
+        place = odd.place if odd is not None and odd.what == "date" else 0
         raise UsageError(
-            f"column {shown(name)}: not all of it is dates of one form, for instance {shown(texts[0])!r}.\n"
+            f"column {shown(name)}: not all of it is dates of one form, for instance {named(place)}.\n"
             'Write them as 2024-05-31 or 2024-05-31 08:15:00, or give the column the type "category".'
         )
     x = np.array([_number_of_date(t, form) for t in texts])
@@ -165,17 +177,27 @@ def _number_of_date(text: str, form: str) -> float:
     return past.total_seconds() if "%H" in form else float(past.days)
 
 
-def _check_categories(name: str, here: Sequence[str], n: int, wanted: str | None) -> None:
+def _skip(name: str) -> str:
+    return f'write {{"{shown(name)}": "skip"}} into the .types.json file beside the .csv'
+
+
+def _check_categories(
+    name: str, here: Sequence[str], n: int, wanted: str | None, odd: Odd | None, named: Callable[[int], str]
+) -> None:
     k = len(set(here))
-    if wanted == "category" or k <= FEW:
+    if wanted == "category" or k <= FEW or (k <= MOST_CATEGORIES and 2 * k <= len(here)):
         return
-    what = "texts that are a row's own" if 2 * k > len(here) else "different texts"
-    if k > MOST_CATEGORIES or 2 * k > len(here):
+    if odd is not None:
+        more = f" (nor are {odd.n - 1:,} more)" if odd.n > 1 else ""
         raise UsageError(
-            f"column {shown(name)}: has {k:,} {what} in {n:,} rows (such as {shown(here[0])!r}), which nothing can be "
-            f'learned of.\nLeave it out: write {{"{shown(name)}": "skip"}} into the .types.json file beside the .csv; '
-            '"category" takes it all the same.'
+            f"column {shown(name)}: would be one of {odd.what}s, but {named(odd.place)} is none{more}.\n"
+            f"{odd.remedy[:1].upper()}{odd.remedy[1:]}. To leave the column out: {_skip(name)}."
         )
+    what = "texts that are a row's own" if 2 * k > len(here) else "different texts"
+    raise UsageError(
+        f"column {shown(name)}: has {k:,} {what} in {n:,} rows (such as {shown(here[0])!r}), which nothing can be "
+        f'learned of.\nLeave it out: {_skip(name)}; "category" takes it all the same.'
+    )
 
 
 def stored(column: Mapping[str, Any], texts: Sequence[str], comma: bool = False) -> Values:
@@ -195,12 +217,37 @@ def stored(column: Mapping[str, Any], texts: Sequence[str], comma: bool = False)
         if kind == "category":
             value = place.get(t)
         elif kind == "date":
-            value = None if _moment(t, column["format"]) is None else _number_of_date(t, column["format"])
+            value = None if moment(t, column["format"]) is None else _number_of_date(t, column["format"])
         else:
-            value = _float(t.replace(",", ".", 1) if comma else t)
+            value = finite(t.replace(",", ".", 1) if comma else t)
         if value is not None:
             there[i], x[i] = True, value - column.get("offset", 0.0)
-    return Values(x.astype(np.float32), there)
+    low = x.astype(np.float32)
+    return Values(low, there, -1 if kind in ("category", "empty") else _rounded(column, texts, x, low, there))
+
+
+def _rounded(column: Mapping[str, Any], texts: Sequence[str], x: np.ndarray, low: np.ndarray, there: np.ndarray) -> int:
+    """The first place whose text does not come back; -1 where all do."""
+    if column.get("digits", 0) < 0:
+        long = (len(_significant(t)) > DIGITS for t in texts)
+        return next((i for i, lost in enumerate(long) if lost and there[i]), -1)
+    unit = _unit_of_time(column) if column["kind"] == "date" else 10.0 ** -column.get("digits", 0)
+    lost = there & (np.abs(low - x) > unit / 2)
+    for i in map(int, np.flatnonzero(there & (np.abs(x + column.get("offset", 0.0)) >= WHOLE))):  # lost by float64
+        lost[i] = len(_significant(texts[i])) > 15
+    places = [int(i) for i in np.flatnonzero(lost)]
+    return next((i for i in places if len(_significant(texts[i])) > DIGITS), places[0] if places else -1)
+
+
+def _significant(text: str) -> str:
+    """The digits of a number that count."""
+    mantissa = text.lower().partition("e")[0]
+    return mantissa.strip("+-").replace(".", "").replace(",", "").strip("0")
+
+
+def _unit_of_time(column: Mapping[str, Any]) -> int:
+    """Stored units in the smallest step of a column's dates: days, or seconds in a second or a minute."""
+    return 1 if "%H" not in column["format"] or "%S" in column["format"] else 60
 
 
 def rounded(column: Mapping[str, Any], x: np.ndarray) -> np.ndarray:
@@ -236,8 +283,9 @@ def _text(column: Mapping[str, Any], x: float, comma: bool) -> str:
         return column["categories"][int(x)]
     value = x + column["offset"]
     if column["kind"] == "date":
-        unit = {"seconds" if "%H" in column["format"] else "days": round(value)}
-        return (EPOCH + datetime.timedelta(**unit)).strftime(column["format"])
+        step = _unit_of_time(column)
+        unit = {"seconds" if "%H" in column["format"] else "days": step * round(value / step)}
+        return written(EPOCH + datetime.timedelta(**unit), column["format"])
     text = f"{value:.7g}" if column["digits"] < 0 else f"{value:.{column['digits']}f}"
     text = text.removeprefix("-") if float(text) == 0 else text
     return text.replace(".", ",") if comma else text

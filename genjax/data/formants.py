@@ -19,7 +19,7 @@ N_TRAIN, N_TEST, SAMPLES, RATE = 600, 120, 8192, 8000
 LONGEST = 5120
 """Samples after which every utterance has ended."""
 BANDWIDTHS = (60.0, 90.0, 150.0)
-"""Of the three resonances, Hz."""
+"""Bandwidths of the three resonances, Hz."""
 
 
 class Phone(NamedTuple):

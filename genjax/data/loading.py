@@ -157,17 +157,11 @@ def _load_path(
         return load_npz(path, image_size, white) if domain in ("", "image") else archive.load_archive(path, domain)
     if kind == "other":
         raise files.not_a_file(path)
-    hint = _CONVERT.get(suffix, "")
-    known = [".npz", *(s for r in readers.READERS.values() for s in r.suffixes)]
+    hint = f"\n{readers.REMEDIES[suffix]}" if suffix in readers.REMEDIES else ""
+    known = [".npz", *(s for r in readers.READERS.values() for s in (*r.suffixes, *r.alone))]
     raise UsageError(
         f"data={said}: is neither a folder that genjax reads nor a file of {', '.join(known)} or of an image.{hint}"
     )
-
-
-_CONVERT = {
-    ".npy": " Try np.savez('images.npz', image=np.load('images.npy')).",
-    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"), " Unpack it, and name the folder."),
-}
 
 
 def _unknown(name: str, data_dir: str | os.PathLike | None) -> UsageError:

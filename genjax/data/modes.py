@@ -15,7 +15,7 @@ MOST = 10
 POINTS = 4096
 """Different values that a fit looks at; more of them are first put together to so many, by order."""
 CONCENTRATION = 1e-3
-"""Of the Dirichlet process: how readily a further mode is opened. CTGAN's."""
+"""The concentration of the Dirichlet process: how readily a further mode is opened. CTGAN's."""
 LEAST_WEIGHT = 0.005
 """Share of the rows below which a mode is none. CTGAN's."""
 ATOM = 0.05

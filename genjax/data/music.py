@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from genjax import room
 from genjax.data.catalogue import Prepared
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.errors import UsageError, shown
@@ -16,7 +17,9 @@ from genjax.formats import files
 from genjax.formats.midi import KEYS, LOW, STEPS_PER_QUARTER, TEMPO, Piece, of_chords, read_midi
 
 MOST_STEPS = 4096
-"""Of a piece that is taken whole."""
+"""Steps of the longest piece that is taken whole."""
+MOST_BYTES = 2**28
+"""Bytes of the largest `.json` of chords, unpacked; the largest published set has a thousandth of it."""
 PARTS = {"train": "train", "test": "test", "valid": "validation", "validation": "validation"}
 
 
@@ -104,13 +107,15 @@ def load_prepared(
 
 def _chords(path: Path) -> tuple[dict[str, list[Piece]], int]:
     """Pieces by part, and the steps in a quarter."""
-    with files.open_file(path) as f:
-        content = f.read()
     try:
-        found = json.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+        found = json.loads(_content(path))
         grid = int(found.pop("steps_per_quarter", 1)) if isinstance(found, dict) else 1
+        if grid < 1:
+            raise ValueError(f"steps_per_quarter is {grid}")
         pieces = {PARTS[k]: [Piece(of_chords(p)) for p in v] for k, v in found.items() if k in PARTS}
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError) as e:
+    except UsageError:
+        raise
+    except Exception as e:  # whatever json and NumPy make of strange values; deep nesting is a RecursionError
         raise UsageError(
             f"{shown(path)}: is no JSON of chords ({shown(e)}).\n"
             'Write {"train": [[[60, 64, 67], [62, 65, 69]]]}: pieces of steps of MIDI numbers 21 ... 108.'
@@ -118,6 +123,19 @@ def _chords(path: Path) -> tuple[dict[str, list[Piece]], int]:
     if not pieces.get("train"):
         raise UsageError(f'{shown(path)}: has no pieces under `train`.\nWrite {{"train": [[[60, 64, 67], ...]]}}.')
     return pieces, grid
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file, unpacked where they are gzip's."""
+    with files.open_file(path) as f:
+        packed = f.read(2) == b"\x1f\x8b"
+        f.seek(0)
+        content = (gzip.GzipFile(fileobj=f) if packed else f).read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise UsageError(
+            f"{shown(path)}: has more than {MOST_BYTES >> 20} MB, unpacked.\nKeep fewer pieces in a file of chords."
+        )
+    return content
 
 
 def _dataset(name: str, parts: dict[str, list[Piece]], grid: int, window: int, like: Spec | None) -> Dataset:
@@ -128,6 +146,8 @@ def _dataset(name: str, parts: dict[str, list[Piece]], grid: int, window: int, l
             f"{shown(name)}: its longest piece has {longest:,} steps, and an example has at most {MOST_STEPS:,}.\n"
             "Cut pieces into windows: --window 64."
         )
+    n = sum(-(-len(p.roll) // steps) for pieces in parts.values() for p in pieces)
+    room.check(n * steps * KEYS, f"{shown(name)}: {n:,} examples of {steps:,} steps", "Cut pieces: --window 64.")
     made = {part: examples([p.roll for p in pieces], steps) for part, pieces in parts.items()}
     notes = []
     outside, drums = (sum(getattr(p, k) for of in parts.values() for p in of) for k in ("outside", "drums"))

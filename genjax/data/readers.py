@@ -26,7 +26,9 @@ class Reader(NamedTuple):
     module: str
     """Its module in `genjax.data`, imported when such data are asked for."""
     suffixes: tuple[str, ...] = ()
-    """Of a file, or of the files in a folder."""
+    """The ending of a file, or of the files in a folder."""
+    alone: tuple[str, ...] = ()
+    """The ending of files that are read by themselves; in a folder they are left alone."""
     names: Mapping[str, str] = {}
     """Embedded sets, with a line on each."""
     prepared: tuple[str, ...] = ()
@@ -41,24 +43,49 @@ READERS: dict[str, Reader] = {
     "prose": Reader(
         "text",
         (".txt",),
+        (),
         {"psalms": "5,576 half-verses of the Psalms, up to 63 characters (King James Version, public domain)"},
         ("tiny_shakespeare",),
     ),
     "speech": Reader(
         "speech",
         (".wav", ".wave"),
+        (),
         {"synthetic_speech": "600 + 120 synthetic digits, 1 s at 8 kHz, 10 classes (made here, not real speech)"},
         ("spoken_digit",),
     ),
     "music": Reader(
         "music",
-        (".mid", ".midi", ".json", ".gz"),
+        (".mid", ".midi"),
+        (".json", ".json.gz"),
         {"tunes": "20 folk tunes with chords in 12 keys, on a grid of eighths"},
         ("jsb_chorales",),
     ),
-    "table": Reader("tables", (".csv",), {"penguins": "344 penguins, 8 columns, some values missing"}, ("adult",)),
+    "table": Reader("tables", (".csv",), (), {"penguins": "344 penguins, 8 columns, some values missing"}, ("adult",)),
 }
 """Readers by the kind of data that they read, a name in `genjax.domains`."""
+
+_SOUND = "Convert each to .wav: ffmpeg -i OLD NEW.wav."
+_PACKED = "Unpack it, and name the folder."
+_SHEET = "Save the sheet as .csv."
+_SCORE = "Export it as MIDI (.mid), as MuseScore does."
+REMEDIES: dict[str, str] = {
+    ".npy": "Try np.savez('images.npz', image=np.load('images.npy')).",
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"), _PACKED),
+    ".gz": "Unpack it, and name what is in it; packed .json of chords is read as .json.gz.",
+    ".tsv": "Rename it to .csv: tabs between fields are read.",
+    ".tab": "Rename it to .csv: tabs between fields are read.",
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys(
+        (".parquet", ".feather"), "Write it as .csv, as pandas.read_parquet(OLD).to_csv(NEW, index=False)."
+    ),
+    **dict.fromkeys((".jsonl", ".ndjson"), "Write it as .csv, or its texts as .txt, a line each."),
+    **dict.fromkeys((".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"), _SOUND),
+    **dict.fromkeys((".musicxml", ".mxl", ".mscz", ".krn", ".abc"), _SCORE),
+    **dict.fromkeys((".md", ".rst", ".text"), "Rename it to .txt."),
+    ".json": "Name the .json of chords itself.",
+}
+"""What to do with files that are not read, by their suffix."""
 
 
 def of_name(name: str) -> Reader | None:
@@ -73,7 +100,8 @@ def of_prepared(name: str) -> Reader | None:
 
 def of_file(path: Path) -> Reader | None:
     """The reader of a file, by its suffix."""
-    return next((r for r in READERS.values() if path.suffix.lower() in r.suffixes), None)
+    name, suffix = path.name.lower(), path.suffix.lower()
+    return next((r for r in READERS.values() if suffix in r.suffixes or name.endswith(r.alone)), None)
 
 
 def of_folder(path: Path, others: tuple[str, ...]) -> Reader | None:
@@ -95,6 +123,15 @@ def of_folder(path: Path, others: tuple[str, ...]) -> Reader | None:
     if counts:
         return READERS[max(counts, key=counts.__getitem__)]
     return READERS["prose"] if texts else None
+
+
+def remedy(path: Path) -> str:
+    """What to do with the files of a folder that are not read: with most of those that something is known of."""
+    counts = Counter(f.suffix.lower() for f in _files(path) if f.suffix.lower() in REMEDIES)
+    if not counts:
+        return ""
+    suffix, n = counts.most_common(1)[0]
+    return f"\nOf the {n:,} {suffix} file{'s' * (n > 1)} in it: {REMEDIES[suffix]}"
 
 
 def _files(path: Path) -> Iterator[Path]:

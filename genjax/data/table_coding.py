@@ -25,12 +25,12 @@ class Coding(NamedTuple):
     kind: str
     mean: tuple[float, ...] = ()
     sd: tuple[float, ...] = ()
-    """Of the modes; 0 of a single value."""
+    """Standard deviations of the modes; 0 of a single value."""
     log_weight: tuple[float, ...] = ()
     missing: bool = False
     """Whether the last choice is a missing value."""
     share: tuple[float, ...] = ()
-    """Of each choice, in the training rows."""
+    """The share of each choice in the training rows."""
 
 
 def codings(columns: Sequence[Mapping[str, Any]]) -> tuple[Coding, ...]:

@@ -16,7 +16,7 @@ from genjax.formats import files
 from genjax.formats.csv_file import Rows
 
 EVERY = 5
-"""Of the penguins, which stand by species, each fifth is for testing."""
+"""Each fifth of the penguins, which stand by species, is for testing."""
 PARTS = ("train", "test", "validation")
 
 

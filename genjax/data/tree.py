@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from genjax.data.readers import READERS
+from genjax.data.readers import READERS, remedy
 from genjax.errors import UsageError, shown
 from genjax.formats import files
 from genjax.formats.files import Entry
@@ -33,9 +33,9 @@ class Wanted(NamedTuple):
     """What an example is called, and several of them."""
     many: str
     suffixes: tuple[str, ...]
-    """Of files that are taken, upper or lower case; others are left alone."""
+    """The endings of files that are taken, upper or lower case; others are left alone."""
     others: tuple[str, ...]
-    """Of files that may hold examples too and are not read: their number is said."""
+    """The endings of files that may hold examples too and are not read: their number is said."""
 
 
 IMAGES = Wanted("image", "images", SUFFIXES, OTHER_IMAGES)
@@ -135,7 +135,7 @@ def _tree(root: Path, path: Path, wanted: Wanted, direct: list[Path], by_class: 
     others = [suffix for reader in READERS.values() for suffix in reader.suffixes if suffix not in wanted.suffixes]
     raise UsageError(
         f"{shown(path)}: holds no {wanted.one}. Wanted files ending in {' '.join(wanted.suffixes)}, "
-        f"or class folders of them; other kinds of data end in {' '.join(others)}."
+        f"or class folders of them; other kinds of data end in {' '.join(others)}.{remedy(path)}"
     )
 
 

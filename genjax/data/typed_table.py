@@ -5,17 +5,21 @@ columns are where the rule is wrong: `{"zip": "category", "id": "skip"}`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from genjax.data.columns import KINDS, MISSING, Column, stored, typed
+from genjax.data.columns import DIGITS, KINDS, MISSING, Column, Values, stored, texts, typed
+from genjax.data.field_forms import NEARLY
 from genjax.errors import UsageError, shown
 from genjax.formats import files
 from genjax.formats.csv_file import Rows, is_number, read_rows
+
+NAMED = 3
+"""Columns that a note names."""
 
 
 class Table(NamedTuple):
@@ -47,9 +51,9 @@ def read_table(path: str | Path, types: Mapping[str, str] | None = None, like: T
 
 def table_of(path: Path, read: Rows, types: Mapping[str, str] | None = None, like: Table | None = None) -> Table:
     """Rows of texts as numbers; arguments and errors as `read_table`'s, `path` is where they are from."""
-    header, rows, delimiter = read
+    header, rows, delimiter, lines = read
     if like is not None:
-        return _like(path, header, rows, like)
+        return _like(path, read, like)
     types = _types(path, header) if types is None else types
     if unknown := sorted(set(types) - set(header)):
         raise UsageError(
@@ -61,22 +65,30 @@ def table_of(path: Path, read: Rows, types: Mapping[str, str] | None = None, lik
     fields = list(zip(*rows, strict=True))
     commas = delimiter == ";" and _decimal_commas(fields)
     kept = [i for i, name in enumerate(header) if types.get(name) != "skip"]
+    where, notes = _where(lines), []
     try:
-        columns = tuple(typed(header[i], fields[i], types.get(header[i]), commas) for i in kept)
+        columns = tuple(typed(header[i], fields[i], types.get(header[i]), commas, where, notes) for i in kept)
     except UsageError as e:
         raise UsageError(f"{shown(path)}: {e}") from None
     form = {"delimiter": delimiter, "decimal": "," if commas else "."}
-    x, there = _stored(columns, [fields[i] for i in kept], commas)
-    return Table(columns, x, there, form, _notes(path, columns))
+    kept_fields = [fields[i] for i in kept]
+    values = [stored(c, f, commas) for c, f in zip(columns, kept_fields, strict=True)]
+    notes += [*_empty(path, columns), *_rounded(columns, kept_fields, values, commas, where)]
+    return Table(columns, *_stacked(values), form, tuple(f"{shown(path)}: {note}" for note in notes))
 
 
-def _stored(columns: Sequence[Column], fields: Sequence[Sequence[str]], comma: bool):
-    values = [stored(c, f, comma) for c, f in zip(columns, fields, strict=True)]
+def _where(lines: Sequence[int]) -> Callable[[int], str]:
+    """What messages call the place of a row."""
+    return lambda i: f"line {lines[i]:,}" if lines else f"row {i + 1:,}"
+
+
+def _stacked(values: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([v.x for v in values], 1), np.stack([v.there for v in values], 1)
 
 
-def _like(path: Path, header: list[str], rows: list[list[str]], like: Table) -> Table:
+def _like(path: Path, read: Rows, like: Table) -> Table:
     """Rows of another file with the columns of a table."""
+    header, rows, _, lines = read
     names = [c["name"] for c in like.columns]
     if missing := [n for n in names if n not in header]:
         raise UsageError(
@@ -85,25 +97,54 @@ def _like(path: Path, header: list[str], rows: list[list[str]], like: Table) -> 
         )
     fields = list(zip(*rows, strict=True))
     chosen = [fields[header.index(n)] for n in names]
-    x, there = _stored(like.columns, chosen, like.form["decimal"] == ",")
-    strange = [
-        f"{shown(path)}: column {shown(c['name'])}: a value that the training rows do not have counts as missing."
-        for c, ok, f in zip(like.columns, there.T, chosen, strict=True)
-        if c["kind"] != "empty" and (~ok & np.array([t.strip() not in MISSING for t in f])).any()
-    ]
-    return Table(like.columns, x, there, like.form, tuple(strange))
+    comma = like.form["decimal"] == ","
+    x, there = _stacked([stored(c, f, comma) for c, f in zip(like.columns, chosen, strict=True)])
+    where = _where(lines)
+    notes = [note for c, ok, f in zip(like.columns, there.T, chosen, strict=True) for note in _strange(c, ok, f, where)]
+    return Table(like.columns, x, there, like.form, tuple(f"{shown(path)}: {note}" for note in notes))
+
+
+def _strange(column: Column, there: np.ndarray, field: Sequence[str], where: Callable[[int], str]) -> list[str]:
+    """Notes on the values of a column that the training rows' column cannot hold: unknown ones, and missing ones."""
+    if column["kind"] == "empty" or there.all():
+        return []
+    gone = [i for i, ok in enumerate(there) if not ok]
+    unknown = [i for i in gone if field[i].strip() not in MISSING]
+    missing = [i for i in gone if field[i].strip() in MISSING]
+    begin = f"column {shown(column['name'])}: "
+    instead = "counts as missing" if column["missing"] > 0 else f"counts as {_instead(column)}"
+    notes = []
+    if unknown:
+        i, kind = unknown[0], column["kind"]
+        what = f"is no {kind}{' of the training rows' if kind == 'category' else ''}"
+        notes.append(f"{begin}{shown(field[i].strip())!r} on {where(i)}{_more(unknown)} {what}, and {instead}.")
+    if missing and column["missing"] == 0:
+        notes.append(
+            f"{begin}{where(missing[0])}{_more(missing)} has no value, as every training row has; it {instead}."
+        )
+    return notes
+
+
+def _more(places: Sequence[int]) -> str:
+    return f" (and {len(places) - 1:,} more)" if len(places) > 1 else ""
+
+
+def _instead(column: Column) -> str:
+    """What a net takes a missing value for where the training rows miss none: see `table_coding.to_parts`."""
+    return repr(shown(column["categories"][0])) if column["kind"] == "category" else "an ordinary value"
 
 
 def _decimal_commas(fields: Sequence[Sequence[str]]) -> bool:
-    """Whether numbers are written 3,5: some column is, and none has a decimal point."""
+    """Whether numbers are written 3,5: some column (but for a few fields) is, and none has a decimal point."""
     found = False
     for column in fields:
         here = [t.strip() for t in column if t.strip() not in MISSING]
-        if not here or not all(is_number(t.replace(",", ".", 1)) for t in here):
+        numbers = [t for t in here if is_number(t.replace(",", ".", 1))]
+        if not numbers or len(numbers) < NEARLY * len(here):
             continue
-        if any("." in t for t in here):
+        if any("." in t for t in numbers):
             return False
-        found = found or any("," in t for t in here)
+        found = found or any("," in t for t in numbers)
     return found
 
 
@@ -123,8 +164,24 @@ def _types(path: Path, header: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _notes(path: Path, columns: Sequence[Column]) -> tuple[str, ...]:
+def _empty(path: Path, columns: Sequence[Column]) -> list[str]:
     empty = [shown(c["name"]) for c in columns if c["kind"] == "empty"]
     if len(empty) == len(columns):
         raise UsageError(f"{shown(path)}: has no values at all.\nFill in at least one column.")
-    return (f"{shown(path)}: all of {', '.join(empty)} is missing, and stays so.",) if empty else ()
+    return [f"all of {', '.join(empty)} is missing, and stays so."] if empty else []
+
+
+def _rounded(
+    columns: Sequence[Column], fields: Sequence[Sequence[str]], values: Sequence[Values], comma: bool,
+    where: Callable[[int], str],
+) -> list[str]:  # fmt: skip
+    """A note on the columns of which float32 does not keep all digits, with the first such field."""
+    found = [(c, f, v) for c, f, v in zip(columns, fields, values, strict=True) if v.rounded >= 0]
+    if not found:
+        return []
+    column, field, (x, there, at) = found[0]
+    names = ", ".join(shown(c["name"]) for c, *_ in found[:NAMED])
+    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+    (back,) = texts(column, x[at : at + 1], there[at : at + 1], comma)
+    what = f"{shown(field[at].strip())!r} on {where(at)} becomes {back!r}"
+    return [f"values keep about {DIGITS} digits, which is not enough for {names}{more}: {what}."]

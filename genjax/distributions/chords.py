@@ -121,7 +121,7 @@ class Chords:
     @property
     def mode(self) -> Float[Array, "batch *t keys"]:
         """Note after note, those that are likelier to sound than not, given the ones below."""
-        return self._played(jnp.full(self.logits.shape, 0.5))
+        return self._played(jnp.full(self.logits.shape, 0.5, jnp.float32))
 
     def _played(self, threshold: Float[Array, "batch *t keys"]) -> Float[Array, "batch *t keys"]:
         """Notes whose chance is above a threshold of their own."""
@@ -154,7 +154,7 @@ def chords(hidden: int = 256) -> Likelihood:
 
     def init(channels: int) -> Params:
         shapes = {"into": (channels, hidden), "out": (hidden, channels), "direct": (channels, channels)}
-        return {name: jnp.zeros(shape) for name, shape in shapes.items()}
+        return {name: jnp.zeros(shape, jnp.float32) for name, shape in shapes.items()}
 
     def apply(params: Params, out: Float[Array, "batch *t n"]) -> Any:  # a Chords
         keys = out.shape[-1] - hidden

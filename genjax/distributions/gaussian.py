@@ -33,7 +33,7 @@ class Normal(NamedTuple):
     @classmethod
     def standard(cls, shape: tuple[int, ...]) -> "Normal":
         """N(0, I) over `shape` = (batch, *event); batch 1 broadcasts against any batch in `kl` and `log_prob`."""
-        return cls(jnp.zeros(shape), jnp.zeros(shape))
+        return cls(jnp.zeros(shape, jnp.float32), jnp.zeros(shape, jnp.float32))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -284,4 +284,4 @@ def _rows(channels: int) -> int:
 
 def _normal(mu: Float[Array, "batch *hw c"], log_sigma: Float[Array, ""]) -> Normal:
     """Normal with one standard deviation for everything."""
-    return Normal(mu, jnp.full((1,) * mu.ndim, 2.0 * log_sigma))
+    return Normal(mu, jnp.full((1,) * mu.ndim, 2.0 * log_sigma, jnp.float32))

@@ -180,7 +180,10 @@ def realnvp(z_dim: int, nets: Sequence[Net]) -> Prior:
 
     def init(key: Key) -> Params:
         keys = jax.random.split(key, len(nets))
-        layers = [{"net": net.init(k)[0], "gain": jnp.zeros(2 * z_dim)} for net, k in zip(nets, keys, strict=True)]
+        layers = [
+            {"net": net.init(k)[0], "gain": jnp.zeros(2 * z_dim, jnp.float32)}
+            for net, k in zip(nets, keys, strict=True)
+        ]
         return {str(i): layer for i, layer in enumerate(layers)}
 
     def flow(params: Params, encode: Encode | None = None) -> Flow:

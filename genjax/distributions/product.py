@@ -28,7 +28,7 @@ class Part(NamedTuple):
     """One column's stretch of an event."""
 
     wide: tuple[bool, ...]
-    """Of each choice, whether a place within it follows; categories and single values have none."""
+    """Whether a place within a choice follows it, for each choice; categories and single values have none."""
 
     @property
     def has_place(self) -> bool:
@@ -135,7 +135,7 @@ class Product:
 def _share_wide(part: Part, choice: Float[Array, "*batch k"]) -> Float[Array, "*batch"]:
     """The share of the choices that have a width: 0 or 1 of a one-hot choice."""
     if all(part.wide):
-        return jnp.ones(choice.shape[:-1])
+        return jnp.ones(choice.shape[:-1], jnp.float32)
     return jnp.stack([choice[..., i] for i, wide in enumerate(part.wide) if wide], -1).sum(-1)
 
 

@@ -28,7 +28,7 @@ class Finished(NamedTuple):
 
     examples: Examples
     finite: Bool[np.ndarray, " n"]
-    """Of which samples all that the model gave is finite."""
+    """Whether all that the model gave of a sample is finite."""
     outside: float = 0.0
     """Share of the values that lay far outside of what can be stored, and were clipped."""
 
@@ -74,7 +74,7 @@ class Spectrum(NamedTuple):
     frequency: np.ndarray
     power: np.ndarray
     unit: str = "cycles/pixel"
-    """Of the frequencies."""
+    """The unit of the frequencies."""
 
 
 class How(NamedTuple):

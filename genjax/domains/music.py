@@ -16,7 +16,7 @@ from genjax.metrics.spaces import Space
 SOUNDING = 8
 """Pieces of a page that come with their sound."""
 SECONDS = 16.0
-"""Of a piece's sound on a page; a file of samples has all of it."""
+"""How much of a piece's sound a page has; a file of samples has all of it."""
 PAGE_RATE = 8000
 """Samples a second on a page."""
 PAUSE = 4

@@ -25,6 +25,8 @@ class Rows(NamedTuple):
     header: list[str]
     rows: list[list[str]]
     delimiter: str
+    lines: Sequence[int] = ()
+    """The number of each row's (last) line; none where the rows are not of a file."""
 
 
 def read_rows(path: Path) -> Rows:
@@ -56,6 +58,11 @@ def read_rows(path: Path) -> Rows:
             "Write a line of names above it."
         )
     if bad := next(((at, row) for at, row in numbered[1:] if len(row) != len(header)), None):
+        if not "".join(bad[1]).strip():
+            raise UsageError(
+                f"{shown(path)}: line {bad[0]} is blank but for spaces.\n"
+                f"Delete it; a row without values is written {delimiter * (len(header) - 1)!r}."
+            )
         raise UsageError(
             f"{shown(path)}: line {bad[0]} has {len(bad[1])} fields, the header {len(header)}.\n"
             f"Give each row a field for each column; quote those that hold {delimiter!r} or line ends."
@@ -63,7 +70,7 @@ def read_rows(path: Path) -> Rows:
     rows = [row for _, row in numbered[1:]]
     if len(rows) < 2:
         raise UsageError(f"{shown(path)}: has {len(rows)} rows below its header.\nA table to learn from has many.")
-    return Rows(header, rows, delimiter)
+    return Rows(header, rows, delimiter, [at for at, _ in numbered[1:]])
 
 
 def written(header: Sequence[str], rows: Iterable[Sequence[str]], delimiter: str = ",") -> bytes:

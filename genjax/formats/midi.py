@@ -22,6 +22,9 @@ STEPS_PER_QUARTER = 4
 TEMPO = 100
 """Quarters a minute of what is written."""
 
+MOST_STEPS = 2**20
+"""Steps of the longest piece: a day and more of music on a grid of four. A longer one counts its ticks wrongly."""
+
 Roll = UInt8[np.ndarray, "t 88"]
 
 
@@ -40,7 +43,8 @@ def read_midi(path: str | Path, steps_per_quarter: int = STEPS_PER_QUARTER) -> P
     Each note begins and ends at the nearest step, and lasts one at least.
 
     Raises:
-        UsageError: it is no MIDI file, is damaged, counts in seconds instead of beats, or has no notes.
+        UsageError: it is no MIDI file, is damaged, counts in seconds instead of beats, has no notes that a piano has,
+            or more than `MOST_STEPS` steps.
     """
     mido = _mido()
     with files.open_file(path) as f:
@@ -61,16 +65,32 @@ def read_midi(path: str | Path, steps_per_quarter: int = STEPS_PER_QUARTER) -> P
     if not notes:
         what = "drums alone" if drums else "no notes"
         raise UsageError(f"{shown(path)}: has {what}.\nLeave it out of the data; drums (channel 10) are not read.")
-    scale = steps_per_quarter / song.ticks_per_beat
     inside = [(a, b, k) for a, b, k in notes if LOW <= k < LOW + KEYS]
-    return Piece(_roll(inside or notes, scale, inside=bool(inside)), len(notes) - len(inside), drums)
+    if not inside:
+        raise UsageError(
+            f"{shown(path)}: has no notes that a piano has.\n"
+            f"Move them by octaves into MIDI numbers {LOW} to {LOW + KEYS - 1}, or leave it out of the data."
+        )
+    spans = _spans(inside, steps_per_quarter / song.ticks_per_beat)
+    steps = max(end for _, end, _ in spans)
+    if steps > MOST_STEPS:
+        raise UsageError(
+            f"{shown(path)}: lasts {steps:,} steps, {steps_per_quarter} a quarter note; "
+            f"a piece has at most {MOST_STEPS:,}.\n"
+            f"Its {song.ticks_per_beat} ticks a quarter note may be wrong: export it again, or leave it out."
+        )
+    return Piece(_roll(spans, steps), len(notes) - len(inside), drums)
 
 
-def _roll(notes: Sequence[tuple[int, int, int]], scale: float, inside: bool) -> Roll:
+def _spans(notes: Sequence[tuple[int, int, int]], scale: float) -> list[tuple[int, int, int]]:
+    """(begin, end, key) in steps from the first note on, of notes in ticks."""
     first = round(min(a for a, *_ in notes) * scale)
-    spans = [(round(a * scale) - first, max(round(b * scale), round(a * scale) + 1) - first, k) for a, b, k in notes]
-    roll = np.zeros((max(b for _, b, _ in spans), KEYS), np.uint8)
-    for a, b, k in spans if inside else ():
+    return [(round(a * scale) - first, max(round(b * scale), round(a * scale) + 1) - first, k) for a, b, k in notes]
+
+
+def _roll(spans: Sequence[tuple[int, int, int]], steps: int) -> Roll:
+    roll = np.zeros((steps, KEYS), np.uint8)
+    for a, b, k in spans:
         roll[a:b, k - LOW] = 1
     return roll
 

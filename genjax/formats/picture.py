@@ -23,7 +23,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 89_478_485
 """Pixels of a picture that is still decoded: beyond it Pillow warns of decompression bombs."""
 GRAY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
-ORIENTATION = 0x0112
+ORIENTATION, TIFF_WIDTH, TIFF_HEIGHT = 0x0112, 256, 257
 AGAIN_SECONDS = 0.5
 """After which a file is read once more that a disk or a network failed to give."""
 
@@ -47,8 +47,13 @@ def header_of(file: Path) -> Header:
     with files.open_file(file) as f, _opened(file, f) as image:
         w, h = image.size
         depth = _depth(image)  # before EXIF, which of a PNG may stand at its end: Pillow decodes it to get there
-        turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8) and not _turned_already(image)
         return Header((w, h) if turned else (h, w), image.mode in GRAY, depth)
+
+
+def _turned_already(image: Any) -> bool:
+    """Whether the size is of the picture as it is shown: so newer versions of Pillow open a TIFF."""
+    return image.format == "TIFF" and image.size == (image.tag_v2[TIFF_HEIGHT], image.tag_v2[TIFF_WIDTH])
 
 
 def largest_value(file: Path) -> int:

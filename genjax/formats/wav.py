@@ -22,7 +22,7 @@ RATE = 8000
 RATES = range(1_000, 768_001)
 """Sampling rates that a recording may have."""
 MOST_BYTES = 2**30
-"""Of one file; more is an archive, not a recording."""
+"""The largest file that is read; more is an archive, not a recording."""
 STREAMED = 0x7FFFF000
 """From this size on, a header was written before the sound was: programs that write to a pipe do so."""
 FULL = 32768
@@ -128,7 +128,12 @@ def _decoded(path: str | os.PathLike[str], content: bytes) -> tuple[int, np.ndar
         raise UsageError(
             f"{shown(path)}: is no .wav file, whatever its name says. Convert it, as: sox FILE -b 16 OUT.wav"
         )
-    lacks = _missing_bytes(content)
+    parts = _chunks(content)
+    if b"data" not in parts:
+        raise UsageError(f"{shown(path)}: is only the beginning of a .wav file, without sound. Copy it again.")
+    if b"fmt " not in parts or parts[b"fmt "] > parts[b"data"]:
+        raise UsageError(f"{shown(path)}: does not say how its sound is stored (no `fmt`). Write it again.")
+    lacks = _missing_bytes(len(content), *parts[b"data"])
     if lacks:
         raise UsageError(f"{shown(path)}: is cut off, {lacks:,} bytes of its sound are missing. Copy it again.")
     try:
@@ -146,16 +151,20 @@ def _decoded(path: str | os.PathLike[str], content: bytes) -> tuple[int, np.ndar
     return int(rate), samples
 
 
-def _missing_bytes(content: bytes) -> int:
-    """How many bytes of sound a file lacks against its header; 0 where the header was written before the sound."""
+def _chunks(content: bytes) -> dict[bytes, tuple[int, int]]:
+    """Where each part of a .wav file begins and how many bytes it says it has, by name, the first of each."""
     order = ">" if content[:4] == b"RIFX" else "<"
-    at = 12
+    at, found = 12, {}
     while at + 8 <= len(content):
         (size,) = struct.unpack(order + "I", content[at + 4 : at + 8])
-        if content[at : at + 4] == b"data":
-            return 0 if size >= STREAMED else max(0, at + 8 + size - len(content))
+        found.setdefault(content[at : at + 4], (at + 8, size))
         at += 8 + size + size % 2
-    return 0
+    return found
+
+
+def _missing_bytes(n: int, at: int, size: int) -> int:
+    """How many bytes of sound a file lacks against its header; 0 where the header was written before the sound."""
+    return 0 if size >= STREAMED else max(0, at + size - n)
 
 
 def _unit(path: str | os.PathLike[str], samples: np.ndarray) -> np.ndarray:

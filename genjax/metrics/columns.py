@@ -28,9 +28,9 @@ class Quality(NamedTuple):
     """How alike two tables are, each in [0, 1], 1 for two samples of the same values."""
 
     shapes: dict[str, float]
-    """Of each column."""
+    """The score of each column."""
     trends: dict[tuple[str, str], float]
-    """Of each pair of columns; pairs whose correlation is not defined (a constant) are left out."""
+    """The score of each pair of columns; pairs whose correlation is not defined (a constant) are left out."""
 
     @property
     def shape(self) -> float:

@@ -26,7 +26,7 @@ class Shipped(NamedTuple):
     sha256: str
     """SHA-256 of its file, checked when it is loaded."""
     shape: tuple[int, ...]
-    """Of a stored example: (h, w, c) of an image, (samples,) of sound."""
+    """The shape of a stored example: (h, w, c) of an image, (samples,) of sound."""
     width: int
     n_classes: int = 10
 

@@ -51,7 +51,7 @@ class NgramModel:
         self._known: dict[tuple, np.ndarray] = {}
 
     def probabilities(self, before: Sequence[int]) -> np.ndarray:
-        """Of each symbol after those before it, (n_values,); they add up to 1."""
+        """The probability of each symbol after those before it, (n_values,); they add up to 1."""
         context = (BEGIN,) * (self.n - 1) + tuple(map(int, before))
         return self._after(context[len(before) :])
 
@@ -69,7 +69,7 @@ class NgramModel:
         return p
 
     def log_prob(self, sequence: Sequence[int]) -> float:
-        """Of a whole sequence, nats."""
+        """The log probability of a whole sequence, nats."""
         return sum(math.log(self.probabilities(sequence[:i])[int(s)]) for i, s in enumerate(sequence))
 
     def sample(self, rng: np.random.Generator, length: int, end: int = -1) -> list[int]:

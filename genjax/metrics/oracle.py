@@ -41,7 +41,9 @@ class Oracle:
 
     def of(self, n: int) -> Autoregressive:
         """The distribution of n independent sequences, as JAX sees it."""
-        return Autoregressive({"params": self.params, "zero": jnp.zeros((n, self.params["bi"].shape[0]))}, CHAIN)
+        return Autoregressive(
+            {"params": self.params, "zero": jnp.zeros((n, self.params["bi"].shape[0]), jnp.float32)}, CHAIN
+        )
 
     def sample(self, key: Key, n: int) -> Int[np.ndarray, "n t"]:
         """n sequences; those of a key do not depend on how many are drawn at once."""

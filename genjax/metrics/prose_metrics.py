@@ -20,7 +20,7 @@ ORDERS = (1, 2, 3, 4)
 MOST_HYPOTHESES = 500
 """Texts that a BLEU is the mean of; the references are all there are."""
 DIMENSIONS, LONGEST = 256, 3
-"""Of the space of n-grams: places that n-grams of up to so many symbols are counted in."""
+"""Size of the space of n-grams, and the longest n-grams that are counted in it, in symbols."""
 
 MULTIPLIER = np.uint64(6364136223846793005)
 """Knuth's, of a linear congruential generator: neighbouring numbers come out far apart."""

@@ -10,7 +10,7 @@ from genjax.losses.spectral import FLOOR
 WINDOW, HOP, BANDS = 256, 128, 40
 """Samples of a window and from one to the next, and mel bands: 32 ms, 16 ms at 8 kHz."""
 SAMPLES, RATE = 8192, 8000
-"""Of the waves that the classifier takes."""
+"""Length and rate (Hz) of the waves that the classifier takes."""
 MAP = (SAMPLES // HOP, BANDS, 1)
 """What it sees of a wave: an image, time by frequency."""
 

@@ -10,11 +10,11 @@ from genjax.metrics.columns import Rows, check_columns
 
 
 class Scores(NamedTuple):
-    """Of a classifier on real rows."""
+    """How well a classifier does on real rows."""
 
     accuracy: float
     f1: float
-    """Of the first class where there are two; the mean over the classes otherwise."""
+    """The score of the first class where there are two; the mean over the classes otherwise."""
 
 
 def target_of(columns: Sequence[Mapping[str, Any]]) -> int | None:

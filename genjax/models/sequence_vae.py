@@ -89,7 +89,7 @@ class SequenceVAE:
         nets = {"encoder": self.encoder, "transition": self.transition, "decoder": self.decoder}
         made = {n: net.init(k) for (n, net), k in zip(nets.items(), jax.random.split(key, 3), strict=True)}
         params = {n: p for n, (p, _) in made.items()}
-        params |= {"likelihood": self.likelihood.init(self.channels), "start": jnp.zeros(self.code_dim)}
+        params |= {"likelihood": self.likelihood.init(self.channels), "start": jnp.zeros(self.code_dim, jnp.float32)}
         return {"vae": params}, {"vae": {n: s for n, (_, s) in made.items()}}
 
     def _posterior(self, params: Params, state: State, x, *, train: bool, key, mask) -> distributions.Normal:
@@ -159,7 +159,7 @@ class SequenceVAE:
             return (moved(window, z), moved(counts, jnp.ones(n, bool))), z
 
         start = jnp.broadcast_to(mine["start"], (n, self.code_dim)).astype(jnp.float32)
-        window = moved(jnp.zeros((n, size, self.code_dim)), start)
+        window = moved(jnp.zeros((n, size, self.code_dim), jnp.float32), start)
         counts = moved(jnp.zeros((n, size), bool), jnp.ones(n, bool))
         z = lax.scan(step, (window, counts), jnp.swapaxes(noise, 0, 1))[1]
         return z.swapaxes(0, 1).reshape(n, -1)

@@ -71,7 +71,7 @@ class TableGAN:
         z, of_row, of_condition = jnp.split(noise, [self.z_dim, self.z_dim + self.width], axis=1)
         if not self.shares:
             return z, _gumbel(of_row), None
-        share = jnp.array([s / len(self.shares) for _, each in self.shares for s in each])
+        share = jnp.array([s / len(self.shares) for _, each in self.shares for s in each], jnp.float32)
         return z, _gumbel(of_row), (jnp.log(share)[None] + _gumbel(of_condition)).argmax(1)
 
     def condition(self, y: Int[Array, " batch"]) -> Float[Array, "batch conditions"]:

@@ -74,8 +74,8 @@ class VQVAE:
         return {"codebook": Running(self._start, self._follow)}
 
     def _start(self, key: Key) -> State:
-        count = jnp.full(self.n_codes, self.n_latents / self.n_codes)
-        usage = jnp.full((self.n_latents, self.n_codes), 1.0 / self.n_codes)
+        count = jnp.full(self.n_codes, self.n_latents / self.n_codes, jnp.float32)
+        usage = jnp.full((self.n_latents, self.n_codes), 1.0 / self.n_codes, jnp.float32)
         codes = jax.random.normal(key, (self.n_codes, self.code_dim))
         return {"count": count, "sum": count[:, None] * codes, "usage": usage}
 

@@ -182,7 +182,7 @@ class Conv1d(nnx.Module):
 
     def __init__(self, n_in: int, n_out: int, *, init: Init = lecun, rngs: nnx.Rngs):
         self.kernel = nnx.Param(init(rngs.params(), (SIZE, n_in, n_out)))
-        self.bias = nnx.Param(jnp.zeros(n_out))
+        self.bias = nnx.Param(jnp.zeros(n_out, jnp.float32))
 
     def __call__(self, x: Maps) -> Float[Array, "batch t2 c2"]:
         return plus(conv1d(x, self.kernel[...].astype(x.dtype), STRIDE), self.bias[...][None, None])
@@ -197,7 +197,7 @@ class ConvTranspose1d(nnx.Module):
         kernel = init(rngs.params(), (taps, n_in, STRIDE * n_out))
         kernel = kernel.reshape(taps, n_in, STRIDE, n_out).transpose(0, 2, 3, 1)
         self.kernel = nnx.Param(kernel.reshape(taps * STRIDE, n_out, n_in)[:SIZE])
-        self.bias = nnx.Param(jnp.zeros(n_out))
+        self.bias = nnx.Param(jnp.zeros(n_out, jnp.float32))
 
     def __call__(self, x: Maps) -> Float[Array, "batch t2 c2"]:
         return plus(conv1d_transpose(x, self.kernel[...].astype(x.dtype), STRIDE), self.bias[...][None, None])

@@ -95,7 +95,7 @@ class EachStep(nnx.Module):
         pairs = list(pairwise(sizes))
         self.layers = nnx.List([Dense(a, b, init=he(), rngs=rngs) for a, b in pairs[:-1]])
         self.out = Dense(*pairs[-1], rngs=rngs)
-        self.out.bias = nnx.Param(jnp.full(sizes[-1], bias))
+        self.out.bias = nnx.Param(jnp.full(sizes[-1], bias, jnp.float32))
         self.dropout = dropout
 
     def __call__(self, x: Float[Array, "*batch n"], *, train: bool, key, y=None) -> Float[Array, "*batch m"]:

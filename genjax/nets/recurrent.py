@@ -197,7 +197,7 @@ class GateKernels(nnx.Module):
     def __init__(self, n_in: int, hidden: int, *, init: Init, rngs: nnx.Rngs):
         self.kernel = nnx.Param(init(rngs.params(), (n_in, hidden)))
         self.recurrent = nnx.Param(nnx.initializers.orthogonal()(rngs.params(), (hidden, hidden)))
-        self.bias = nnx.Param(jnp.zeros(hidden))
+        self.bias = nnx.Param(jnp.zeros(hidden, jnp.float32))
 
 
 class GRU(nnx.Module):
@@ -207,7 +207,7 @@ class GRU(nnx.Module):
         """`symbols`: inputs are numbers of symbols, of which each picks a row of the kernels."""
         init = normal(0.5) if symbols else lecun
         self.reset, self.update, self.candidate = (GateKernels(n_in, hidden, init=init, rngs=rngs) for _ in range(3))
-        self.bias = nnx.Param(jnp.zeros(hidden))
+        self.bias = nnx.Param(jnp.zeros(hidden, jnp.float32))
 
     @property
     def weights(self) -> Weights:
@@ -250,7 +250,7 @@ class GruEncoder(nnx.Module):
         self, x: Num[Array, "batch t *n_in"], *, train: bool, key, y, event_mask: Bool[Array, "batch t"] | None = None
     ) -> Float[Array, "batch n_out"]:
         n = x.shape[0]
-        start = jnp.zeros((n, self.hidden)) if self.label is None else jnp.tanh(self.label(y))
+        start = jnp.zeros((n, self.hidden), jnp.float32) if self.label is None else jnp.tanh(self.label(y))
 
         def read(x, mask, start, forth, back):
             last = states(forth, x, start, mask, symbols=self.symbols)[-1]

@@ -28,7 +28,7 @@ class Given(NamedTuple):
     params: Params
     """`past`, `head` and `moves`, the nets'; `chords`, of a chord's distribution."""
     key: Key | None
-    """Of dropout, in training."""
+    """The key of dropout; None outside of training."""
 
 
 class Window(NamedTuple):

@@ -66,7 +66,7 @@ class RollGenerator(nnx.Module):
         self.stem = Dense(z_dim, LEAST * width, init=he(0.2), rngs=rngs)
         self.convs = nnx.List([TimeConv(width, width, rngs=rngs) for _ in range(n + 1)])
         self.out = TimeConv(width, keys, init=normal(0.02), rngs=rngs)
-        self.out.dense.bias = nnx.Param(jnp.full(keys, -1.0))
+        self.out.dense.bias = nnx.Param(jnp.full(keys, -1.0, jnp.float32))
 
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y) -> Float[Array, "batch t keys"]:
         h = leaky(self.stem(z)).reshape(z.shape[0], LEAST, self.width)

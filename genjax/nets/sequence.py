@@ -41,7 +41,7 @@ class Given(NamedTuple):
     each: Each
     weights: Weights
     kernel: Float[Array, "hidden k"]
-    """Of the logits."""
+    """The weights of the logits."""
     bias: Float[Array, " k"]
 
 
@@ -87,14 +87,14 @@ class GruDecoder(nnx.Module):
         self.cell = GRU(n_values, hidden, symbols=True, rngs=rngs)
         self.label = embed(n_classes, hidden, rngs=rngs)
         self.kernel = nnx.Param(lecun(rngs.params(), (hidden, n_values)))
-        self.bias = nnx.Param(jnp.zeros(n_values))
+        self.bias = nnx.Param(jnp.zeros(n_values, jnp.float32))
         if z_dim:
             self.first = Dense(z_dim, hidden, rngs=rngs)
             self.at_every_step = nnx.List([Dense(z_dim, hidden, bias=False, rngs=rngs) for _ in Gates._fields])
 
     def __call__(self, z: Float[Array, "batch z"], *, train: bool, key, y) -> Given:
         n = z.shape[0]
-        start = self.first(z) if self.z_dim else jnp.zeros((n, self.hidden))
+        start = self.first(z) if self.z_dim else jnp.zeros((n, self.hidden), jnp.float32)
         start = jnp.tanh(start if self.label is None else plus(start, self.label(y)))
         at_every_step, seen = None, None
         if self.z_dim:

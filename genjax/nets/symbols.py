@@ -65,7 +65,7 @@ class Conv1d(nnx.Module):
 
     def __init__(self, n_in: int, n_out: int, taps: int, *, init=lecun, rngs: nnx.Rngs):
         self.kernel = nnx.Param(init(rngs.params(), (taps, n_in, n_out)))
-        self.bias = nnx.Param(jnp.zeros(n_out))
+        self.bias = nnx.Param(jnp.zeros(n_out, jnp.float32))
 
     def __call__(self, x: Float[Array, "batch t n_in"]) -> Float[Array, "batch t n_out"]:
         row = conv(x[:, None], self.kernel[...].astype(x.dtype)[None])  # a map of one row

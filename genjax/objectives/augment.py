@@ -46,7 +46,7 @@ def ada(changes: Sequence[Callable[[Key, Any], Any]], target: float = 0.6, n: in
     def update(state: State, observed: State, n_examples: int) -> State:
         return {"p": jnp.clip(state["p"] + jnp.sign(observed["sign"] - target) * (n_examples / n), 0.0, MOST)}
 
-    return Augmentation(apply, {"ada": Running(lambda key: {"p": jnp.zeros(())}, update)}, observe)
+    return Augmentation(apply, {"ada": Running(lambda key: {"p": jnp.zeros((), jnp.float32)}, update)}, observe)
 
 
 def mirror(key: Key, x):

@@ -1,23 +1,27 @@
 """The objective of a classifier."""
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from genjax import losses
 from genjax.losses.reduce import mean
-from genjax.models import Classifier
+from genjax.models.contract import require
 from genjax.types import Aux, Batch, Context, Objective, Params, masked
 
 
-def classifier(model: Classifier, smoothing: float = 0.0) -> Objective:
+def classifier(model: Any, smoothing: float = 0.0) -> Objective:
     """Cross-entropy of the labels, nats per example.
 
     Args:
-        model: the classifier; every batch needs labels.
+        model: a `models.Classifier`; every batch needs labels.
         smoothing: weight of the uniform distribution in the targets, 0 <= smoothing < 1.
 
     Reports:
         accuracy: share of the batch whose largest logit is the label's, 0..1.
     """
+
+    require(model, "classifier", "outputs")
 
     def loss(params: Params, batch: Batch, ctx: Context):
         if batch.y is None:

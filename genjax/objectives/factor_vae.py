@@ -11,7 +11,7 @@ from genjax import distributions, losses
 from genjax.losses.reduce import mean
 from genjax.models.contract import require
 from genjax.objectives.trains import trains
-from genjax.objectives.vae import score_vae
+from genjax.objectives.vae import observed, score_vae
 from genjax.types import Aux, Batch, Context, Key, Net, Objective, Params, State, masked
 
 
@@ -35,7 +35,8 @@ def factor_vae(model: Any, critic: Net, gamma=35.0) -> FactorVaeObjective:
         gamma: weight of the total correlation, >= 0; may be traced. The paper: 35 on dSprites, 6.4 on 3D Chairs.
 
     Reports:
-        vae: elbo, rate, distortion as `beta_vae`, and total_correlation, the critic's estimate in nats.
+        vae: elbo, rate, distortion as `beta_vae`, penalty where the model has one, and total_correlation, the critic's
+            estimate in nats.
         critic: accuracy, 0.5 where it cannot tell: then the dimensions are independent, or the critic is too weak.
 
     Source:
@@ -49,7 +50,10 @@ def factor_vae(model: Any, critic: Net, gamma=35.0) -> FactorVaeObjective:
         D, R = -distributions.log_prob(out.p, batch.x, batch.event_mask), out.rate.sum(1)
         TC, _ = critic.apply(params["critic"], ctx.state["critic"], out.latents, train=False)
         terms = {"elbo": losses.elbo(D, R), "rate": R, "distortion": D, "total_correlation": TC}
-        return mean(D + R + gamma * TC, batch.mask), Aux({k: mean(v, batch.mask) for k, v in terms.items()}, out.state)
+        terms |= {} if out.penalty is None else {"penalty": out.penalty}
+        total = D + R + gamma * TC + terms.get("penalty", 0.0)
+        means = {k: mean(v, batch.mask) for k, v in terms.items()}
+        return mean(total, batch.mask), Aux(means, out.state, observed(out, batch))
 
     def of_critic(params: Params, batch: Batch, ctx: Context):
         k_pass, k_order = jax.random.split(ctx.key)
@@ -62,7 +66,7 @@ def factor_vae(model: Any, critic: Net, gamma=35.0) -> FactorVaeObjective:
         loss = 0.5 * mean(losses.nonsaturating.d(joint, product), batch.mask)
         return loss, Aux({"accuracy": mean(right, batch.mask)}, {"critic": s})
 
-    players = {"critic": critic}
+    players = {**getattr(model, "players", {}), "critic": critic}
     return FactorVaeObjective(trains(model, vae, players), trains(model, of_critic, players), score_vae(model))
 
 

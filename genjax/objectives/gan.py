@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from genjax import losses, rng
 from genjax.losses.reduce import mean, means
+from genjax.models.contract import require
 from genjax.objectives.trains import trains
 from genjax.types import (
     Array,
@@ -65,13 +66,14 @@ def gan(
             strong, for `Move("d", obj.penalty, tx, every=every)`.
 
     Raises:
-        UsageError: a penalty that takes the gradient of single scores, on a discriminator that couples the examples of
-            a batch; `every` below 1.
+        UsageError: a model that is no GAN; a penalty that takes the gradient of single scores, on a discriminator that
+            couples the examples of a batch; `every` below 1.
 
     Source:
         Goodfellow et al. 2014; Gulrajani et al. 2017 for why batch norm and per-example penalties exclude each other;
         Karras et al. 2020, StyleGAN2, for lazy regularisation and for the augmentation in both moves (ADA).
     """
+    require(model, "gan", "noise", "fake", "logits", "discriminator")
     if every < 1:
         raise UsageError(f"every={every}: must be at least 1; 16 is StyleGAN2's.")
     if any(getattr(p, "differentiates", True) for p in penalties):

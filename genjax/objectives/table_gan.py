@@ -9,20 +9,21 @@ from genjax import losses, rng
 from genjax.distributions.product import stretches
 from genjax.losses.packed import packed_gradient_penalty
 from genjax.losses.reduce import mean
+from genjax.models.contract import require
 from genjax.models.table_gan import TableGAN
 from genjax.objectives.gan import GanObjective, gan
 from genjax.objectives.trains import trains
 from genjax.types import Array, Batch, Context, Key, Params, State
 
 
-def table_gan(model: TableGAN, n_train: int, weight=10.0, pac: int = 10) -> GanObjective:
+def table_gan(model: Any, n_train: int, weight=10.0, pac: int = 10) -> GanObjective:
     """The critic's and the generator's objective; the generator's has the cross-entropy of what it was asked for too.
 
     Conditions are drawn so that rare categories come up: a column at random, a category of it by the logarithm of its
     frequency. The real rows that go with them are drawn, by weight, from the batch.
 
     Args:
-        model: the GAN.
+        model: a `models.TableGAN`.
         n_train: training rows, of which the frequencies are.
         weight: of the gradient penalty, the paper's lambda; may be traced.
         pac: rows of a pack, as the model's discriminator has.
@@ -34,6 +35,7 @@ def table_gan(model: TableGAN, n_train: int, weight=10.0, pac: int = 10) -> GanO
         Xu et al. 2019, Modeling Tabular Data using Conditional GAN, section 4.3. There real rows are drawn from the
         whole table; here those of the batch, drawn again with weights, have the same expectation.
     """
+    require(model, "table_gan", "shares", "conditions_of", "outputs")
     game = gan(model, losses.wasserstein, [packed_gradient_penalty(weight, pac)])
 
     def draw(key: Key, batch: Batch) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def drawn_again(own: Array, wanted: Array, draws: dict[str, Any]) -> Array:
 
 def _log_frequency(share: tuple[float, ...], n: int) -> Array:
     """How much more often than it is there each category of a column shall be asked for."""
-    share_ = jnp.array(share)
+    share_ = jnp.array(share, jnp.float32)
     logs = jnp.log1p(share_ * n)
     return jnp.where(share_ > 0, logs / logs.sum() / jnp.where(share_ > 0, share_, 1.0), 0.0)
 

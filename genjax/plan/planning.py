@@ -5,6 +5,7 @@ kernels are timed on the device's figures, and collectives are added. Nothing is
 for a device of the kind that is here, whose compiler says what memory the program takes.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -131,8 +132,9 @@ def plan(
     """
     mesh = dict(mesh or {"data": 1, "fsdp": 1})
     cpu = device.platform == "cpu"
-    batch = _share(batch_size, math.prod(mesh.values()), cpu)
-    paper = paper or Paper(experiment, spec)
+    paper, share = paper or Paper(experiment, spec), _share(batch_size, math.prod(mesh.values()), cpu)
+    batch = paper.taken(share, batch_size)
+    counted_as = () if batch == share else (f"a device's {share} examples are counted as {batch}: whole packs",)
     program = paper.program(batch, device.platform)
     updates = paper.updates(device, efficiency, mesh["fsdp"])
     others = paper.updates(device, efficiency, 1).plus(updates, -1.0)  # the part of the update that other devices do
@@ -158,7 +160,7 @@ def plan(
         weak=None if cpu else _talking(paper, device, mesh["fsdp"], lambda m: one.predicted, MOST_DEVICES),
         strong=None if cpu else _talking(paper, device, mesh["fsdp"], shared, batch_size),
         efficiency=efficiency,
-        remarks=program.remarks,
+        remarks=(*program.remarks, *counted_as),
         compiled_flops=counted and counted[1],
     )
 
@@ -226,14 +228,41 @@ class Paper:
 
         return one, (self.state, held, self.key)
 
-    def program(self, batch: int, platform: str) -> Program:
-        """The step of a device with so many examples of each minibatch."""
+    def traced(self, batch: int) -> Any:
+        """The step of a device with so many examples of each minibatch, traced once.
+
+        Raises:
+            UsageError: the step does not take so many.
+        """
         if batch not in self.jaxprs:
             one, args = self.call(batch)
             self.jaxprs[batch] = jax.make_jaxpr(one)(*args)
+        return self.jaxprs[batch]
+
+    def taken(self, batch: int, whole: int) -> int:
+        """The least number of examples, at least `batch`, that a step takes by itself.
+
+        A device's part of the `whole` batch may be no whole number of packs, which a net wants that sees rows together;
+        on a mesh it sees them all.
+
+        Raises:
+            UsageError: the step does not take the whole batch.
+        """
+        with contextlib.suppress(UsageError):
+            self.traced(batch)
+            return batch
+        self.traced(whole)
+        for n in range(batch + 1, whole):
+            with contextlib.suppress(UsageError):
+                self.traced(n)
+                return n
+        return whole
+
+    def program(self, batch: int, platform: str) -> Program:
+        """The operations of a traced step."""
         if (batch, platform) not in self.programs:
             period = math.lcm(*(m.every for m in self.step.moves))
-            self.programs[batch, platform] = flatten(self.jaxprs[batch], platform, period, step=0)
+            self.programs[batch, platform] = flatten(self.traced(batch), platform, period, step=0)
         return self.programs[batch, platform]
 
     def model(self, batch: int) -> Work:

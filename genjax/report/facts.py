@@ -87,7 +87,7 @@ class Facts(NamedTuple):
     looked: dict[str, Any] = {}  # noqa: RUF012  (never mutated: NamedTuple default)
     """What of its health could be judged, as the last checkpoint has it."""
     domain: Domain | None = None
-    """Of its data; None where it is not known."""
+    """The domain of its data; None where it is not known."""
 
     @property
     def words(self) -> Words:

@@ -55,7 +55,7 @@ class Pictures(NamedTuple):
     samples: Examples
     """From the weights as they are now."""
     real: Examples | None
-    """Of the data set; None where it could not be loaded."""
+    """Examples of the data set; None where it could not be loaded."""
     figures: tuple[Figure, ...]
     scores: dict[str, np.ndarray]
     """The discriminator's outputs on groups of examples; empty for a VAE."""
@@ -206,7 +206,7 @@ def _autoencoder(of: _Of, dataset: Dataset | None) -> Pictures:
     show = of.show
     encoded = None if dataset is None else _encode(of, dataset)
     conditional, latents = model.n_classes > 0, _Latents()
-    plane = model.z_dim == 2 and getattr(model, "prior", None) is None  # N(0, I) over the plane
+    plane = model.z_dim == 2 and getattr(model, "prior", model) is None  # N(0, I) over the plane
 
     @functools.partial(jax.jit, static_argnums=3)
     def prior(params, state, key, n):

@@ -31,7 +31,7 @@ N_SHOWN, N_SPECTRUM = 49, 512
 SHARES = ("precision", "recall", "density", "coverage")
 
 NUMBERS = (
-    "Every number of a row was measured alike. After ± stands half the 95 % interval: over seeds where there are "
+    "Every number of a row was measured alike. ± is the half-width of the 95 % interval: over seeds where there are "
     "several, else over the samples that were measured. The floor is the metric of real images in the place of the "
     "generated ones. Bold is ahead of every other by more than the interval of their difference: ↑ the highest, ↓ the "
     "lowest, ≈ the nearest to the floor, beyond which a number is no better. A model that has collapsed to few images "

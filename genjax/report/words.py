@@ -93,9 +93,15 @@ _SHARED = {
     "accuracy": "Share of a batch that is told right, 0 to 1; a critic that cannot tell is right half of the time.",
     "ada_p": "The probability of each augmentation. It rises while the discriminator is too sure of the training "
     "images; at 0.8, where it stops, it has learnt them by heart.",
+    "bound": "What training maximises: the log of the average of k importance weights, in nats. It lies between the "
+    "evidence lower bound and the likelihood, and rises with k.",
+    "ess": "How many of the k samples count: the effective sample size of the importance weights, from 1 to k.",
+    "condition": "How badly the generator gives the category that it was asked for: a cross-entropy in nats.",
     "lecam_real": "The running mean of the discriminator's outputs on real images, which LeCam compares with.",
     "lecam_fake": "The running mean of the discriminator's outputs on generated images, which LeCam compares with.",
 }
+UNKNOWN = "A metric of this recipe."
+"""The caption of a metric that has none of its own."""
 _OWN = {"step", "seconds", "failed", "d/real_probability", "d/fake_probability", "d/real_logit", "d/fake_logit"}
 
 
@@ -127,7 +133,7 @@ def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     known = [c for c in known if c.keys and not _constant_beta(c, rows)]
     used = _OWN | {k for c in known for k in c.keys} | {"examples_per_s"} | {n for n in rows if last_part(n) == "beta"}
     rest = sorted(set(rows) - used)
-    others = [Chart((k,), k, _SHARED.get(last_part(k), "A metric of this recipe.")) for k in rest]
+    others = [Chart((k,), k, _SHARED.get(last_part(k), UNKNOWN)) for k in rest]
     return known + others + ([SPEED] if "examples_per_s" in rows else [])
 
 
@@ -141,8 +147,8 @@ def _constant_beta(chart: Chart, rows: Mapping[str, np.ndarray]) -> bool:
 
 
 MEASURED = (
-    "What genjax eval wrote. After ± stands half the 95 % interval over what was measured, N images. The floor is the "
-    "same metric of as many real images in the place of the generated ones: a number near it cannot get better. ↑ "
+    "What genjax eval wrote. ± is the half-width of the 95 % interval over what was measured, N images. The floor is "
+    "the same metric of as many real images in the place of the generated ones: a number near it cannot get better. ↑ "
     "higher is better, ↓ lower, ≈ nearest to the floor: beyond it a number is no better, and one image again and again "
     "may have the greatest density or precision, so read these beside recall and coverage. The whole protocol of each "
     "number is in eval.json."
@@ -184,7 +190,7 @@ def validation(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     text = "Kernel distance of generated images to held-out ones in the space of {}, unbiased: near 0 is best."
     known += [Chart((k,), "Kernel distance", text.format(k.removeprefix("val/kd_"))) for k in spaces]
     used = {k for c in known for k in c.keys} | {"step"}
-    return known + [Chart((k,), k, "A metric of this recipe.") for k in sorted(set(rows) - used)]
+    return known + [Chart((k,), k, UNKNOWN) for k in sorted(set(rows) - used)]
 
 
 def best_of(step: int, by: str, several: bool = False) -> str:

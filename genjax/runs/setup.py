@@ -55,7 +55,7 @@ class Setup:
 
     @property
     def domain(self) -> Domain:
-        """Of the data."""
+        """The domain of the data."""
         return domain_of(self.dataset.spec, self.cfg)
 
     @property

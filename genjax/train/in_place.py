@@ -42,7 +42,7 @@ def after(first: Any, new: Any, old: Any) -> Any:
 
 
 def remade(update: Any, *args: Any) -> list[bool]:
-    """Of each leaf that `update(*args)` returns, whether XLA computes it again wherever it is read.
+    """Whether XLA computes a leaf again wherever it is read, for each leaf that `update(*args)` returns.
 
     It does so for a moment of decay 1/2: that becomes (gradient + moment) / 2, and a product with a number counts as
     cheap. Its second reader then reads the old moment, so what reads it has to come first.

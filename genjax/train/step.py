@@ -366,6 +366,6 @@ def _all_players(given: Mapping[str, HasInit], moves: tuple[Move, ...]) -> dict[
     found = dict(given)
     for move in moves:
         for name, player in getattr(move.loss, "players", {}).items():
-            if found.setdefault(name, player) is not player:
+            if found.setdefault(name, player) != player:
                 raise ValueError(f"two unlike players are named {name!r}. One step has one of each name.")
     return found

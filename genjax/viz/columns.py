@@ -20,7 +20,7 @@ class Panel(NamedTuple):
     values: np.ndarray
     """Numbers; or the counts of the categories."""
     names: tuple[str, ...] = ()
-    """Of the categories; () for numbers."""
+    """The names of the categories; () for numbers."""
 
 
 def columns(panels: Sequence[Panel]) -> Svg:

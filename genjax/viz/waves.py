@@ -7,11 +7,11 @@ WAVE_HEIGHT, BAND = 32, 1
 """Pixels of a wave's height and of a band's."""
 INK, PAPER, AXIS = (31, 78, 121), (255, 255, 255), (214, 220, 226)
 SHADES = ((0, 0, 4), (43, 17, 94), (110, 30, 129), (178, 49, 122), (237, 90, 95), (254, 159, 109), (252, 238, 186))
-"""Of a spectrogram, from silence to the loudest, evenly spaced."""
+"""The colours of a spectrogram, from silence to the loudest, evenly spaced."""
 RANGE = 8.0
 """Natural logarithms of power from the darkest shade to the lightest: 35 dB."""
 SILENCE = -9.21
-"""Of a log-mel spectrogram; it is black, however quiet the rest is."""
+"""The log-mel value of silence; it is black, however quiet the rest is."""
 
 
 def wave_cells(

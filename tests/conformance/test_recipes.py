@@ -17,6 +17,7 @@ from quick import few, first_state, of_another_kind, quick_jit
 from experiments.accelerator.mathematics import keeping_gradients, relative
 from genjax import data, recipes, rng, runs, train
 from genjax.cli.fields import fields_of
+from genjax.report import words
 from genjax.train import loop, mesh
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -100,6 +101,9 @@ def test_step_and_sampler_lower_for_every_platform(name, conditional):
     batches = jax.eval_shape(partial(source.batches, n_batches=experiment.step.n_batches), window, key, 0, 0)
     exported = jax.export.export(chunk, platforms=PLATFORMS)(state, window, key, np.int32(1))
     assert exported.platforms == PLATFORMS
+    _, metrics = jax.tree.unflatten(exported.out_tree, exported.out_avals)
+    captions = {c.keys: c.text for c in words.charts(dict.fromkeys(metrics, np.zeros(2)))}
+    assert words.UNKNOWN not in captions.values(), captions
     model = experiment.model
     sampler = jax.jit(lambda params, net, key: experiment.transform.inverse(model.sample(params, net, key, 4)))
     exported = jax.export.export(sampler, platforms=PLATFORMS)(*train.evaluation(state), key)

@@ -49,11 +49,12 @@ def test_one_colour_image_makes_all_rgb(tmp_path):
     np.testing.assert_array_equal(d.train.x, np.stack([np.repeat(g[..., None], 3, -1), c]))
 
 
-def test_exif_turns_the_picture(tmp_path):
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_exif_turns_the_picture(tmp_path, suffix):
     a = gray(4, 8)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned clockwise by a quarter
-    save(tmp_path / "a.png", a, exif=exif)
+    save(tmp_path / f"a.{suffix}", a, exif=exif)
     d = data.load(tmp_path)
     assert d.spec.shape == (8, 4, 1)
     np.testing.assert_array_equal(d.train.x[0, ..., 0], np.rot90(a, -1))

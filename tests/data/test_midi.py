@@ -102,6 +102,8 @@ def test_drums_and_notes_beyond_a_piano_are_left_out_and_counted(tmp_path):
         ("half a file", song(ONE)[:30], "cannot be read as MIDI"),
         ("drums alone", song([(0, "note_on", 36, 9), (96, "note_off", 36, 9)]), "has drums alone"),
         ("no notes", song([]), "has no notes"),
+        ("notes beyond a piano", song([(0, "note_on", 5, 0), (96, "note_off", 5, 0)]), "no notes that a piano has"),
+        ("a year of one note", song([(0, "note_on", 60, 0), (2**27, "note_off", 60, 0)], 1), "536,870,912 steps"),
         ("type 2", song(ONE, type=2), "is MIDI of type 2"),
     ],
 )
@@ -111,6 +113,27 @@ def test_refused_in_two_lines(tmp_path, what, content, says):
     lines = str(refused.value).splitlines()
     assert len(lines) == 2
     assert says in lines[0]
+
+
+def test_a_long_piece_is_refused_before_its_roll_is_made(tmp_path, monkeypatch):
+    """A file of 40 bytes asked for 44 GiB."""
+    monkeypatch.setattr(midi, "_roll", lambda *args: pytest.fail("a roll is made"))
+    with pytest.raises(UsageError, match="at most 1,048,576"):
+        read(tmp_path, song([(0, "note_on", 60, 0), (2**18 + 1, "note_off", 60, 0)], 1))
+
+
+def test_a_piece_longer_than_an_example_is_refused_whole_and_read_in_windows(tmp_path):
+    (tmp_path / "a.mid").write_bytes(song([(0, "note_on", 60, 0), (1100, "note_off", 60, 0)], 1))
+    with pytest.raises(UsageError, match="has 4,400 steps, and an example has at most 4,096"):
+        music.load_path(tmp_path / "a.mid")
+    assert music.load_path(tmp_path / "a.mid", window=400).train.x.shape == (11, 400, 88)
+
+
+def test_windows_that_memory_does_not_hold_are_refused(monkeypatch):
+    monkeypatch.setattr(music.room, "available", lambda: 10**7)
+    pieces = [midi.Piece(np.ones((n, 88), np.uint8)) for n in (4000, *[1] * 300)]
+    with pytest.raises(UsageError, match="301 examples of 4,000 steps"):
+        music._dataset("a", {"train": pieces}, 4, 0, None)
 
 
 def test_a_folder_of_parts_and_windows(tmp_path):
@@ -142,11 +165,19 @@ def test_json_of_chords(tmp_path):
     assert d.train.event_mask.sum(1).tolist() == [2, 1]
     (tmp_path / "c.json.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert (music.load_path(tmp_path / "c.json.gz").train.x == d.train.x).all()
-    for bad in ("{}", '{"train": [[[7]]]}', "[1]", "{", '{"train": 3}'):
+    strange = ('{"train": [[[Infinity]]]}', '{"steps_per_quarter": 0, "train": [[[60]]]}', "[" * 100_000)
+    for bad in ("{}", '{"train": [[[7]]]}', "[1]", "{", '{"train": 3}', *strange):
         path.write_text(bad)
         with pytest.raises(UsageError) as refused:
             music.load_path(path)
         assert len(str(refused.value).splitlines()) == 2
+
+
+def test_chords_packed_beyond_measure_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(music, "MOST_BYTES", 2**20)
+    (tmp_path / "c.json.gz").write_bytes(gzip.compress(b" " * 2**21))
+    with pytest.raises(UsageError, match="more than 1 MB, unpacked"):
+        music.load_path(tmp_path / "c.json.gz")
 
 
 def test_published_chorales(shared_data):

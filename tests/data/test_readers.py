@@ -1,5 +1,6 @@
 """Data of other kinds: by suffix, by folder, by name, and from archives of samples, with what is refused."""
 
+import gzip
 import json
 import sys
 from types import ModuleType
@@ -34,7 +35,7 @@ def ticks(monkeypatch):
 
     module.load_path, module.load_embedded = load_path, load_embedded
     monkeypatch.setitem(sys.modules, "genjax.data.ticks", module)
-    reader = readers.Reader("ticks", (".tick",), {"clock": "two ticks"}, ("bench/ticks",))
+    reader = readers.Reader("ticks", (".tick",), (), {"clock": "two ticks"}, ("bench/ticks",))
     monkeypatch.setitem(readers.READERS, "ticks", reader)
     return seen
 
@@ -68,6 +69,37 @@ def test_a_folder_with_an_image_in_it_is_one_of_images(ticks, tmp_path):
     (tmp_path / ".hidden" / "b.png").write_bytes(b"")
     assert readers.of_folder(tmp_path, (".png",)) is readers.READERS["ticks"]
     assert ticks == []
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("a.tsv", "Rename it to .csv"),
+        ("a.xlsx", "Save the sheet as .csv"),
+        ("a.parquet", "pandas.read_parquet"),
+        ("a.mp3", "ffmpeg -i OLD NEW.wav"),
+        ("a.FLAC", "ffmpeg"),
+        ("a.ogg", "ffmpeg"),
+        ("a.musicxml", "Export it as MIDI"),
+        ("a.zip", "Unpack it"),
+        ("a.npy", "np.savez"),
+        ("a.csv.gz", "Unpack it, and name what is in it; packed .json of chords"),
+    ],
+)
+def test_files_that_are_not_read_say_what_to_do(name, says, tmp_path):
+    (tmp_path / name).write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    for what in (tmp_path / name, tmp_path):
+        with pytest.raises(UsageError) as refused:
+            data.load(what)
+        assert says in str(refused.value)
+        assert len(str(refused.value).splitlines()) == 2
+
+
+def test_descriptions_beside_data_do_not_make_a_folder_one_of_music(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    for name in ("about.json", "licence.json", "t.types.json"):
+        (tmp_path / name).write_text("{}")
+    assert data.load(tmp_path).spec.domain == "table"
 
 
 SPEC = json.dumps({"n_values": 3, "columns": [], "about": {"step": 0.5}})

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -149,9 +150,26 @@ def test_rows_of_another_file(tmp_path):
     assert test.columns == table.columns
     assert test.event_mask[:, 0].tolist() == [False, True]
     assert test.x[1, 0] == 1.0
-    assert "counts as missing" in test.notes[0]
+    assert test.notes[0].endswith(
+        "column name: 'eve' on line 2 is no category of the training rows, and counts as 'ann'."
+    )
     with pytest.raises(UsageError, match="lacks the column 'pay'"):
         read_table(written(tmp_path, "name,age,since\nann,3,2020-01-01\nann,3,2020-01-01\n", "p.csv"), like=table)
+
+
+def test_what_training_rows_do_not_have_is_named(tmp_path):
+    """A net that has seen no missing value takes it for another; a row of a Unicorn looked like any."""
+    training = "species,mass,sex,day\nAdelie,3,m,2024-01-01\nGentoo,5,,2024-01-02\n"
+    table = read_table(written(tmp_path, training))
+    rows = "Adelie,3,m,2024-01-01\n" * 3 + "Unicorn,,x,1.2.24\nYeti,heavy,,2024-01-01\n"
+    test = read_table(written(tmp_path, "species,mass,sex,day\n" + rows, "o.csv"), like=table)
+    assert [note.partition(": ")[2] for note in test.notes] == [
+        "column species: 'Unicorn' on line 5 (and 1 more) is no category of the training rows, and counts as 'Adelie'.",
+        "column mass: 'heavy' on line 6 is no number, and counts as an ordinary value.",
+        "column mass: line 5 has no value, as every training row has; it counts as an ordinary value.",
+        "column sex: 'x' on line 5 is no category of the training rows, and counts as missing.",
+        "column day: '1.2.24' on line 5 is no date, and counts as an ordinary value.",
+    ]
 
 
 MANY = "city,n\n" + "".join(f"place {i % 10_000},{i % 7}\n" for i in range(30_000))
@@ -173,6 +191,7 @@ MANY = "city,n\n" + "".join(f"place {i % 10_000},{i % 7}\n" for i in range(30_00
         ("zero bytes", b"a,b\n1,\0\n2,3\n", "a zero byte"),
         ("a packed file", b"\x1f\x8b\x08\x00", "is packed"),
         ("a spreadsheet", b"PK\x03\x04...", "is packed"),
+        ("spaces alone", b"a,b\n1,2\n  \n3,4\n", "line 3 is blank but for spaces"),
         ("an open quote", b'a,b\n"x,1\ny,2\n', "line 3"),
         ("names alone", b"who,n\n" + b"".join(b"name %d,1\n" % i for i in range(90)), "90 texts that are a row's own"),
         ("10,000 categories", MANY.encode(), "10,000 different texts"),
@@ -192,7 +211,7 @@ def test_infinities_are_no_numbers(tmp_path):
     """`inf` makes a column one of categories by the rule; asked for as a number, it is refused."""
     path = written(tmp_path, "a,b\ninf,1\n2,2\n3,3\n")
     assert kinds(read_table(path)) == ["category", "number"]
-    with pytest.raises(UsageError, match="'inf' is not a finite number"):
+    with pytest.raises(UsageError, match="'inf' on line 2 is not a finite number"):
         read_table(path, {"a": "number"})
 
 
@@ -216,6 +235,102 @@ def test_wrong_types_are_refused(tmp_path, types, says):
     (tmp_path / "t.types.json").write_text(types)
     with pytest.raises(UsageError, match=says):
         read_table(path)
+
+
+def column(tmp_path, fields, name="a"):
+    return read_table(written(tmp_path, "n," + name + "\n" + "".join(f'{i},"{t}"\n' for i, t in enumerate(fields))))
+
+
+AGES = [str(i % 90) for i in range(3000)]
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "says"),
+    [
+        ("a word", [*AGES[:1500], "unknown", *AGES[1500:]], "column a: 'unknown' on line 1,502 is no number, so all"),
+        ("leave empty", [*AGES[:1500], "unknown", *AGES[1500:]], "91 categories; leave the field empty"),
+        ("infinity", [*AGES[:20], "inf"], "column a: 'inf' on line 22 is no number"),
+        ("thousands", [f"{1 + i % 8},000" for i in range(40)], "'1,000' on line 2 is no number.*write '1,000' as 1000"),
+        ("money", ["$0.50", "$1.50"] * 20, "write .\\$0.50. as 0.50"),
+        ("per cent", ["12%", "5"] * 20, "write '12%' as 12"),
+        ("American days", ["01/31/2024", "02/01/2024"], "'01/31/2024' on line 2 is no date.*as 2024-05-31"),
+        ("German days", ["31.01.2024", "01.02.2024"], "write all dates of a column alike, as 2024-05-31"),
+        ("a zone", ["2024-05-01T10:00:00Z"] * 3, "is no date, .*as 2024-05-31 08:15:00"),
+        ("a day that is none", ["2024-05-01"] * 20 + ["2024-02-30"], "'2024-02-30' on line 22.*a day that there is"),
+        ("days and moments", ["2024-05-01"] * 20 + ["2024-05-01 10:00"], "'2024-05-01 10:00' on line 22 is no date"),
+        ("a code", ["10115", "20095"] * 20 + ["01067"], "'01067' on line 42 is no number.*codes with zeros"),
+    ],
+)
+def test_the_field_that_makes_categories_of_numbers_is_named(tmp_path, what, fields, says):
+    table = column(tmp_path, fields)
+    assert kinds(table) == ["number", "category"]
+    (note,) = table.notes
+    assert re.search(says, note), note
+    (tmp_path / "t.types.json").write_text('{"a": "category"}')
+    assert not read_table(tmp_path / "t.csv").notes
+
+
+@pytest.mark.parametrize("fields", [["yes", "no"] * 20, ["1", "2", "x"] * 9, ["5 kg", "6 kg"] * 9, ["a"] * 99 + ["1"]])
+def test_nothing_is_said_of_columns_that_are_categories(tmp_path, fields):
+    assert not column(tmp_path, fields).notes
+
+
+FLOATS = [f"{i}.25" for i in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("what", "fields", "says"),
+    [
+        (
+            "a word",
+            [*FLOATS[:99], "unknown", *FLOATS[99:]],
+            "'unknown' on line 101 is none.\nLeave",
+        ),
+        ("infinities", ["inf", *FLOATS, "inf"], "but 'inf' on line 2 is none (nor are 1 more).\nLeave the field empty"),
+        ("money", ["$" + t for t in FLOATS], "'$0.25' on line 2 is none (nor are 199 more).\nWrite '$0.25' as 0.25"),
+        ("days", [f"{1 + i % 28}.{1 + i // 28}.2024" for i in range(99)], "one of dates, but '1.1.2024' on line 2"),
+        ("2^60", [str(2**60 + i) for i in range(60)], "'1152921504606846976' on line 2 is a number of 2^53 or more"),
+        ("5,000 digits", ["9" * 5000, "1"], "is a number of 2^53 or more"),
+    ],
+)
+def test_refusals_of_columns_name_the_field(tmp_path, what, fields, says):
+    with pytest.raises(UsageError) as refused:
+        column(tmp_path, fields)
+    assert says in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_one_bad_field_leaves_the_decimal_comma(tmp_path):
+    rows = "".join(f"{i},5;{i}\n" for i in range(60))
+    with pytest.raises(UsageError, match="'unknown' on line 2 is none"):
+        read_table(written(tmp_path, f"a;b\nunknown;7\n{rows}"))
+
+
+def test_digits_that_float32_does_not_keep_are_said(tmp_path):
+    fine = "a,b,c\n0.12345,2000000017,1e-5\n12.34567,2000000018,1.234567e9\n"
+    assert not read_table(written(tmp_path, fine)).notes
+    table = read_table(written(tmp_path, "a,b,c\n0.5,3.14159265359,1\n1.5,2.5,1.23456789e9\n"))
+    assert len(table.notes) == 1
+    assert "not enough for b, c: '3.14159265359' on line 2 becomes '3.141592" in table.notes[0]
+    moments = read_table(written(tmp_path, "at\n1990-01-01 00:00:00\n2024-05-31 08:15:07\n"))
+    assert "'2024-05-31 08:15:07' on line 3 becomes '2024-05-31 08:14:56'" in moments.notes[0]
+    (tmp_path / "t.types.json").write_text('{"id": "number"}')
+    asked = read_table(written(tmp_path, "id\n" + "".join(f"{2**60 + i}\n" for i in range(60))))
+    assert "'1152921504606846976' on line 2 becomes" in asked.notes[0]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["0800-03-01", "0999-12-31", "1999-01-01"],
+        ["0800-03-01T10:00", "0800-03-02T11:30"],
+        ["2009-01-01 08:15", "2024-05-31 23:59", "2017-10-19 14:31"],  # float32 has minutes of 17 years, no seconds
+    ],
+)
+def test_dates_come_back_of_any_year(texts):
+    found = col.typed("d", texts)
+    values = col.stored(found, texts)
+    assert col.texts(found, values.x, values.there) == texts
 
 
 def test_adult(shared_data):

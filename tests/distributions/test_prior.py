@@ -134,9 +134,9 @@ def one_latent():
 @pytest.mark.slow
 def test_importance_and_annealed_estimates_of_a_vamp_vae_are_its_evidence():
     vae, params, state, x, truth = one_latent()
-    found = quick_jit(lambda key: metrics.iw_log_likelihood(vae, params, state, x, key, 4000))(ROOT)
+    found = quick_jit(lambda key: metrics.iw_log_likelihood(vae, params, state, x, key, 40_000))(ROOT)
     np.testing.assert_allclose(found.log_likelihood, truth, atol=0.03)
-    annealed = quick_jit(lambda key: metrics.ais_log_likelihood(vae, params, state, x, key, 50, 16, 5))(ROOT)
+    annealed = quick_jit(lambda key: metrics.ais_log_likelihood(vae, params, state, x, key, 50, 128, 5))(ROOT)
     np.testing.assert_allclose(annealed.log_likelihood, truth, atol=0.05)
 
 

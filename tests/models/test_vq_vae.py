@@ -71,6 +71,24 @@ def test_the_codebook_follows_by_running_means_once_an_update(parts, masked):
     assert np.isfinite(float(row["penalty"]))
 
 
+def test_another_objective_keeps_the_codebook_and_the_commitment():
+    """`factor_vae` without weight for its critic trains the codebook as `vq_vae` does; both fit into one step."""
+    model = small(decay=0.9, commitment=0.5)
+    batches = Batch(uniform(1, (6, *SHAPE))[None])
+    obj = objectives.factor_vae(model, nets.mlp_discriminator((N * D,), (8,)), 0.0)
+    moves = train.Move("vae", obj.vae, optax.sgd(0.1)), train.Move("critic", obj.critic, optax.sgd(0.1))
+    both, alone = train.make_step(*moves), step_of(model)
+    state = first_state(both, model, ROOT)
+    after, row = quick_jit(both)(state, batches, ROOT)
+    vq = state._replace(players={k: state.players[k] for k in ("vae", "codebook")}, opt={"vae": state.opt["vae"]})
+    want, want_row = quick_jit(alone)(vq, batches, ROOT)
+    for a, b in zip(*(jax.tree.leaves(s.players["codebook"].state) for s in (after, want)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    for name in ("loss", "penalty"):
+        np.testing.assert_allclose(row[f"vae/{name}"], want_row[name], rtol=1e-5)
+    train.make_step(train.Move("vae", objectives.vq_vae(model), optax.sgd(0.1)), *moves[1:])  # one codebook, not two
+
+
 def test_distortion_rate_and_commitment_by_hand():
     model = small(commitment=0.5)
     state = first_state(step_of(model), model, ROOT)

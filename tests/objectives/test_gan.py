@@ -1,5 +1,7 @@
 """The adversarial game: who sees whom, what a move leaves alone, conditioning, and the optimal discriminator."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from quick import few, normal, quick_jit
 
 from genjax import losses, models, nets, objectives, train
-from genjax.types import Batch, Context
+from genjax.types import Batch, Context, UsageError
 
 SHAPE = (4, 4, 1)
 PAIRS = ("nonsaturating", "minimax", "hinge", "least_squares", "wasserstein", "relativistic")
@@ -83,6 +85,13 @@ def test_penalties_are_added_once_and_reported():
     by_hand = 3.0 * half_square(batch.x) + 5.0 * half_square(fake)
     assert float(aux.metrics["penalty"]) == pytest.approx(float(by_hand), rel=1e-5)
     assert float(total) == pytest.approx(float(plain + by_hand), rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", [objectives.gan, partial(objectives.table_gan, n_train=9), objectives.classifier])
+def test_a_model_of_another_family_is_refused_by_name(objective):
+    vae = models.VAE(nets.mlp_encoder((4,), 4, (8,)), nets.mlp_decoder(2, (4,), (8,)), 2)
+    with pytest.raises(UsageError, match=r"needs .* of a model; VAE has no"):
+        objective(vae)
 
 
 def test_a_penalty_refuses_a_critic_with_batch_norm():

@@ -7,7 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
-from quick import few
+from quick import few, of_another_kind
 
 from genjax import data, recipes
 from genjax.errors import UsageError
@@ -27,13 +27,15 @@ H100, V5E = DEVICES["h100"], DEVICES["v5e"]
 def paper(name, **changes):
     """Traced once for all tests that plan it."""
     recipe = recipes.load(name)
-    cfg = recipe.Config(**changes)
-    return cfg, Paper(recipe.build(cfg, SPEC), SPEC)
+    cfg, spec = recipe.Config(**changes), SPEC
+    if of_another_kind(recipe):
+        spec = data.load(cfg.data, options={field: getattr(cfg, field) for field in cfg.reads}).spec
+    return cfg, Paper(recipe.build(cfg, spec), spec)
 
 
 def planned(name, device, mesh="", batch_size=None, **changes):
     cfg, sheet = paper(name, **changes)
-    return plan(sheet.experiment, SPEC, batch_size or cfg.batch_size, device, parse(mesh), 0.5, sheet)
+    return plan(sheet.experiment, sheet.spec, batch_size or cfg.batch_size, device, parse(mesh), 0.5, sheet)
 
 
 DISTINCT = ("gan_digits",)
