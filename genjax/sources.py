@@ -101,8 +101,10 @@ def read_copy(folder: Path, entry: str, names: Mapping[str, str]) -> Sources:
     """The copy of a recipe that a run holds: the files that `names` lists with their hashes, all as they were.
 
     Raises:
-        UsageError: a file is missing or was changed.
+        UsageError: a file is missing or was changed, or `entry` is not among them.
     """
+    if entry not in names:
+        raise UsageError(f"{folder}: {entry} is not among the files that were copied there.")
     files = {}
     for name in names:
         path = folder / name

@@ -20,7 +20,7 @@ CONFIG, MANIFEST, METRICS, CHECKPOINTS = "config.json", "manifest.json", "metric
 FIELDS = {
     "experiment?": str, "config?": dict, "options?": dict,
     "data?": {"name?": str, "shape?": [int], "n_classes?": int, "n_train?": int, "fingerprint?": str},
-    "id?": str, "run_only?": [str], "was?": [str], "adopted?": Each(str), "sealed?": int,
+    "where?": Each(str), "id?": str, "run_only?": [str], "was?": [str], "adopted?": Each(str), "sealed?": int,
     "population?": ({"seeds": [int], "sweep": Each([float])}, None),
     "code?": ({"entry": str, "recipe": Each(str), "genjax": str}, None),
 }  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from quick import few
 
-from genjax import checked, cli, measure, recipes, runs
+from genjax import checked, cli, measure, recipes, runs, sources, viz
 from genjax.checkpoint import folders, seal
 from genjax.cli import cache
 from genjax.cli import results as results_command
@@ -167,6 +167,19 @@ def test_spoiled_files_of_a_run(file, command, run, tmp_path, capsys):
 @pytest.mark.parametrize(("file", "command"), EACH)
 def test_many_spoiled_files_of_a_run(file, command, run, tmp_path, capsys):
     fuzz(file, command, 150, run, tmp_path, capsys)
+
+
+def test_what_the_long_fuzz_found(run):
+    """A place of the data that is a list, a copy without its recipe, a number beyond what can be drawn."""
+    config = run / "config.json"
+    whole = config.read_bytes()
+    config.write_text(json.dumps(json.loads(whole) | {"where": ["a"]}))
+    with pytest.raises(UsageError, match="where is "):
+        run_folder.read_config(run)
+    config.write_bytes(whole)
+    with pytest.raises(UsageError, match=r"vae_digits\.py is not among"):
+        sources.read_copy(run / "recipe", "vae_digits.py", {})
+    assert "<svg" in viz.curves({"step": [0, 1, 2], "elbo": [-1.0, 1e308, -2.0]}, ["elbo"]).text
 
 
 DOORS = {
