@@ -23,7 +23,7 @@ import numpy as np
 from genjax.files import write_out
 from genjax.metrics import over_seeds
 from genjax.metrics.interval import interval
-from genjax.report.sources import Source, sources
+from genjax.report.sources import Source, command_of, sources
 from genjax.report.words import rank
 from genjax.runs import run_folder
 from genjax.runs.manifest import manifest
@@ -55,11 +55,7 @@ def of_run(run: Path) -> dict[str, Any]:
     """Where a genjax run's numbers are from: its command, machine, seed, time and commit."""
     config, about = run_folder.read_config(run) or {}, run_folder.read_manifest(run)
     rows = run_folder.read_rows(run / run_folder.METRICS)
-    words = [w for w in about["command"] if w]
-    own = ("--run-dir", "--data-dir", "--seed")
-    drop = {i + k for i, w in enumerate(words) for k in (0, 1) if w in own}
-    command = " ".join(w for i, w in enumerate(words) if i not in drop)
-    origin = _origin(command, about, config["config"]["seed"], float(rows[-1]["seconds"]))
+    origin = _origin(command_of(about["command"], {}), about, config["config"]["seed"], float(rows[-1]["seconds"]))
     origin["each"]["step"] = int(rows[-1]["step"])
     return origin
 

@@ -53,7 +53,7 @@ class Values(NamedTuple):
     x: Float32[np.ndarray, " n"]
     """A number less the column's offset, or a category's place; 0 where missing."""
     there: Bool[np.ndarray, " n"]
-    rounded: int = -1
+    lost: int = -1
     """The first place whose value float32 does not hold to the column's last digit; -1 where there is none."""
 
 
@@ -223,10 +223,12 @@ def stored(column: Mapping[str, Any], texts: Sequence[str], comma: bool = False)
         if value is not None:
             there[i], x[i] = True, value - column.get("offset", 0.0)
     low = x.astype(np.float32)
-    return Values(low, there, -1 if kind in ("category", "empty") else _rounded(column, texts, x, low, there))
+    return Values(low, there, -1 if kind in ("category", "empty") else _first_lost(column, texts, x, low, there))
 
 
-def _rounded(column: Mapping[str, Any], texts: Sequence[str], x: np.ndarray, low: np.ndarray, there: np.ndarray) -> int:
+def _first_lost(
+    column: Mapping[str, Any], texts: Sequence[str], x: np.ndarray, low: np.ndarray, there: np.ndarray
+) -> int:
     """The first place whose text does not come back; -1 where all do."""
     if column.get("digits", 0) < 0:
         long = (len(_significant(t)) > DIGITS for t in texts)

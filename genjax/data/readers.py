@@ -27,12 +27,12 @@ class Reader(NamedTuple):
     """Its module in `genjax.data`, imported when such data are asked for."""
     suffixes: tuple[str, ...] = ()
     """The ending of a file, or of the files in a folder."""
-    alone: tuple[str, ...] = ()
-    """The ending of files that are read by themselves; in a folder they are left alone."""
     names: Mapping[str, str] = {}
     """Embedded sets, with a line on each."""
     prepared: tuple[str, ...] = ()
     """TFDS sets that it reads once they are prepared, without version."""
+    alone: tuple[str, ...] = ()
+    """The ending of files that are read by themselves; in a folder they are left alone."""
 
     def load(self, how: str, *args: Any, **more: Any) -> Any:
         """Call its `load_path`, `load_embedded` or `load_prepared`."""
@@ -43,25 +43,23 @@ READERS: dict[str, Reader] = {
     "prose": Reader(
         "text",
         (".txt",),
-        (),
         {"psalms": "5,576 half-verses of the Psalms, up to 63 characters (King James Version, public domain)"},
         ("tiny_shakespeare",),
     ),
     "speech": Reader(
         "speech",
         (".wav", ".wave"),
-        (),
         {"synthetic_speech": "600 + 120 synthetic digits, 1 s at 8 kHz, 10 classes (made here, not real speech)"},
         ("spoken_digit",),
     ),
     "music": Reader(
         "music",
         (".mid", ".midi"),
-        (".json", ".json.gz"),
         {"tunes": "20 folk tunes with chords in 12 keys, on a grid of eighths"},
         ("jsb_chorales",),
+        alone=(".json", ".json.gz"),
     ),
-    "table": Reader("tables", (".csv",), (), {"penguins": "344 penguins, 8 columns, some values missing"}, ("adult",)),
+    "table": Reader("tables", (".csv",), {"penguins": "344 penguins, 8 columns, some values missing"}, ("adult",)),
 }
 """Readers by the kind of data that they read, a name in `genjax.domains`."""
 

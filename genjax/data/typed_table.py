@@ -73,7 +73,7 @@ def table_of(path: Path, read: Rows, types: Mapping[str, str] | None = None, lik
     form = {"delimiter": delimiter, "decimal": "," if commas else "."}
     kept_fields = [fields[i] for i in kept]
     values = [stored(c, f, commas) for c, f in zip(columns, kept_fields, strict=True)]
-    notes += [*_empty(path, columns), *_rounded(columns, kept_fields, values, commas, where)]
+    notes += [*_empty(path, columns), *_digits_lost(columns, kept_fields, values, commas, where)]
     return Table(columns, *_stacked(values), form, tuple(f"{shown(path)}: {note}" for note in notes))
 
 
@@ -171,12 +171,12 @@ def _empty(path: Path, columns: Sequence[Column]) -> list[str]:
     return [f"all of {', '.join(empty)} is missing, and stays so."] if empty else []
 
 
-def _rounded(
+def _digits_lost(
     columns: Sequence[Column], fields: Sequence[Sequence[str]], values: Sequence[Values], comma: bool,
     where: Callable[[int], str],
 ) -> list[str]:  # fmt: skip
     """A note on the columns of which float32 does not keep all digits, with the first such field."""
-    found = [(c, f, v) for c, f, v in zip(columns, fields, values, strict=True) if v.rounded >= 0]
+    found = [(c, f, v) for c, f, v in zip(columns, fields, values, strict=True) if v.lost >= 0]
     if not found:
         return []
     column, field, (x, there, at) = found[0]

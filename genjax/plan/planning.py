@@ -133,7 +133,7 @@ def plan(
     mesh = dict(mesh or {"data": 1, "fsdp": 1})
     cpu = device.platform == "cpu"
     paper, share = paper or Paper(experiment, spec), _share(batch_size, math.prod(mesh.values()), cpu)
-    batch = paper.taken(share, batch_size)
+    batch = paper.smallest_batch(share, batch_size)
     counted_as = () if batch == share else (f"a device's {share} examples are counted as {batch}: whole packs",)
     program = paper.program(batch, device.platform)
     updates = paper.updates(device, efficiency, mesh["fsdp"])
@@ -239,7 +239,7 @@ class Paper:
             self.jaxprs[batch] = jax.make_jaxpr(one)(*args)
         return self.jaxprs[batch]
 
-    def taken(self, batch: int, whole: int) -> int:
+    def smallest_batch(self, batch: int, whole: int) -> int:
         """The least number of examples, at least `batch`, that a step takes by itself.
 
         A device's part of the `whole` batch may be no whole number of packs, which a net wants that sees rows together;

@@ -180,7 +180,7 @@ def _origin(run: str, records: Sequence[Record], member: Member | None = None) -
         stored = run_folder.read_config(run) or {}
         seconds /= len(members(stored.get("population")))
     return {
-        "command": _command(manifest.get("command", []), {} if member is None else member.values),
+        "command": command_of(manifest.get("command", []), {} if member is None else member.values),
         "device": f"{cores} core{'s' * (cores != 1)}, {manifest.get('cpu')}" if device == "cpu" else str(device),
         "versions": {k: manifest.get(k) for k in ("python", "jax", "jaxlib", "flax", "optax", "numpy")},
         "each": [{
@@ -190,10 +190,14 @@ def _origin(run: str, records: Sequence[Record], member: Member | None = None) -
     }  # fmt: skip
 
 
-def _command(words: Sequence[str], values: Mapping[str, float]) -> str:
+def command_of(words: Sequence[str], values: Mapping[str, float]) -> str:
     """A run's command without what another machine or seed has otherwise, or what follows from the rest of it.
 
     Of a member it is that of the run of its own: with its swept values in the place of the sweep.
+
+    Example:
+        >>> command_of(["genjax", "train", "vae_mnist", "--seed", "2", "--beta=4", "--quiet", "True"], {})
+        'genjax train vae_mnist --beta 4'
     """
     own = {"--run-dir", "--data-dir", "--seed", "--keep-best", "--seeds", "--sweep", "--quiet", "--compile-cache"}
     flags = {flag: value for flag, value in flags_in(words[3:]) if flag not in own}

@@ -35,7 +35,7 @@ def ticks(monkeypatch):
 
     module.load_path, module.load_embedded = load_path, load_embedded
     monkeypatch.setitem(sys.modules, "genjax.data.ticks", module)
-    reader = readers.Reader("ticks", (".tick",), (), {"clock": "two ticks"}, ("bench/ticks",))
+    reader = readers.Reader("ticks", (".tick",), {"clock": "two ticks"}, ("bench/ticks",))
     monkeypatch.setitem(readers.READERS, "ticks", reader)
     return seen
 
