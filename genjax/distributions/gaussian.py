@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from genjax.distributions.numerics import LOG_2PI, EventMask, at_least_float32, sum_event
@@ -60,6 +61,28 @@ class Normal(NamedTuple):
         mean = self.mean
         eps = jax.random.normal(key, mean.shape, mean.dtype)
         return mean + self.scale * eps
+
+    def samples(self, key: Key, k: int) -> tuple[Float[Array, "batch k *event"], Float[Array, "batch k"]]:
+        """k reparametrised samples of each, and their log densities in nats: gradients reach both fields.
+
+        Args:
+            key: of all of them.
+            k: samples of each, at least 1.
+        """
+        mean, scale = self.mean, self.scale
+        eps = jax.random.normal(key, (mean.shape[0], k, *mean.shape[1:]), mean.dtype)
+        eps = lax.optimization_barrier(eps)  # else each use of it draws it again
+        return mean[:, None] + scale[:, None] * eps, self._of_standard(eps)
+
+    def log_probs(self, x: Float[Array, "batch k *event"]) -> Float[Array, "batch k"]:
+        """`log_prob` of k values of each."""
+        return self._of_standard((x - self.mean[:, None]) / self.scale[:, None])
+
+    def _of_standard(self, eps: Float[Array, "batch k *event"]) -> Float[Array, "batch k"]:
+        """Log densities of the values that are eps standard deviations from the mean."""
+        logvar = jnp.broadcast_to(at_least_float32(self.logvar), self.shape)[:, None]
+        axes, size = tuple(range(2, eps.ndim)), math.prod(self.shape[1:])
+        return -0.5 * (jnp.square(eps).sum(axes) + logvar.sum(axes) + size * LOG_2PI)
 
     def log_prob(self, x: Float[Array, "batch *event"], event_mask: EventMask = None) -> Float[Array, " batch"]:
         """Log density per example in nats, summed over what counts of the event, constants included."""

@@ -12,7 +12,6 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from genjax import distributions, losses, nets
-from genjax.distributions.numerics import LOG_2PI
 from genjax.losses.reduce import mean, weights
 from genjax.models.contract import require
 from genjax.objectives.trains import trains
@@ -81,13 +80,11 @@ def _weighted(model: Any, k: int, doubly: bool) -> Objective:
         vae, state = params["vae"], ctx.state["vae"]
         mask = masked(batch.event_mask)
         q, state = model.encode(vae, state, batch.x, batch.y, train=True, key=k_encode, **mask)
-        split = doubly and bool(vae.get("prior"))  # its gradient has each weight once, like the decoder's
-        held = lax.stop_gradient(vae) if split else vae
-        samples = _sampled(q, model.prior_of(held, ctx.state["vae"]), k_z, k, doubly)
-        if split:
-            z = lax.stop_gradient(samples.z).reshape(-1, samples.z.shape[2])
-            learned = model.prior_of(vae, ctx.state["vae"]).log_prob(z).reshape(samples.log_ratio.shape)
-            samples = samples._replace(learned=learned - lax.stop_gradient(learned))
+        z, log_q = q.samples(k_z, k)
+        if doubly:  # the weights see where z lies, not that q depends on the encoder
+            log_q = lax.stop_gradient(q).log_probs(z)
+        log_prior, learned = _log_prior(model, vae, ctx.state["vae"], z, apart=doubly)
+        samples = _Samples(z, log_prior - log_q, learned)
         data = batch.x, batch.y, batch.event_mask, weights(q.shape[0], batch.mask)
         size = k * math.prod(jax.tree.leaves(batch.x)[0].shape[1:])
         summed = nets.by_example(bound, size, model.decoder.couples_examples, _doubled if doubly else None)
@@ -98,18 +95,19 @@ def _weighted(model: Any, k: int, doubly: bool) -> Objective:
     return trains(model, loss, getattr(model, "players", None))
 
 
-def _sampled(q: Any, p: Any, key: Key, k: int, doubly: bool) -> _Samples:
-    """k samples an example. `doubly`: the weights do not see that q depends on the encoder, only where z lies."""
-    mu, scale, logvar = (a[:, None] for a in (q.mean, q.scale, q.logvar))
-    n, _, n_z = mu.shape
-    eps = jax.random.normal(key, (n, k, n_z), mu.dtype)
-    eps = lax.optimization_barrier(eps)  # else every use of it computes it again
-    z = mu + scale * eps
-    if doubly:
-        eps, logvar = (z - lax.stop_gradient(mu)) / lax.stop_gradient(scale), lax.stop_gradient(logvar)
-    log_q = -0.5 * (jnp.square(eps).sum(2) + logvar.sum(2) + n_z * LOG_2PI)
-    log_ratio = p.log_prob(z.reshape(n * k, n_z)).reshape(n, k) - log_q
-    return _Samples(z, log_ratio, jnp.zeros_like(log_ratio))
+def _log_prior(model: Any, vae: Params, state: Any, z: Float[Array, "batch k z"], apart: bool):
+    """log p(z) of each sample, and 0 with its gradient in the prior's own parameters, which then the first lacks.
+
+    `apart`: the doubly reparameterised gradient has each weight once there, like the decoder's.
+    """
+
+    def log_prob(params: Params, z: Array) -> Array:
+        return model.prior_of(params, state).log_prob(z.reshape(-1, z.shape[2])).reshape(z.shape[:2])
+
+    if not (apart and vae.get("prior")):
+        return log_prob(vae, z), jnp.zeros(z.shape[:2], z.dtype)
+    learned = log_prob(vae, lax.stop_gradient(z))
+    return log_prob(lax.stop_gradient(vae), z), learned - lax.stop_gradient(learned)
 
 
 def _doubled(samples: _Samples, log_likelihood: Float[Array, "batch k"], g: _Samples) -> _Samples:

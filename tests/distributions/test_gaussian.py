@@ -101,6 +101,24 @@ def test_samples_are_reparametrised():
     np.testing.assert_allclose(d_logvar, 0.5 * (x - q.mu), rtol=1e-5, atol=1e-6)
 
 
+def test_samples_come_with_their_log_densities():
+    q = random_normal(7)
+    z, log_q = q.samples(jax.random.key(1), 5)
+    mu, scale = (np.asarray(a, np.float64)[:, None] for a in (q.mean, q.scale))
+    expected = scipy.stats.norm.logpdf(np.asarray(z, np.float64), mu, scale).sum((2, 3))
+    assert z.shape == (3, 5, 4, 2)
+    np.testing.assert_allclose(log_q, expected, rtol=1e-5)
+    np.testing.assert_allclose(q.log_probs(z), expected, rtol=1e-5)
+    np.testing.assert_allclose(q.log_probs(z)[:, 2], q.log_prob(z[:, 2]), rtol=1e-5)
+
+    # Where z moves with its own density, that depends on the scale alone; at a fixed z on both.
+    moving = jax.grad(lambda q: q.samples(jax.random.key(1), 5)[1].sum())(q)
+    np.testing.assert_array_equal(moving.mu, 0.0)
+    np.testing.assert_allclose(moving.logvar, -0.5 * 5)
+    fixed = jax.grad(lambda q: q.log_probs(z).sum())(q)
+    np.testing.assert_allclose(fixed.mu, ((z - q.mean[:, None]) / q.scale[:, None] ** 2).sum(1), rtol=1e-4, atol=1e-5)
+
+
 def test_log_variance_is_not_clamped():
     # A floor at -6 or so inside Normal would silently change densities: the exact value at logvar = -20.
     p = Normal(jnp.zeros((1, 1)), jnp.full((1, 1), -20.0))
