@@ -10,6 +10,11 @@ Every workload is built from the public API as a recipe is, and trained by the c
 Data are random pixels on the device. An image is one real image seen by the discriminator, or by the VAE.
 """
 
+# ruff: noqa: E402 (memory is kept before jax is imported)
+from genjax import memory
+
+memory.keep()
+
 import argparse
 import contextlib
 import json

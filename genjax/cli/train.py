@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from genjax import recipes
+from genjax import memory, recipes
 from genjax.cli import cache, continuing, help
 from genjax.cli.flags import flag, parse, parse_all
 from genjax.errors import UsageError
@@ -60,6 +60,7 @@ def train(argv: Sequence[str]) -> int:
         raise UsageError("train: name an experiment first: genjax train EXPERIMENT [--FIELD VALUE ...].")
     if not (is_continued := continuing.is_run(argv[0])):
         recipes.find(argv[0])  # an unknown name answers before jax is imported
+    memory.keep()
     from genjax.runs import Options, members_of
     from genjax.train import distributed, mesh
 
@@ -126,6 +127,7 @@ def demo(argv: Sequence[str]) -> int:
     if kind not in DEMO:
         near = recipes.nearest(args.data, [*DEMO, *SAME])
         raise UsageError(f"--data={args.data}: there is no such demo.{near} There are {', '.join(DEMO)}.")
+    memory.keep()
     from genjax import report
     from genjax.runs import Options
     from genjax.runs.ownership import refuse_foreign_page, refuse_other_than

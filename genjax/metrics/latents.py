@@ -90,10 +90,10 @@ def aggregate_posterior(
 
 @functools.partial(jax.jit, static_argnames=("n_samples", "rows"))
 def _aggregate(q: distributions.Normal, key: Key, n_samples: int, rows: int | None, rate: Any) -> AggregatePosterior:
-    n, n_z = q.shape
-    mu, scale, logvar = q.mean, q.scale, jnp.broadcast_to(q.logvar, q.shape)
+    n = q.shape[0]
+    mu, logvar = q.mean, jnp.broadcast_to(q.logvar, q.shape)
     by_dimension = (mu.T, jnp.exp(-logvar).T)
-    normaliser = -0.5 * (logvar.sum(1) + n_z * LOG_2PI)
+    normaliser = -0.5 * (logvar.sum(1) + q.shape[1] * LOG_2PI)
 
     def log_aggregate(z: Float[Array, " z"]) -> Scalar:
         # A dimension at a time, so that the inner loop is over examples, side by side in memory.
@@ -105,7 +105,7 @@ def _aggregate(q: distributions.Normal, key: Key, n_samples: int, rows: int | No
         return jax.nn.logsumexp(normaliser - 0.5 * square) - math.log(n)
 
     def information(i):
-        z = mu + scale * jax.random.normal(jax.random.fold_in(key, i), (n, n_z), mu.dtype)
+        z = q.sample(jax.random.fold_in(key, i))
         # From z as it was rounded, as in the aggregate.
         own = normaliser - 0.5 * (jnp.square(z - mu) * jnp.exp(-logvar)).sum(1)
         return own - lax.map(log_aggregate, z, batch_size=rows or max(AT_ONCE // n, 1))

@@ -27,7 +27,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from genjax import nets
+from genjax import memory, nets
 from genjax.errors import UsageError
 from genjax.train.step import Step, jit_once
 from genjax.types import Batch, Key
@@ -285,4 +285,4 @@ def jit_chunk(chunk: Callable[..., Any], **placed) -> Callable[..., Any]:
     XLA's option for a CPU to copy less in a loop (`xla_cpu_copy_insertion_use_region_analysis`) must stay off: in jax
     0.12 populations of some steps then read weights that were written over. `in_place` does what it was for.
     """
-    return jax.jit(chunk, donate_argnums=0, **placed)
+    return jax.jit(chunk, donate_argnums=0, compiler_options=memory.options(), **placed)
