@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genjax import channels, figures, room
+from genjax import channels, figures, headroom
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse_all
 from genjax.cli.measuring import failed, measured
@@ -67,8 +67,8 @@ def evaluate(argv: Sequence[str]) -> None:
             "Train with --validation N --eval-every STEPS."
         )
     spec, domain = opened[0].spec, opened[0].domain
-    room.refuse_beyond(
-        f"--n={args.n}", room.SAMPLE_COPIES * (math.prod(spec.shape) + FEATURES), args.n or 0,
+    headroom.refuse_beyond(
+        f"--n={args.n}", headroom.SAMPLE_COPIES * (math.prod(spec.shape) + FEATURES), args.n or 0,
         f"{domain.many} of {by(spec.shape)} and their features",
     )  # fmt: skip
     real = real_of(dataset_of_run(opened[0], access), args.split, args.n)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genjax import room
+from genjax import headroom
 from genjax.cli import cache
 from genjax.cli.drawn import Drawn, npz, read_latents, write_folder
 from genjax.cli.files import check_data, named
@@ -71,8 +71,8 @@ def sample(argv: Sequence[str]) -> None:
     z, label = read_latents(args.latents, run) if args.latents else (None, None)
     n = len(z) if z is not None else DEFAULT_N if args.n is None else args.n
     scale = _scale(args, kind, n, domain.cell(spec))
-    each = room.SAMPLE_COPIES * math.prod(spec.shape)
-    room.refuse_beyond(f"--n={n}", each, n, f"{domain.many} of {by(spec.shape)}")
+    each = headroom.SAMPLE_COPIES * math.prod(spec.shape)
+    headroom.refuse_beyond(f"--n={n}", each, n, f"{domain.many} of {by(spec.shape)}")
     cache.enable()
     seed, temperature = args.seed or 0, 1.0 if args.temperature is None else args.temperature
     drawn = draw(run, n, seed, _class(run, args.label), temperature, z, label)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Bool, Int, Int32, Shaped
 
-from genjax import room
+from genjax import headroom
 from genjax.data.tones import contrast, contrast_of, counts_of
 from genjax.errors import DataFailure, UsageError, shown
 from genjax.figures import by
@@ -163,7 +163,9 @@ def take(part: Examples | Lazy, indices: Int[np.ndarray, " b"]) -> Examples:
     indices = np.asarray(indices)
     if isinstance(part, Lazy):
         what = f"{len(indices):,} examples of {by(part.shape)}"
-        room.check(len(indices) * part.n_bytes, what, "Ask for fewer, or make them smaller (--image-size of images).")
+        headroom.check(
+            len(indices) * part.n_bytes, what, "Ask for fewer, or make them smaller (--image-size of images)."
+        )
         return part.read(indices)
     y, event_mask = (None if a is None else a[indices] for a in part[1:])
     return Examples(part.x[indices], y, event_mask)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from genjax import progress, room
+from genjax import headroom, progress
 from genjax.data.classes import numbered
 from genjax.data.examples import Dataset, Examples, Lazy, dataset
 from genjax.data.tree import Tree, trees_of
@@ -72,7 +72,7 @@ def load_folder(
     n_bytes = len(files) * h * w * channels
     if n_bytes <= stream_above:
         remedy = "Give --image-size to make the images smaller, or take fewer."
-        room.check(2 * n_bytes, f"{said}: {len(files):,} images of {by((h, w, channels))}", remedy)
+        headroom.check(2 * n_bytes, f"{said}: {len(files):,} images of {by((h, w, channels))}", remedy)
     parts: dict[str, Examples | Lazy] = {}
     for (name, tree), label in zip(trees.items(), labels, strict=True):
         records = Lazy(len(tree.files), (h, w, channels), _reader(tree, layout, label), label)
@@ -114,7 +114,7 @@ def _headers(files: Sequence[Path]) -> list[Header]:
     i = next(i for i, h in enumerate(headers) if math.prod(h.size) == largest)
     threads = min(_n_threads(), len(files))
     what = f"{shown(files[i])}: is {by(headers[i].size)}; decoding {threads} such pictures at once"
-    room.check(WORK * 4 * largest * threads, what, "Make it smaller first.")
+    headroom.check(WORK * 4 * largest * threads, what, "Make it smaller first.")
     return headers
 
 

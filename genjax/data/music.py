@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from genjax import room
+from genjax import headroom
 from genjax.data.catalogue import Prepared
 from genjax.data.examples import Dataset, Examples, Spec, dataset
 from genjax.errors import UsageError, shown
@@ -147,7 +147,7 @@ def _dataset(name: str, parts: dict[str, list[Piece]], grid: int, window: int, l
             "Cut pieces into windows: --window 64."
         )
     n = sum(-(-len(p.roll) // steps) for pieces in parts.values() for p in pieces)
-    room.check(n * steps * KEYS, f"{shown(name)}: {n:,} examples of {steps:,} steps", "Cut pieces: --window 64.")
+    headroom.check(n * steps * KEYS, f"{shown(name)}: {n:,} examples of {steps:,} steps", "Cut pieces: --window 64.")
     made = {part: examples([p.roll for p in pieces], steps) for part, pieces in parts.items()}
     notes = []
     outside, drums = (sum(getattr(p, k) for of in parts.values() for p in of) for k in ("outside", "drums"))

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from genjax import rng, room
+from genjax import headroom, rng
 from genjax.data.examples import Examples, Lazy, guarded, size, take
 from genjax.data.transforms import Transform, to_unit
 from genjax.errors import UsageError
@@ -150,7 +150,7 @@ def streamed(
     depth = max(n_threads, min(32, WINDOW_BYTES // bytes_a_step))
     held = (depth + n_threads + 2 * capacity) * (bytes_a_step // batch_size) * len(mine)
     what = f"batch_size={batch_size} of examples of {by(examples.shape)}, read on demand"
-    room.check(held, what, "Give a smaller --batch-size, or make the examples smaller (--image-size of images).")
+    headroom.check(held, what, "Give a smaller --batch-size, or make the examples smaller (--image-size of images).")
     ahead = _Ahead(examples, batch_size, mine, n_threads, depth)
 
     def window(key: Key, start_step: int, n_steps: int, n_batches: int) -> Window:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax import progress, room
+from genjax import headroom, progress
 from genjax.data import formants
 from genjax.data.catalogue import Prepared
 from genjax.data.classes import numbered
@@ -173,7 +173,7 @@ def _samples(like: Spec | None, samples: int) -> int:
 
 def _read(paths: Sequence[Path], name: str, samples: int) -> tuple[np.ndarray, list[str]]:
     """All recordings, (n, samples), and what should be said of them."""
-    room.check(2 * len(paths) * samples, f"{name}: {len(paths):,} recordings", "Take fewer.")
+    headroom.check(2 * len(paths) * samples, f"{name}: {len(paths):,} recordings", "Take fewer.")
     x, lengths, changes = np.empty((len(paths), samples), np.int16), [], Counter()
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for i, found in enumerate(progress.counted(pool.map(read_wav, paths), "files read", len(paths))):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from genjax import room
+from genjax import headroom
 from genjax.data.catalogue import Prepared
 from genjax.data.classes import numbered
 from genjax.data.examples import Dataset, Examples, Spec, dataset
@@ -147,7 +147,7 @@ def built(
     if cut == "lines":
         _say_of_long_lines(name, parts, length, notes)
     n = sum(map(len, made.values()))
-    room.check(3 * n * length * 4, f"{shown(name)}: {n:,} examples of {length} symbols", "Give less text.")
+    headroom.check(3 * n * length * 4, f"{shown(name)}: {n:,} examples of {length} symbols", "Give less text.")
     alphabet = "" if unit == "byte" else _alphabet(made["train"], cut) if like is None else like.about["alphabet"]
     about = {"unit": unit, "cut": cut, "alphabet": alphabet, "end": -1}
     if cut == "lines":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from genjax import progress, room
+from genjax import headroom, progress
 from genjax.data.cache import cached, identity
 from genjax.data.catalogue import Prepared, survey
 from genjax.data.classes import numbered
@@ -196,7 +196,7 @@ class _Reader:
         if n_bytes > stream_above:
             return Lazy(n, self.shape, lambda indices: self.read(source, indices))
         remedy = "Give --image-size to make the images smaller."
-        room.check(2 * n_bytes, f"data={self.name!r}: {n:,} images of {by(self.shape)}", remedy)
+        headroom.check(2 * n_bytes, f"data={self.name!r}: {n:,} images of {by(self.shape)}", remedy)
         key = identity(self.builder.info.full_name, split, self.image_size, files=[e.path for e in here])
         label = f"{self.builder.info.full_name.replace('/', '-')}-{split}-{key}"
 

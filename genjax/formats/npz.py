@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from genjax import room
+from genjax import headroom
 from genjax.errors import UsageError, shown
 from genjax.figures import by
 from genjax.formats import files
@@ -70,7 +70,7 @@ def _arrays(path: str, archive: zipfile.ZipFile, wanted: Sequence[str], accept) 
             accept(name, header)
     n_bytes = sum(math.prod(h.shape) * (h.dtype.itemsize + WORK) for h in headers.values())
     most = " and ".join(f"{name} {by(h.shape)} {h.dtype}" for name, h in headers.items() if len(h.shape) > 1)
-    room.check(n_bytes, f"{shown(path)}: {most or 'its arrays'}", "Save smaller images, or fewer, or as uint8.")
+    headroom.check(n_bytes, f"{shown(path)}: {most or 'its arrays'}", "Save smaller images, or fewer, or as uint8.")
     arrays = {}
     for name in there:
         with archive.open(members[name]) as f:

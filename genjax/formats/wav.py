@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int16, Num
 
-from genjax import room
+from genjax import headroom
 from genjax.errors import UsageError, shown
 from genjax.formats import files
 
@@ -107,7 +107,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
             size = os.fstat(f.fileno()).st_size
             if size > MOST_BYTES:
                 raise UsageError(f"{shown(path)}: has {size:,} bytes. Cut it into recordings of at most 1 GB.")
-            room.check(8 * size, f"{shown(path)}: decoding {size:,} bytes", "Cut it into shorter recordings.")
+            headroom.check(8 * size, f"{shown(path)}: decoding {size:,} bytes", "Cut it into shorter recordings.")
             content = f.read()
         except OSError as e:
             raise files.refused(path, e) from e

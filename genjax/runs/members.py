@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from genjax.errors import UsageError
+from genjax.headroom import MOST_MEMBERS
 from genjax.recipes import nearest
-from genjax.room import MOST_MEMBERS
 from genjax.runs.config import kinds
 
 Sweep = dict[str, tuple[float | int, ...]]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from genjax import room
+from genjax import headroom
 from genjax.errors import UsageError
 from genjax.train import in_place
 from genjax.train.leaves import describe, named_leaves
@@ -135,11 +135,11 @@ def check(step: Any, model: Any, members: int = 1, devices: int = 1, tried: bool
         raise UsageError(
             f"this run could not save its state: {e}\nNothing was trained. Mend the model or the optimizer."
         ) from None
-    each = room.COPIES * sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state)) // devices
+    each = headroom.COPIES * sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state)) // devices
     if members > 1:
-        room.refuse_beyond(f"--seeds, --sweep: {members:,} members", each, members, "states of this model", _free())
+        headroom.refuse_beyond(f"--seeds, --sweep: {members:,} members", each, members, "states of this model", _free())
     else:
-        room.refuse_beyond("this model", each, 1, "state with its gradients and its copy to save", _free())
+        headroom.refuse_beyond("this model", each, 1, "state with its gradients and its copy to save", _free())
     if tried:
         return
     for move in step.moves:

@@ -122,7 +122,7 @@ def bands(
     at = np.unique(np.linspace(0, len(steps) - 1, N_POINTS).round().astype(int))
     x, drawn = np.asarray(steps, float)[at], []
     for group, colour in zip(groups, shades(len(groups)), strict=True):
-        runs, mean, low, high = (np.where(np.abs(v) < LARGEST, v, np.nan)[at] for v in group)
+        runs, mean, low, high = (_drawable(v)[at] for v in group)
         for run in runs.T:
             axes.plot(x, run, color=colour, linewidth=0.6, alpha=0.45)
         drawn += [(x, run) for run in runs.T if np.isfinite(run).any()]
@@ -145,7 +145,7 @@ def histogram(
     `limits` are those of the x axis, `size` is width and height in inches, `names` stand at the x and the y axis.
     """
     figure, axes = bare_axes(size, legend=True, names=names)
-    values = {name: np.asarray(v, float)[np.abs(np.asarray(v, float)) < LARGEST] for name, v in groups.items()}
+    values = {name: (d := _drawable(v))[~np.isnan(d)] for name, v in groups.items()}
     pooled = np.concatenate([*values.values(), np.zeros(0)])
     low, high = limits or ((pooled.min(), pooled.max()) if pooled.size else (0.0, 1.0))
     edges = np.linspace(low, high if high > low else low + 1.0, 33)
@@ -172,10 +172,16 @@ def spectra(groups: Mapping[str, tuple[Any, Any]], size: tuple[float, float] = (
     return as_svg(figure, f"power over cycles per pixel of {', '.join(groups)}")
 
 
+def _drawable(v: Any) -> np.ndarray:
+    """Values as numbers, those that cannot be drawn as NaN."""
+    v = np.asarray(v, float)
+    return np.where(np.abs(v) < LARGEST, v, np.nan)
+
+
 def _mark(axes: Any, at: float, x: np.ndarray = np.zeros(0), y: np.ndarray = np.zeros(0)) -> None:
     """A vertical line, and a dot on the curve."""
     axes.axvline(at, color=INK, linewidth=0.8, dashes=(4, 3))
-    here = (x == at) & (np.abs(y) < LARGEST)
+    here = (x == at) & ~np.isnan(_drawable(y))
     axes.plot(x[here], y[here], linestyle="", marker="o", markersize=5, color=LINES[0], markeredgewidth=0,
               clip_on=False)  # fmt: skip
 
@@ -195,7 +201,7 @@ def _legend(axes: Any) -> None:
 
 def _thin(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """At most `N_POINTS` points: x, mean, least and greatest of equal stretches; NaN where a stretch has one."""
-    y = np.where(np.abs(y) < LARGEST, y, np.nan)
+    y = _drawable(y)
     parts = np.array_split(np.arange(len(x)), min(len(x), N_POINTS))
     pick = [
         (x[p].mean() if 0 < i < len(parts) - 1 else x[p[0 if i == 0 else -1]], y[p].mean(), y[p].min(), y[p].max())

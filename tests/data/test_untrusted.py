@@ -21,7 +21,7 @@ from data.pictures import classes, noise, save
 from PIL import Image
 
 import genjax
-from genjax import data, room
+from genjax import data
 from genjax.data import folder, loading
 from genjax.errors import UsageError
 from genjax.formats import picture
@@ -186,7 +186,7 @@ def test_crafted_archives_are_refused_from_their_headers(kind, packing, tmp_path
 
 
 def test_an_archive_of_what_memory_does_not_hold_is_refused_with_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "available", lambda: 200 * 10**6)
+    monkeypatch.setattr(headroom, "available", lambda: 200 * 10**6)
     image = np.zeros((100, 1000, 1000), np.uint8)
     np.savez_compressed(tmp_path / "bomb.npz", image=image)
     assert (tmp_path / "bomb.npz").stat().st_size < 3e6
@@ -478,7 +478,7 @@ def test_large_pictures_stream_and_are_refused_where_memory_does_not_hold_them(t
     monkeypatch.setattr(folder.np, "empty", empty)
     streamed = data.load(tmp_path, stream=True)
     assert max(most) <= 64 * 2**20
-    monkeypatch.setattr(room, "available", lambda: 120 * 10**6)
+    monkeypatch.setattr(headroom, "available", lambda: 120 * 10**6)
     said = outcome(tmp_path, stream=False)
     assert "12 images of 2000x2000x3: needs 288 MB of memory, 120 MB are free.\nGive --image-size" in said
     with pytest.raises(UsageError, match=r"12 examples of 2000x2000x3: needs 144 MB"):
@@ -487,5 +487,5 @@ def test_large_pictures_stream_and_are_refused_where_memory_does_not_hold_them(t
         UsageError, match=r"batch_size=12 of examples of 2000x2000x3.*needs 864 MB.*\nGive .*--image-size"
     ):
         data.make_source(streamed.train, 12)
-    monkeypatch.setattr(room, "available", lambda: 60 * 10**6)
+    monkeypatch.setattr(headroom, "available", lambda: 60 * 10**6)
     assert "00.png: is 2000x2000; decoding 2 such pictures at once: needs 96 MB" in outcome(tmp_path, stream=True)

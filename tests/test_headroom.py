@@ -5,31 +5,31 @@ import time
 import pytest
 from quick import few
 
-from genjax import cli, recipes, room
+from genjax import cli, headroom, recipes
 from genjax.cli import cache
 from genjax.errors import UsageError
 from genjax.runs import members_of
 
 
 def test_what_is_free_is_the_least_of_machine_and_group(tmp_path, monkeypatch):
-    assert room.available() > 10e6
-    monkeypatch.setattr(room, "_machine", lambda: 10**9)
+    assert headroom.available() > 10e6
+    monkeypatch.setattr(headroom, "_machine", lambda: 10**9)
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("2000\n")
-    assert room._group(tmp_path) == 3000
+    assert headroom._group(tmp_path) == 3000
     (tmp_path / "memory.max").write_text("max\n")
-    assert room._group(tmp_path) is None
-    monkeypatch.setattr(room, "_group", lambda: 3000)
-    assert room.available() == 3000
-    monkeypatch.setattr(room, "_machine", lambda: None)
-    monkeypatch.setattr(room, "_group", lambda: None)
-    room.refuse_beyond("--n=9", 10**18, 9, "things")  # nobody knows: nobody is refused
+    assert headroom._group(tmp_path) is None
+    monkeypatch.setattr(headroom, "_group", lambda: 3000)
+    assert headroom.available() == 3000
+    monkeypatch.setattr(headroom, "_machine", lambda: None)
+    monkeypatch.setattr(headroom, "_group", lambda: None)
+    headroom.refuse_beyond("--n=9", 10**18, 9, "things")  # nobody knows: nobody is refused
 
 
 def test_the_largest_that_fits_is_named_and_fits():
     with pytest.raises(UsageError, match=r"--n=9: 9 things need about 900 B of memory, 550 B are free.\nAt most 5 fit"):
-        room.refuse_beyond("--n=9", 100, 9, "things", 550)
-    room.refuse_beyond("--n=5", 100, 5, "things", 550)
+        headroom.refuse_beyond("--n=9", 100, 9, "things", 550)
+    headroom.refuse_beyond("--n=5", 100, 5, "things", 550)
 
 
 TRAIN = ["train", "vae_digits"]
@@ -82,7 +82,7 @@ def test_huge_numbers_of_images(argv, smoke_run, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cache, "enable", lambda on=True: None)
-    monkeypatch.setattr(room, "available", lambda: 20 * 10**9)
+    monkeypatch.setattr(headroom, "available", lambda: 20 * 10**9)
     assert cli.main([argv[0], str(run), *argv[1:]]) == 2
     err = capsys.readouterr().err
     assert 1 <= len(err.splitlines()) <= 3, err
