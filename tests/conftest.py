@@ -18,6 +18,10 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+from genjax import memory
+
+memory.keep()  # as the first `genjax train` of a process does: its programs are compiled otherwise, and cached apart
+
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genjax" / "tests"
 os.environ.setdefault("GENJAX_CACHE", str(CACHE))  # decoded data sets
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="genjax-tests-state-")  # recipes trained by tests

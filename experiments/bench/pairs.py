@@ -95,11 +95,11 @@ def record(path: Path, workload: str, row: dict[str, Any], cores: int) -> None:
 
 def table(paths: list[Path]) -> str:
     """Markdown: workloads down, records across."""
-    wholes = [json.loads(p.read_text()) for p in paths]
-    heads = [f"{w['cores']} core{'s' * (w['cores'] > 1)}" for w in wholes]
+    wholes = sorted((json.loads(p.read_text()) for p in paths), key=lambda w: (w["cpu"], w["cores"]))
+    heads = [f"{w['cores']} core{'s' * (w['cores'] > 1)}, {w['cpu'].split()[0].removesuffix('(R)')}" for w in wholes]
     lines = ["| workload | " + " | ".join(heads) + " |", "|---" * (len(wholes) + 1) + "|"]
-    for name in wholes[0]["rows"]:
-        cells = [_cell(w["rows"][name]) for w in wholes]
+    for name in dict.fromkeys(name for w in wholes for name in w["rows"]):
+        cells = [_cell(w["rows"][name]) if name in w["rows"] else "" for w in wholes]
         lines.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

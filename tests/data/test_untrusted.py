@@ -21,7 +21,7 @@ from data.pictures import classes, noise, save
 from PIL import Image
 
 import genjax
-from genjax import data
+from genjax import data, headroom
 from genjax.data import folder, loading
 from genjax.errors import UsageError
 from genjax.formats import picture
