@@ -130,7 +130,7 @@ def test_a_piece_longer_than_an_example_is_refused_whole_and_read_in_windows(tmp
 
 
 def test_windows_that_memory_does_not_hold_are_refused(monkeypatch):
-    monkeypatch.setattr(music.room, "available", lambda: 10**7)
+    monkeypatch.setattr(music.headroom, "available", lambda: 10**7)
     pieces = [midi.Piece(np.ones((n, 88), np.uint8)) for n in (4000, *[1] * 300)]
     with pytest.raises(UsageError, match="301 examples of 4,000 steps"):
         music._dataset("a", {"train": pieces}, 4, 0, None)
