@@ -75,7 +75,7 @@ class Normal(NamedTuple):
         return mean[:, None] + scale[:, None] * eps, self._of_standard(eps)
 
     def log_probs(self, x: Float[Array, "batch k *event"]) -> Float[Array, "batch k"]:
-        """`log_prob` of k values of each."""
+        """Log densities of k values of each in nats, as `log_prob` has them of one."""
         return self._of_standard((x - self.mean[:, None]) / self.scale[:, None])
 
     def _of_standard(self, eps: Float[Array, "batch k *event"]) -> Float[Array, "batch k"]:
