@@ -2,14 +2,7 @@
 
 import sys
 
-from genjax import cli, collector
-
-
-def main() -> int:
-    """Run the command of this process; its exit code."""
-    collector.spare_imports()
-    return cli.main()
-
+from genjax.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -34,3 +34,16 @@ print("held")
 def test_imports_are_set_apart_and_what_comes_after_is_collected():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert done.stdout == "held\n", done.stderr
+
+
+def test_a_command_spares_them_and_a_call_from_python_leaves_the_collector_alone():
+    script = """
+import gc, sys
+from genjax.cli import main
+usual = gc.get_threshold()
+assert main(["--version"]) == 0 and gc.get_threshold() == usual and not gc.callbacks
+sys.argv = ["genjax", "--version"]
+assert main() == 0 and gc.get_threshold() != usual and gc.callbacks
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

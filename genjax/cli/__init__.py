@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from genjax import __version__, channels, progress, recipes
+from genjax import __version__, channels, collector, progress, recipes
 from genjax.errors import RunFailure, UsageError
 
 
@@ -58,8 +58,11 @@ PRINTING = ("digest", "plan", "results", "features", "list", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the process's exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    """Run one command; the process's exit code. Without `argv` it is what the process is there for."""
+    if argv is None:
+        collector.spare_imports()
+        argv = sys.argv[1:]
+    argv = list(argv)
     os.environ["JAX_ENABLE_X64"] = "0"  # before jax is imported: a run is of 32 bits, whatever else this is set for
     with channels.never_failing() as faults:
         try:
