@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -152,6 +152,40 @@ def over_members(row: Mapping[str, Any]) -> dict[str, Any]:
         return v if not isinstance(v, list) else sum(finite) / len(finite) if finite else math.nan
 
     return {k: mean(v) for k, v in row.items() if _numeric(v)}
+
+
+def last_part(name: str) -> str:
+    """A metric's name without its move's: `vae/elbo` is an `elbo`.
+
+    Example:
+        >>> last_part("vae/elbo"), last_part("elbo"), last_part("val/d/loss")
+        ('elbo', 'elbo', 'loss')
+    """
+    return name.rpartition("/")[2]
+
+
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """What a game's metrics would be called if it had two moves, `d` and `g`, beside what they are called.
+
+    The discriminator's move is the one with a `real_logit`. Of moves that share a name the first has it (`g.0`). A lazy
+    penalty, a move named as the discriminator's or `penalty`, is the discriminator's penalty.
+
+    Example:
+        >>> plain_names(["d.0/real_logit", "d.0/loss", "d.1/loss", "d.1/penalty", "g/loss"])
+        ... # doctest: +NORMALIZE_WHITESPACE
+        {'d.0/real_logit': 'd/real_logit', 'd.0/loss': 'd/loss', 'd.1/loss': 'd.1/loss', 'd.1/penalty': 'd/penalty',
+         'g/loss': 'g/loss'}
+    """
+    names = list(names)
+    player = next((n.rpartition("/")[0] for n in names if n.endswith("/real_logit")), "")
+    if not player:
+        return {n: n for n in names}
+    moves = {n.rpartition("/")[0] for n in names}
+    lazy = [m for m in moves if m == "penalty" or m.partition(".")[0] == player.partition(".")[0]]
+    penalties = sorted(f"{m}/penalty" for m in lazy if f"{m}/penalty" in names)
+    of = {m: "d" if m == player else m.removesuffix(".0") for m in moves}
+    plain = {n: "/".join(filter(None, (of[n.rpartition("/")[0]], last_part(n)))) for n in names}
+    return plain | dict.fromkeys(penalties[:1], "d/penalty")
 
 
 def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

@@ -1,16 +1,22 @@
 """Words and marks follow the numbers: what a collapsed model is praised for, and what a page says of each run."""
 
 import dataclasses
+from functools import partial
 
+import jax
 import numpy as np
+import optax
 import pytest
 
+from genjax import losses, models, nets, objectives, train
 from genjax.health import Finding
 from genjax.metrics import Protocol, Record, Subject, direction
 from genjax.metrics.image_metrics import IMAGE_METRICS
 from genjax.metrics.table import METRICS
-from genjax.report import collapse, health, versus, words
+from genjax.report import collapse, health, population, versus, words
 from genjax.report.facts import _family_of
+from genjax.runs.display import favourites
+from genjax.types import Batch
 
 REAL = {"precision": 0.92, "recall": 0.93, "density": 0.95, "coverage": 0.94, "class_accuracy_mnist": 0.98,
         "is_mnist": 9.0, "good_share": 0.99, "modes": 8.0, "high_frequency_ratio": 1.0,
@@ -146,3 +152,41 @@ def test_metrics_are_known_by_their_last_part():
     assert "distortion" not in {c.keys[0]: c.text for c in words.charts(moves)}["vae/loss"]
     assert _family_of(rows) == _family_of({"elbo": 1}) == "VAE"
     assert _family_of({"d/loss": 1}) == "GAN"
+
+
+def logged_by(*moves):
+    """Names of the metrics that a game logs whose moves are `moves(objective, optimizer)`."""
+    gan = models.GAN(nets.mlp_generator(2, (4, 4, 1), hidden=(4,)), nets.mlp_discriminator((4, 4, 1), hidden=(4,)), 2)
+    obj, adam = objectives.gan(gan, penalties=(losses.r1(1.0),), every=16), optax.adam(1e-3)
+    step = train.make_step(*(move(obj, adam) for move in moves), draw=obj.draw)
+    state, batches = step.shapes(gan), Batch(np.zeros((1, 2, 4, 4, 1), np.float32))
+    return sorted(jax.eval_shape(step, state, batches, jax.random.key(0))[1])
+
+
+def d(obj, tx, name=""):
+    return train.Move("d", obj.d, tx, name=name, norms=True)
+
+
+def g(obj, tx):
+    return train.Move("g", obj.g, tx, norms=True)
+
+
+def lazy(obj, tx, name=""):
+    return train.Move("d", obj.penalty, tx, name=name, every=16)
+
+
+GAMES = {"d.0": (d, lazy, g), "d": (d, partial(lazy, name="penalty"), g), "critic": (partial(d, name="critic"), g)}
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_game_is_known_whatever_its_moves_are_called(name):
+    rows = {k: np.arange(3.0)[:, None] for k in (*logged_by(*GAMES[name]), "step")}
+    outputs = [f"{name}/real_probability", f"{name}/fake_probability"]
+    assert list(favourites(dict.fromkeys(rows, 1.0))) == [f"{name}/loss", "g/loss", *outputs]
+    charts = {c.title: c for c in words.charts(rows)}
+    assert charts["Discriminator loss"].keys == (f"{name}/loss",)
+    assert charts["Gradient norms"].keys == (f"{name}/grad_norm", "g/grad_norm")
+    assert words.UNKNOWN not in {c.text for c in charts.values()}
+    assert [c.keys for c in charts.values() if c.title == "Penalties"] == [(k,) for k in rows if k.endswith("/penalty")]
+    assert _family_of(rows) == "GAN"
+    assert [c.keys for c in population.logged(rows)][-4:-2] == [(k,) for k in outputs]

@@ -19,7 +19,8 @@ from genjax.errors import RunFailure, UsageError
 from genjax.health import Said, read_findings
 from genjax.measure.eval_file import best_of, read_eval
 from genjax.metrics.protocol import Record
-from genjax.report import neighbours, pictures, words
+from genjax.metrics_log import last_part, plain_names
+from genjax.report import neighbours, pictures
 from genjax.report.members import Member, members, sample_folder
 from genjax.report.pictures import Pictures
 from genjax.runs import recipe_code
@@ -280,8 +281,9 @@ def _family(run: Any, otherwise: str) -> str:
 
 def _family_of(rows: Mapping[str, Any]) -> str:
     """By the logged metrics, whose names may begin with a player's: `vae/elbo` is one of a VAE."""
-    last = {words.last_part(name) for name in rows}
-    return "VAE" if "elbo" in last else "GAN" if "d/loss" in rows else ""
+    if any(last_part(name) == "elbo" for name in rows):
+        return "VAE"
+    return "GAN" if "d/loss" in plain_names(rows).values() else ""
 
 
 def _looked(resume: Resume) -> dict[str, Any]:

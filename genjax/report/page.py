@@ -9,6 +9,7 @@ import numpy as np
 from genjax import data, viz
 from genjax.domains.contract import Words
 from genjax.errors import UsageError
+from genjax.metrics_log import plain_names
 from genjax.report import collapse, comparison, health, html, measured, members, population, samples, sweep, words
 from genjax.report.facts import Facts, commands, gaps
 
@@ -179,11 +180,12 @@ def _members(run: Facts) -> str:
 
 def _discriminator(run: Facts) -> str:
     """The discriminator's outputs over training, and now."""
-    kind = next((k for k in ("probability", "logit") if f"d/real_{k}" in run.rows and f"d/fake_{k}" in run.rows), None)
+    named = {plain: name for name, plain in plain_names(run.rows).items()}
+    kind = next((k for k in ("probability", "logit") if {f"d/real_{k}", f"d/fake_{k}"} <= set(named)), None)
     if kind is None:
         return ""
     level, ylim, text = (0.5, (0.0, 1.0), words.PROBABILITY) if kind == "probability" else (None, None, words.LOGIT)
-    keys = [f"d/real_{kind}", f"d/fake_{kind}"]
+    keys = [named[f"d/real_{kind}"], named[f"d/fake_{kind}"]]
     chart = viz.curves(run.rows, keys, ["real", "generated"], level, ylim)
     cells = [f"<h3>During training</h3>{chart.text}<figcaption>{html.said(text)}{_gaps(run, keys)}</figcaption>"]
     if run.pictures is not None and run.pictures.scores:

@@ -7,20 +7,21 @@ import numpy as np
 
 from genjax import viz
 from genjax.metrics.interval import interval
+from genjax.metrics_log import plain_names
 from genjax.report import html, words
 from genjax.report.members import Member, groups
-from genjax.runs.display import FAVOURITES
+from genjax.runs.display import favourite_of
 
-DISCRIMINATOR = tuple(
-    words.Chart((f"d/{of}_{kind}",), f"Discriminator's {kind}, {name} images", words.DISCRIMINATOR)
+DISCRIMINATOR = {
+    f"d/{of}_{kind}": f"Discriminator's {kind}, {name} images"
     for kind in ("probability", "logit")
     for of, name in (("real", "real"), ("fake", "generated"))
-)
+}
 
 
 def table(rows: Mapping[str, np.ndarray], who: Sequence[Member]) -> str:
     """Each member's last numbers, and each group's mean with its 95 % interval."""
-    keys = [k for k in FAVOURITES if k in rows and rows[k].ndim == 2]
+    keys = [k for k in favourite_of(rows) if rows[k].ndim == 2]
     failed = rows["failed"][-1] if "failed" in rows else np.zeros(len(who))
     last = {k: np.where(failed > 0, np.nan, rows[k][-1]) for k in keys}
     shown = [
@@ -42,7 +43,10 @@ def table(rows: Mapping[str, np.ndarray], who: Sequence[Member]) -> str:
 
 def logged(rows: Mapping[str, np.ndarray]) -> list[words.Chart]:
     """The charts of a population's logged metrics."""
-    return [*words.charts({k: v for k, v in rows.items() if v.ndim == 2 or k == "step"}), *DISCRIMINATOR]
+    rows = {k: v for k, v in rows.items() if v.ndim == 2 or k == "step"}
+    said = {plain: name for name, plain in plain_names(rows).items() if plain in DISCRIMINATOR}
+    outputs = [words.Chart((said[k],), title, words.DISCRIMINATOR) for k, title in DISCRIMINATOR.items() if k in said]
+    return [*words.charts(rows), *outputs]
 
 
 def curves(

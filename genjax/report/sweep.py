@@ -12,13 +12,11 @@ from genjax.metrics.protocol import Protocol, Record
 from genjax.report import html, words
 from genjax.report.facts import Facts
 from genjax.report.members import Member
-from genjax.runs.display import FAVOURITES
+from genjax.runs.display import favourite_of
 from genjax.runs.validation import PREFIX
 
 MOST_LABELS = 12
 """Most points of a sweep that have their values beside them; more are distinguished by colour alone."""
-COMPARABLE = tuple(k for k in FAVOURITES if not k.endswith("loss"))
-"""Logged numbers that mean the same for every member; a loss has the swept field in it."""
 RATE_DISTORTION = (
     "What the code costs against what is lost without it, in nats per image: every small mark is a member, every large "
     "one the mean over the seeds of a point. Left above are models that ignore their code, right below those that copy "
@@ -79,8 +77,11 @@ def numbers(run: Facts) -> Numbers:
         (run.validation, PREFIX, "on held-out images, at the last evaluation while training"),
         (run.rows, "", "as last logged while training: of training batches, so they flatter a model that overfits"),
     ):
-        names = [k for k in rows if k.removeprefix(strip) in COMPARABLE or k.startswith(f"{PREFIX}kd_")]
-        last = {k.removeprefix(strip): np.where(failed, np.nan, rows[k][-1]) for k in names if rows[k].ndim == 2}
+        named = {k.removeprefix(strip): k for k in rows if rows[k].ndim == 2}
+        # A loss has the swept field in it: it does not mean the same for every member.
+        names = {favourite: k for k, favourite in favourite_of(named).items() if not favourite.endswith("loss")}
+        names |= {k: k for k in named if k.startswith("kd_")}
+        last = {name: np.where(failed, np.nan, rows[named[k]][-1]) for name, k in names.items()}
         if last:
             order = sorted(last, key=words.rank)
             return Numbers({k: last[k] for k in order}, {}, {}, f"Numbers {of}. {why}")

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genjax.metrics_log import last_part, plain_names
+
 
 class Chart(NamedTuple):
     """A chart: the metrics it draws, of those that the run has, its title, and how to read it."""
@@ -105,21 +107,22 @@ UNKNOWN = "A metric of this recipe."
 _OWN = {"step", "seconds", "failed", "d/real_probability", "d/fake_probability", "d/real_logit", "d/fake_logit"}
 
 
-def last_part(name: str) -> str:
-    """A metric's name without its player's: `vae/elbo` is an `elbo`.
-
-    Example:
-        >>> last_part("vae/elbo"), last_part("elbo"), last_part("val/d/loss")
-        ('elbo', 'elbo', 'loss')
-    """
-    return name.rpartition("/")[2]
-
-
 def charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
     """The charts for what a run has logged: the known ones first, then every other metric, speed last.
 
-    A metric is known by its whole name, or by the last part of it: of several players each has charts of its own.
+    A metric is known by its name in a plain run (`plain_names`), or by the last part of it: of several players each has
+    charts of its own.
     """
+    named = {plain: name for name, plain in plain_names(rows).items()}
+    found = _charts({plain: rows[name] for plain, name in named.items()})
+    keys = [tuple(named[k] for k in c.keys) for c in found]
+    return [
+        c._replace(keys=k, title=k[0] if c.title == c.keys[0] else c.title) for c, k in zip(found, keys, strict=True)
+    ]
+
+
+def _charts(rows: Mapping[str, np.ndarray]) -> list[Chart]:
+    """Likewise, of rows with plain names."""
     named = {k for c in (*VAE, *GAN, *NORMS) for k in c.keys}
     owners = {n.rpartition("/")[0] for n in rows if n not in named and n not in _OWN and "/" in n}
     owners = sorted(owners, key=lambda o: (f"{o}/elbo" not in rows, o))

@@ -3,13 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genjax import channels
+from genjax.metrics_log import plain_names
 
 FAVOURITES = ("elbo", "rate", "distortion", "d/loss", "g/loss", "d/real_probability", "d/fake_probability", "loss")
-"""Metrics worth a place in one line, most informative first; a player's or a method's own (`vae/elbo`) count too."""
+"""Metrics worth a place in one line, most informative first."""
 CLOCK = ("step", "seconds", "examples_per_s", "failed")
 """What a row holds besides metrics."""
 SHORTEST_BAR, LONGEST_BAR = 5, 40
@@ -24,9 +25,23 @@ def favourites(row: Mapping[str, float | int]) -> dict[str, float | int]:
         {'vae/elbo': -3.0, 'vae/rate': 2.0, 'critic/loss': 1.0}
     """
     metrics = [k for k in row if k not in CLOCK]
-    found = dict.fromkeys(k for f in FAVOURITES for k in metrics if k == f or k.endswith(f"/{f}"))
-    game = any(f"/{k}".endswith("/d/loss") for k in found)
-    return {k: row[k] for k in list(found or metrics)[: 4 if game else 3]}
+    found = favourite_of(metrics)
+    return {k: row[k] for k in list(found or metrics)[: 4 if "d/loss" in found.values() else 3]}
+
+
+def favourite_of(names: Iterable[str]) -> dict[str, str]:
+    """Those of some metrics that matter most, most informative first, each with the favourite that it is.
+
+    Example:
+        >>> favourite_of(["critic/loss", "vae/rate", "vae/elbo"])
+        {'vae/elbo': 'elbo', 'vae/rate': 'rate', 'critic/loss': 'loss'}
+    """
+    found: dict[str, str] = {}
+    for favourite in FAVOURITES:
+        for name, plain in plain_names(names).items():
+            if f"/{plain}".endswith(f"/{favourite}"):
+                found.setdefault(name, favourite)
+    return found
 
 
 def one_line(step: int, steps: int, eta: str, words: Sequence[str], width: int, ascii_only: bool = False) -> str:
