@@ -15,7 +15,7 @@ from pathlib import Path
 import genjax
 
 MODULES = ("domains.contract", "errors", "losses.reduce", "memory", "models.contract", "recipes")
-"""Modules that scripts import besides the packages of `genjax.ROOMS`."""
+"""Modules that scripts import besides the packages of `genjax.PACKAGES`."""
 DOT = r"(?:\.|<span class=\"o\">\.</span>)"
 
 
@@ -49,12 +49,12 @@ def pages() -> list[types.ModuleType]:
 
     genjax imports some names when they are first used; pdoc looks into a module's dictionary.
     """
-    made = [importlib.import_module(f"genjax.{name}") for name in (*genjax.ROOMS, *MODULES)]
+    made = [importlib.import_module(f"genjax.{name}") for name in (*genjax.PACKAGES, *MODULES)]
     for module in made:
         if hasattr(module, "__path__"):
             module.__all__ = exported(module)
             vars(module).update({name: getattr(module, name) for name in module.__all__})
-    genjax.__all__ = [*genjax.FROM_RUNS, *genjax.ROOMS]
+    genjax.__all__ = [*genjax.FROM_RUNS, *genjax.PACKAGES]
     vars(genjax).update({name: getattr(genjax, name) for name in genjax.FROM_RUNS})
     return [genjax, *made]
 

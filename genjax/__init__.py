@@ -11,7 +11,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-ROOMS = (
+PACKAGES = (
     "checkpoint",
     "data",
     "distributions",
@@ -54,8 +54,8 @@ def __getattr__(name: str) -> Any:
     """Imports a package when it is first asked for (PEP 562)."""
     if name in FROM_RUNS:
         return getattr(importlib.import_module("genjax.runs"), name)
-    if name not in ROOMS:
-        raise AttributeError(f"module 'genjax' has no attribute {name!r}; it has {', '.join(ROOMS)}.")
+    if name not in PACKAGES:
+        raise AttributeError(f"module 'genjax' has no attribute {name!r}; it has {', '.join(PACKAGES)}.")
     try:
         return importlib.import_module(f"genjax.{name}")
     except ModuleNotFoundError as e:
@@ -65,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *ROOMS, *FROM_RUNS])
+    return sorted([*globals(), *PACKAGES, *FROM_RUNS])

@@ -24,9 +24,9 @@ def current(name: str) -> str:
         >>> current("genjax.dist.gaussian"), current("genjax.data")
         ('genjax.distributions.gaussian', 'genjax.data')
     """
-    package, _, rest = name.partition(".")
-    room, dot, inside = rest.partition(".")
-    return f"{package}.{RENAMED[room]}{dot}{inside}" if package == "genjax" and room in RENAMED else name
+    top, _, rest = name.partition(".")
+    package, dot, inside = rest.partition(".")
+    return f"{top}.{RENAMED[package]}{dot}{inside}" if top == "genjax" and package in RENAMED else name
 
 
 def with_older_names(module: ModuleType) -> ModuleType:

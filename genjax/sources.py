@@ -26,7 +26,7 @@ from genjax.errors import UsageError
 
 SHIPPED = "genjax-experiments/"
 """Under which name in `Sources.files` a recipe keeps the shipped recipes that it loads by name."""
-SILENT_ROOMS = ("cli", "report", "viz", "experiments")
+SILENT_PACKAGES = ("cli", "report", "viz", "experiments")
 """Packages of genjax that compute nothing of a run or a measurement: they are left out of its hash."""
 
 
@@ -136,7 +136,7 @@ def genjax_sha256() -> str:
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root)
-        if name.parts[0] not in SILENT_ROOMS:
+        if name.parts[0] not in SILENT_PACKAGES:
             digest.update(f"{name.as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 

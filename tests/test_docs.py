@@ -17,7 +17,7 @@ def test_every_public_function_and_class_has_a_docstring():
     spec.loader.exec_module(docs := importlib.util.module_from_spec(spec))
     import genjax
 
-    rooms = [importlib.import_module(f"genjax.{name}") for name in (*genjax.ROOMS, *docs.MODULES)]
+    rooms = [importlib.import_module(f"genjax.{name}") for name in (*genjax.PACKAGES, *docs.MODULES)]
     shown = {f"{m.__name__}.{name}": getattr(m, name) for m in rooms for name in docs.exported(m)}
     assert {"genjax.losses.r1", "genjax.metrics.prdc", "genjax.data.load", "genjax.nets.conv"} <= set(shown)
     explained = {name: inspect.getdoc(value) for name, value in shown.items() if callable(value)}

@@ -169,13 +169,6 @@ class Checkpoints:
         if EXIT_STARTS_NO_THREAD and not self._in_block:
             self.wait()
 
-    def poll(self) -> int | None:
-        """Collect a finished save without waiting (raises as `wait`); the newest sealed step, or None."""
-        if self._thread is not None and not self._thread.is_alive():
-            self.wait()
-        self._keeper.deliver()
-        return max(self.sealed(), default=None)
-
     def wait(self) -> None:
         """Wait until the save in flight is sealed.
 

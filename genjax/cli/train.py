@@ -82,16 +82,10 @@ def train(argv: Sequence[str]) -> int:
 
 
 def start(recipe: ModuleType, cfg: Any, options: Any, members: Any = None) -> int:
-    """Train, with the compile cache as `options` say. The run's exit code.
-
-    A recipe may have a `main(cfg, options)` of its own, which then is called in the place of `runs.run`; a population
-    is trained by `runs.run` in any case.
-    """
-    cache.enable(getattr(options, "compile_cache", True))
-    if members is None and hasattr(recipe, "main"):
-        return int(recipe.main(cfg, options) or 0)
+    """Train, with the compile cache as `options` say. The run's exit code."""
     from genjax import runs
 
+    cache.enable(getattr(options, "compile_cache", True))
     return runs.run(recipe.__file__ or "", recipe.build, cfg, options, members)
 
 

@@ -138,10 +138,10 @@ def _number(name: str, texts: Sequence[str], named: Callable[[int], str]) -> Col
     x = np.array([float(t) for t in texts])
     as_is = any("e" in t.lower() for t in texts)
     digits = -1 if as_is else max(len(t.partition(".")[2]) for t in texts)
-    return {"digits": digits, **_spread(x, digits)}
+    return {"digits": digits, **_spread(x)}
 
 
-def _spread(x: np.ndarray, digits: int) -> Column:
+def _spread(x: np.ndarray) -> Column:
     low, high = float(x.min()), float(x.max())
     offset = low if max(abs(low), abs(high)) > EXACT else 0.0
     found = modes_of(x - offset)
@@ -159,12 +159,12 @@ def _date(name: str, texts: Sequence[str], named: Callable[[int], str]) -> Colum
             'Write them as 2024-05-31 or 2024-05-31 08:15:00, or give the column the type "category".'
         )
     x = np.array([_number_of_date(t, form) for t in texts])
-    return {"digits": 0, "format": form, **(_spread(x, 0) if "%H" not in form else _seconds(x))}
+    return {"digits": 0, "format": form, **(_spread(x) if "%H" not in form else _seconds(x))}
 
 
 def _seconds(x: np.ndarray) -> Column:
     """Moments are stored from the first one on: float32 has no room for the seconds since 1970."""
-    found = _spread(x - x.min(), 0)
+    found = _spread(x - x.min())
     return found | {"offset": float(x.min()), "low": float(x.min()), "high": float(x.max())}
 
 

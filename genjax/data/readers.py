@@ -1,6 +1,6 @@
 """Which file reads which kind of data, a line a kind; images and points are read by `loading` itself.
 
-Standard library only: names and suffixes are known before anything is imported. A reader is a module of this room with
+Standard library only: names and suffixes are known before anything is imported. A reader is a module here with
 
 - `load_path(path, like=None, **options) -> Dataset`: of a file with one of its suffixes, or a folder of such files;
 - `load_embedded(name, like=None, **options) -> Dataset`, where it has `names`;

@@ -7,7 +7,6 @@ from genjax.distributions.gaussian import Normal
 from genjax.distributions.laplace import DiscretizedLaplace
 from genjax.distributions.likelihood import (
     LIKELIHOODS,
-    Distribution,
     Likelihood,
     bernoulli,
     categorical,
@@ -36,7 +35,6 @@ __all__ = [
     "DiscretizedLaplace",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
-    "Distribution",
     "Flow",
     "Likelihood",
     "Mixture",

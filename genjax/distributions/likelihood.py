@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, ScalarLike
@@ -22,10 +22,6 @@ from genjax.distributions.laplace import DiscretizedLaplace
 from genjax.distributions.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from genjax.distributions.numerics import at_least_float32, softclamp
 from genjax.types import Params, Range, UsageError
-
-Distribution: TypeAlias = (
-    Normal | Bernoulli | Categorical | DiscretizedLogistic | DiscretizedLogisticMixture | DiscretizedLaplace
-)
 
 LOG_SIGMA_RANGE = (-6.0, 6.0)
 """Range of log sigma for Gaussian pixels in [0, 1]: exp(-6) is below the distance of two grey levels."""

@@ -23,7 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "music": (".mid", ".wav", ".npz"),
     "table": (".csv", ".npz"),
 }
-"""Every kind of data that genjax knows, a file of this room each, and the suffixes of what `genjax sample` writes."""
+"""Every kind of data that genjax knows, a file here each, and the suffixes of what `genjax sample` writes."""
 
 
 def of(kind: Any, brought: Iterable[Any] = ()) -> "Domain":

@@ -1,6 +1,6 @@
 """What one kind of data is to a person: what its examples are called, how they are shown, saved and compared.
 
-Nothing outside `genjax.data` and this room knows how an example of some kind is stored. Commands, pages, the monitor
+Nothing outside `genjax.data` and this package knows how an example of some kind is stored. Commands, pages, the monitor
 and what measures runs ask the domain of the data. A new kind is a reader in `genjax.data` and a `Domain`.
 """
 

@@ -1,7 +1,5 @@
 """Speech: int16 samples (t,) at `spec.about["rate"]` Hz, shown as waves with their spectrograms, and heard."""
 
-import io
-import wave
 from typing import Any
 
 import numpy as np
@@ -10,6 +8,7 @@ from jaxtyping import Float
 from genjax import viz
 from genjax.data import Examples, Spec
 from genjax.domains.contract import GENERIC, Domain, Finished, How, Picture, Piece, Spectrum
+from genjax.formats.wav import wav_bytes
 from genjax.metrics.spaces import Space
 from genjax.metrics.speech import BANDS, spectrograms
 from genjax.metrics.speech_spaces import SPEECH_METRICS, speech_space
@@ -66,13 +65,7 @@ def wav(examples: Examples, spec: Spec, how: How) -> bytes:
     """A WAV file of 16-bit samples; several recordings follow each other, a quarter of a second of silence between."""
     gap = np.zeros(rate_of(spec) * GAP_MS // 1000, np.int16)
     parts = [part for x in examples.x for part in (x, gap)][:-1]
-    out = io.BytesIO()
-    with wave.open(out, "wb") as f:
-        f.setnchannels(1)
-        f.setsampwidth(2)
-        f.setframerate(rate_of(spec))
-        f.writeframes(np.concatenate(parts).astype("<i2").tobytes())
-    return out.getvalue()
+    return wav_bytes(np.concatenate(parts), rate_of(spec))
 
 
 def rate_of(spec: Spec) -> int:

@@ -1,10 +1,9 @@
 """Piano rolls as sound: an additive synthesiser in NumPy, good enough to hear what a model plays."""
 
-import io
-import wave
-
 import numpy as np
 from jaxtyping import Float32, Shaped
+
+from genjax.formats.wav import wav_bytes
 
 RATE = 16_000
 """Samples a second."""
@@ -61,10 +60,4 @@ def wav(samples: Float32[np.ndarray, " samples"], rate: int = RATE) -> bytes:
         >>> wav(np.zeros(4, np.float32))[:4]
         b'RIFF'
     """
-    out = io.BytesIO()
-    with wave.open(out, "wb") as f:
-        f.setnchannels(1)
-        f.setsampwidth(2)
-        f.setframerate(rate)
-        f.writeframes((np.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
-    return out.getvalue()
+    return wav_bytes((np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16), rate)

@@ -8,6 +8,7 @@ import math
 import os
 import struct
 import warnings
+import wave
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +90,22 @@ def to_int16(x: Num[np.ndarray, "*s"]) -> Int16[np.ndarray, "*s"]:
         [-32768, -32768, 16384, 32767]
     """
     return np.clip(np.rint(np.asarray(x) * FULL), -FULL, FULL - 1).astype(np.int16)
+
+
+def wav_bytes(x: Int16[np.ndarray, " t"], rate: int) -> bytes:
+    """The content of a WAV file of one channel.
+
+    Example:
+        >>> wav_bytes(np.zeros(4, np.int16), 8000)[:4]
+        b'RIFF'
+    """
+    out = io.BytesIO()
+    with wave.open(out, "wb") as f:
+        f.setnchannels(1)
+        f.setsampwidth(2)
+        f.setframerate(rate)
+        f.writeframes(x.astype("<i2").tobytes())
+    return out.getvalue()
 
 
 def fitted(x: Int16[np.ndarray, " t"], n: int) -> Int16[np.ndarray, " n"]:

@@ -69,22 +69,15 @@ class Outcome(NamedTuple):
     """Why there are no records, where there should be."""
 
 
-def evaluate(
-    run: Run,
-    real: Real,
-    space: Space,
-    request: Request,
-    checkpoint: str = "last",
-    chosen_by: str = "",
-) -> list[Record]:
-    """The records of one checkpoint; see `outcomes`.
+def evaluate(run: Run, real: Real, space: Space, request: Request) -> list[Record]:
+    """The records of a run's last checkpoint; see `outcomes`.
 
     Raises:
         UsageError: a metric does not exist or does not apply.
         Exception: the first that a metric raised.
     """
     records: list[Record] = []
-    for outcome in outcomes(run, real, space, request, checkpoint, chosen_by):
+    for outcome in outcomes(run, real, space, request):
         if outcome.failure is not None:
             raise outcome.failure
         for note in outcome.notes:

@@ -12,7 +12,7 @@ from genjax import distributions
 from genjax.distributions.numerics import LOG_2PI, at_least_float32, sum_event
 from genjax.models.contract import Pass
 from genjax.nets.over_time import moved
-from genjax.types import Key, Net, Params, PerExample, Range, State
+from genjax.types import Key, Net, Params, PerExample, Range, State, masked
 
 
 class SequencePrior(NamedTuple):
@@ -93,26 +93,19 @@ class SequenceVAE:
         return {"vae": params}, {"vae": {n: s for n, (_, s) in made.items()}}
 
     def _posterior(self, params: Params, state: State, x, *, train: bool, key, mask) -> distributions.Normal:
-        h, _ = self.encoder.apply(params["encoder"], state["encoder"], x, train=train, key=key, **_masked(mask))
+        h, _ = self.encoder.apply(params["encoder"], state["encoder"], x, train=train, key=key, **masked(mask))
         mu, raw = jnp.split(at_least_float32(h), 2, axis=-1)
-        logvar = raw - 2.0  # narrow to begin with: else the first samples say nothing of x
-        if mask is None:
-            return distributions.Normal(mu, logvar)
-        here = mask[:, :, None].astype(bool)
-        return distributions.Normal(jnp.where(here, mu, 0.0), jnp.where(here, logvar, 0.0))
+        return _normals(mu, raw - 2.0, mask)  # narrow to begin with: else the first samples say nothing of x
 
     def transition_of(self, params: Params, state: State, z, mask=None, *, train=False, key=None):
         """p(z_t | z_<t) of all steps of z (batch, t, z): normals, N(0, 1) where a step does not count."""
         first = jnp.broadcast_to(params["start"], z[:, :1].shape).astype(z.dtype)
         before = jnp.concatenate([first, z[:, :-1]], axis=1)
         h, _ = self.transition.apply(
-            params["transition"], state["transition"], before, train=train, key=key, **_masked(mask)
+            params["transition"], state["transition"], before, train=train, key=key, **masked(mask)
         )
         mu, logvar = jnp.split(at_least_float32(h), 2, axis=-1)
-        if mask is None:
-            return distributions.Normal(mu, logvar)
-        here = mask[:, :, None].astype(bool)
-        return distributions.Normal(jnp.where(here, mu, 0.0), jnp.where(here, logvar, 0.0))
+        return _normals(mu, logvar, mask)
 
     def forward(self, params: Params, state: State, x, y=None, *, train=False, key: Key, event_mask=None) -> Pass:
         """x encoded, one sample of every z_t, and all steps decoded; the rate is in one group for each step."""
@@ -181,5 +174,9 @@ class SequenceVAE:
         return self.decode(params["vae"], state["vae"], self.latents(params, state, noise))[0].sample(key)
 
 
-def _masked(mask: Any) -> dict[str, Any]:
-    return {} if mask is None else {"event_mask": mask}
+def _normals(mu: Any, logvar: Any, mask: Any) -> distributions.Normal:
+    """Normals of all steps; N(0, 1) where a step does not count."""
+    if mask is None:
+        return distributions.Normal(mu, logvar)
+    here = mask[:, :, None].astype(bool)
+    return distributions.Normal(jnp.where(here, mu, 0.0), jnp.where(here, logvar, 0.0))

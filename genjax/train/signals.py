@@ -24,7 +24,7 @@ ALARM = getattr(signal, "SIGALRM", None)  # not on Windows
 class Signals:
     """While open, the first signal of `HANDLED` sets `received` instead of ending the process.
 
-    The loop then saves and leaves with `exit_code`. A Ctrl-C after the first signal stops at once
+    The loop then saves, and the process leaves with 128 + its number. A Ctrl-C after the first signal stops at once
     (`KeyboardInterrupt`); any other one, as schedulers repeat theirs, changes nothing. SIGINT is taken even where a
     shell had it ignored for a background job. An interrupt that strikes where Python drops every exception (a
     destructor, the garbage collector's callbacks, frequent while JAX compiles) is raised again after it. Handlers are
@@ -37,8 +37,8 @@ class Signals:
     Example:
         >>> with Signals() as signals:
         ...     signal.raise_signal(signal.SIGTERM)
-        ...     signals.received.name, signals.exit_code
-        ('SIGTERM', 143)
+        ...     signals.received.name
+        'SIGTERM'
     """
 
     def __init__(self, on_message: Callable[[str], Any] | None = None, numbers: Sequence[signal.Signals] = HANDLED):
@@ -50,11 +50,6 @@ class Signals:
         self._hold: Callable[[], bool] | None = None
         self._late = False
         self._hook = sys.unraisablehook
-
-    @property
-    def exit_code(self) -> int | None:
-        """128 + the signal's number (130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP), or None without a signal."""
-        return None if self.received is None else 128 + self.received
 
     def __enter__(self) -> "Signals":
         if threading.current_thread() is threading.main_thread():

@@ -64,7 +64,7 @@ def main() -> None:
         print("ready", done, flush=True)
         for step in range(done + 1, done + n_steps + 1):
             checkpoints.save(step, state(step), {"square": step * step})
-            print("sealed", checkpoints.poll(), flush=True)
+            print("sealed", max(checkpoints.sealed(), default=None), flush=True)
             print("saving", step, flush=True)
 
 

@@ -399,7 +399,7 @@ def test_each_version_of_a_recipe_has_its_own_neighbours(tmp_path):
         (folder / "my_vae.py").write_text(
             '"""Toy."""\nimport dataclasses, json\nimport pkg.inner\nfrom plain import deep\n'
             "from genjax import recipes\nfrom importlib import import_module\nfrom .late import Z\n"
-            "Config = dataclasses.make_dataclass('Config', ['a'])\ndef main(cfg, options=None): ...\n"
+            "Config = dataclasses.make_dataclass('Config', ['a'])\n"
             'base = recipes.load("vae_digits")\n'
             "def build(cfg, spec):\n    import late\n    return pkg.inner.X, deep.Y, late.Z, import_module('named').N\n"
         )
@@ -427,7 +427,7 @@ def test_modules_of_the_user_s_own_elsewhere_belong_to_the_recipe(tmp_path, monk
     monkeypatch.setattr(sys, "path", [*sys.path, str(pythonpath)])
     (experiments / "my_vae.py").write_text(
         f"import sys\nsys.path.append({str(lib)!r})\nimport common, own_a, numpy, json\nConfig = object\n"
-        "def build(cfg, spec):\n    return common.D, own_a.A\ndef main(cfg, options=None): ...\n"
+        "def build(cfg, spec):\n    return common.D, own_a.A\n"
     )
     module = recipes.load(experiments / "my_vae.py")
     names = {"my_vae.py", "common/__init__.py", "common/deep.py", "own_a.py", "own_b.py"}
