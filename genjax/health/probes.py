@@ -2,8 +2,7 @@
 
 A probe is `(params, state, reference) -> {name: small array}`, over players. It costs about a training step for each
 part of its images, and takes them in parts of the training's own size, so that it needs no more memory than a step. Its
-draws are made once, with its images: two probes of one run differ by the model alone, and its program holds no random
-generator, which would take longer to compile than all the rest.
+keys are made once, with its images: two probes of one run differ by the model alone.
 """
 
 from collections.abc import Callable
@@ -37,8 +36,8 @@ class Reference(NamedTuple):
     held: Any
     """The same number of examples that training never sees, from the validation part, else the test part, else None."""
     held_y: Any
-    z: Any
-    """Draws, one an example: a VAE's posteriors are sampled with them, a GAN's samples are made of them."""
+    key: Any
+    """A key each, [parts]: of a VAE's samples of its posteriors, of the noise that a GAN's samples are made of."""
     weights: Any
     """Standard normal, shaped like `x`."""
     signs: Any
@@ -58,7 +57,7 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
     Args:
         dataset: where the examples come from.
         transform: the run's.
-        model: it says how many latent dimensions there are, and whether it wants labels.
+        model: it says whether it wants labels.
         part: most examples at a time.
         key: the run's root key.
     """
@@ -78,17 +77,10 @@ def reference(dataset: data.Dataset, transform: Transform, model: Any, part: int
     x, y, event_mask = of(dataset.train, "train")
     unseen = dataset.test if dataset.validation is None else dataset.validation
     held, held_y, held_mask = (None, None, None) if unseen is None else of(unseen, "held")
-    z = _noise(model, parts, part, rng.named(key, "noise"), draws)
+    keys = jax.random.split(rng.named(key, "noise"), parts)
     weights = draws.standard_normal(x.shape, np.float32)
     signs = draws.choice(np.array([-1.0, 1.0], np.float32), (parts, 2 * part))
-    return Reference(x, y, held, held_y, z, weights, signs, event_mask, held_mask)
-
-
-def _noise(model: Any, parts: int, part: int, key: Key, draws: np.random.Generator) -> Any:
-    """What `Reference.z` is: one array for each part."""
-    if hasattr(model, "fake"):
-        return jit_once(jax.vmap(lambda key: model.noise(key, part)))(jax.random.split(key, parts))
-    return draws.standard_normal((parts, part, model.z_dim), np.float32)
+    return Reference(x, y, held, held_y, keys, weights, signs, event_mask, held_mask)
 
 
 def probe_of(model: Any) -> Probe | None:
@@ -115,7 +107,7 @@ def vae(model: Any, params: Params, state: State, ref: Reference) -> dict[str, A
         def negative_elbo(biases):
             mine = put_back(biases)["vae"]
             q, s = model.encode(mine, state["vae"], ref.x, ref.y, **masked(ref.event_mask))
-            z = q.mean + q.scale * ref.z
+            z = q.sample(ref.key)
             p, _ = model.decode(mine, s, z, ref.y)
             rate = distributions.rate(q, model.prior_of(mine, state["vae"]), z)
             return (rate.sum(1) - distributions.log_prob(p, ref.x, ref.event_mask)).sum(), (q, rate)
@@ -134,7 +126,7 @@ def autoencoder(model: Any, params: Params, state: State, ref: Reference) -> dic
     def part(ref: Reference):
         def loss(biases):
             mask = masked(ref.event_mask)
-            out = model.forward(put_back(biases), state, ref.x, ref.y, key=jax.random.key(0), **mask)
+            out = model.forward(put_back(biases), state, ref.x, ref.y, key=ref.key, **mask)
             return (out.rate.sum(1) - distributions.log_prob(out.p, ref.x, ref.event_mask)).sum()
 
         return [g != 0 for g in jax.grad(loss)(biases)]
@@ -158,7 +150,8 @@ def gan(model: Any, params: Params, state: State, ref: Reference) -> dict[str, A
     def part(ref: Reference):
         def outputs(biases):
             mine = put_back(biases)
-            fake, _ = model.fake(mine["g"], state["g"], ref.z, ref.y)
+            noise = model.noise(ref.key, jax.tree.leaves(ref.x)[0].shape[0])
+            fake, _ = model.fake(mine["g"], state["g"], noise, ref.y)
             # The discriminator's gradient stops at the images: a generator that it does not move is not dead.
             images = [ref.x, lax.stop_gradient(fake), *([] if ref.held is None else [ref.held])]
             labels = [ref.y, ref.y, *([] if ref.held is None else [ref.held_y])]
