@@ -58,7 +58,10 @@ PRINTING = ("digest", "plan", "results", "features", "list", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the process's exit code. Without `argv` it is what the process is there for."""
+    """Run one command; the process's exit code.
+
+    Without `argv` the words are `sys.argv`'s, and what is imported is kept out of the garbage collector's way.
+    """
     if argv is None:
         collector.spare_imports()
         argv = sys.argv[1:]
