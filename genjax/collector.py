@@ -10,7 +10,7 @@ EACH = 10_000
 
 
 def spare_imports() -> None:
-    """Keeps what a process imports out of all collections. To be called before jax is imported, by a program, not a library.
+    """Keeps what a process imports out of all collections. For programs, not libraries; called before jax is imported.
 
     Importing jax, flax and orbax makes 300,000 objects that stay until the end. Python looks through all of them again
     and again while they grow, and a last time as it exits: a quarter of a warm start-up. Here what is there after each
