@@ -79,6 +79,9 @@ def gan(
     if any(getattr(p, "differentiates", True) for p in penalties):
         losses.check_critic(model.discriminator)
     players = _players(*penalties, augment)
+    named = [name for p in penalties if (name := getattr(p, "name", ""))]
+    if odd := [n for n in named if named.count(n) > 1 or not n.isidentifier()]:
+        raise UsageError(f"penalties named {odd}: each wants a name of its own, of letters, digits and underscores.")
 
     def draw(key: Key, batch: Batch) -> dict[str, Any]:
         n = jax.tree.leaves(batch.x)[0].shape[0]

@@ -14,6 +14,7 @@ from genjax import data, domains, runs, viz
 from genjax.checked import checked
 from genjax.checkpoint.checkpoints import digest as leaves_digest
 from genjax.checkpoint.checkpoints import read_leaves, tree_digest
+from genjax.checkpoint.marks import Mark
 from genjax.domains.contract import Domain, Words, one_above_the_other
 from genjax.errors import RunFailure, UsageError
 from genjax.health import Said, read_findings
@@ -146,8 +147,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
     if _has_checkpoint(folder):
         try:
             if whole:
-                step, leaves, extra = read_leaves(folder / "checkpoints", mark=mark)
-                digest, resume = leaves_digest(leaves), Resume.from_json(extra, f"checkpoint {step} of {path}")
+                step, digest, resume = _sealed(folder, mark)
             else:
                 run = runs.open_run(path, member=member, trust=access.trust)
                 step, family, resume, domain, spec = run.step, _family(run, family), run.resume, run.domain, run.spec
@@ -155,6 +155,10 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
                 drawn = _drawn(run, _dataset(run, problems, access))
         except (UsageError, RunFailure) as e:
             problems.append(f"The model could not be drawn from: {e}")
+            if step is None and not whole:  # what the checkpoint says needs no recipe
+                with contextlib.suppress(UsageError, RunFailure):
+                    step, digest, resume = _sealed(folder, mark)
+                    digest = digest if member is None else ""
     elif gone := _vanished(path, stored):
         problems.append(gone)
     else:
@@ -259,6 +263,12 @@ def _told(about: Mapping[str, Any]) -> tuple[Domain | None, data.Spec | None]:
         return domains.of(spec), spec
     except UsageError:
         return None, None
+
+
+def _sealed(folder: Path, mark: Mark | None) -> tuple[int, str, Resume]:
+    """Step and digest of the newest intact checkpoint, and what it holds beside the state; executes nothing."""
+    step, leaves, extra = read_leaves(folder / "checkpoints", mark=mark)
+    return step, leaves_digest(leaves), Resume.from_json(extra, f"checkpoint {step} of {folder}")
 
 
 def _vanished(path: str, stored: Mapping[str, Any]) -> str:

@@ -103,20 +103,27 @@ def mark_of(run: str | os.PathLike[str]) -> Mark | None:
     return None
 
 
+def has_begun(run: str | os.PathLike[str], stored: Mapping[str, Any]) -> bool:
+    """Whether a run has, or ever had, a sealed checkpoint; before that, nothing of it is worth keeping."""
+    if stored.get("sealed") is not None or folders.sealed(folders.resolved(Path(run) / CHECKPOINTS)):
+        return True
+    return not stored.get("id") and bool(read_rows(Path(run) / METRICS))
+
+
 def refuse_vanished(run: str | os.PathLike[str], stored: Mapping[str, Any]) -> None:
     """Refuse a run whose checkpoints are gone: to start at 0 would erase what was logged.
 
     A run that was killed before its first checkpoint may start again: it never noted a seal. One older than that
-    note is taken to have had checkpoints as soon as anything is logged.
+    note (without an `id`) is taken to have had checkpoints as soon as anything is logged.
 
     Raises:
         UsageError: a step was sealed once, and none is there now.
     """
     run = Path(run)
     where = folders.resolved(run / CHECKPOINTS)
-    rows = [r["step"] for r in read_rows(run / METRICS)] if stored.get("sealed") is None else []
-    if folders.sealed(where) or (stored.get("sealed") is None and (stored.get("id") or not rows)):
+    if folders.sealed(where) or not has_begun(run, stored):
         return
+    rows = [r["step"] for r in read_rows(run / METRICS)] if stored.get("sealed") is None else []
     names = sorted(p.name for p in where.iterdir() if p.name[0].isdigit()) if where.is_dir() else []
     left = f"{where} holds none with a seal (there are {listed(names)})" if names else f"{where} holds none"
     once = f"rows up to step {max(rows)} were logged" if rows else f"step {stored['sealed']} was sealed once"

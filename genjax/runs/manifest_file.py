@@ -17,19 +17,20 @@ def note_session(setup: Setup, new: bool, at: int, recipe: list[str]) -> None:
         setup: the run.
         new: whether its folder is.
         at: the step that the session begins at.
-        recipe: what of the recipe's code is not as it was.
+        recipe: what of the recipe's code is not as it was; before the first checkpoint, of the configuration too.
     """
     path = setup.folder.path / run_folder.MANIFEST
     there = {} if new else run_folder.read_manifest(path.parent)
     here = _here(setup)
     setup.folder.guard()
-    if not there:
+    if there:
+        say_once(f"continuing from step {at}." if at else "it holds no sealed checkpoint: beginning again at step 0.")
+        if recipe:
+            say_once(f"with another recipe than before: {', '.join(recipe)}.")
+    if not there or (recipe and not at):
         run_folder.write_json(path, here)
         return
-    say_once(f"continuing from step {at}." if at else "it holds no sealed checkpoint: beginning again at step 0.")
     changed = say_environment(setup, there) if at else []
-    if recipe:
-        say_once(f"with another recipe than before: {', '.join(recipe)}.")
     sessions = [*there.get("continued", []), {"started": here["started"], "step": at, "changed": changed}]
     sessions[-1] |= {"recipe": recipe} if recipe else {}
     setup.folder.guard()

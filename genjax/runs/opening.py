@@ -225,6 +225,8 @@ def built(build: Callable[..., Experiment], cfg: Any, spec: data.Spec) -> Experi
     """Builds the experiment; reports a constructor's ValueError as a usage error."""
     try:
         experiment = build(cfg, spec)
+        if not isinstance(experiment, Experiment):
+            raise UsageError(f"build returned {type(experiment).__name__}, and must return a `runs.Experiment`.")
         data.check_values(experiment.transform, spec.n_values, spec.name)
         return experiment
     except UsageError:

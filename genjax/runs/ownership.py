@@ -202,6 +202,13 @@ def set_aside(path: Path, new: bytes) -> None:
     say(f"genjax: {path} was not written by genjax: kept aside as {aside.name}.")
 
 
+def remove_samples(folder: Path) -> None:
+    """Removes the pictures of samples that a run left which never saved its state; others' files stay."""
+    for path in (folder / "samples").rglob("*.png"):
+        if not path.is_symlink() and MARK in path.read_bytes()[:200]:
+            path.unlink()
+
+
 def sealed_names(folder: Path) -> list[str]:
     """Names of the sealed steps in a folder's `checkpoints`, whatever run they are of."""
     where = folder / "checkpoints"

@@ -17,6 +17,7 @@ from genjax.channels import say
 from genjax.checked import Each, checked
 from genjax.errors import UsageError
 from genjax.files import building, failed_write
+from genjax.runs.identity import has_begun
 from genjax.sources import Sources
 
 COPY = "recipe"
@@ -80,6 +81,8 @@ def changed(stored: Mapping[str, Any], code: Sources) -> list[str]:
 def check(path: Path, stored: Mapping[str, Any] | None, code: Sources, knowingly: bool) -> list[str]:
     """Refuse to continue a run with another recipe than it was trained with, unless that is meant.
 
+    A run without a sealed checkpoint begins again, with the recipe as it is now.
+
     Returns:
         What has changed, for the manifest.
 
@@ -87,7 +90,7 @@ def check(path: Path, stored: Mapping[str, Any] | None, code: Sources, knowingly
         UsageError: naming the files.
     """
     found = [] if stored is None else changed(stored, code)
-    if found and not knowingly:
+    if stored is not None and found and not knowingly and has_begun(path, stored):
         raise UsageError(
             f"{path} was trained by another recipe: {', '.join(found[:5])}{', ...' * (len(found) > 5)}.\n"
             "A new --run-dir starts afresh; --changed-code continues this run knowingly (its manifest will say so)."

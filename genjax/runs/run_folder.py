@@ -34,6 +34,7 @@ from genjax.runs.identity import (
     MANIFEST,
     METRICS,
     WHOLE,
+    has_begun,
     mark_of,
     options_of,
     read_config,
@@ -55,6 +56,7 @@ __all__ = [
     "RunFolder",
     "differences",
     "environment_differences",
+    "has_begun",
     "manifest",
     "mark",
     "mark_of",
@@ -120,6 +122,8 @@ class RunFolder:
             wanted: the configuration to run (see `claim`); None skips the comparison.
             resumable: names of config fields that may differ.
 
+        A run without a sealed checkpoint begins again at step 0: there `config` may differ.
+
         Returns:
             The stored configuration, None in a new folder.
 
@@ -136,7 +140,10 @@ class RunFolder:
         ownership.refuse_odd_parts(self.path)
         mark_of(self.path)  # first: what was edited by hand is not what the run is
         if wanted is not None:
-            different = differences(stored, wanted, resumable)
+            begun = has_begun(self.path, stored)
+            different = differences(
+                stored, wanted, resumable if begun else {*stored.get("config", {}), *wanted["config"]}
+            )
             if different:
                 lines = [f"{self.path} holds a run of another configuration:", *(f"  {d}" for d in different[:5])]
                 lines += [f"  ... and {len(different) - 5} more"] if len(different) > 5 else []

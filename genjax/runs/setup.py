@@ -64,12 +64,15 @@ class Setup:
         return recipe_code.word(self.recipe, self.file)
 
     def claim(self) -> tuple[bool, list[str]]:
-        """Makes the folder this run's: whether it is new, and what of the recipe's code changed. For who holds it."""
+        """Makes the folder this run's: whether it is new, and what of the recipe changed. For who holds it."""
         path, stored = self.folder.path, self.folder.config
         changed = recipe_code.check(path, stored, self.recipe, self.options.changed_code)
-        new = self.folder.claim(
-            self.wanted if stored is None else as_stored(stored, self.wanted), resumable_fields(self.cfg)
-        )
+        wanted = self.wanted if stored is None else as_stored(stored, self.wanted)
+        if stored is not None:  # of a run without a sealed checkpoint the configuration may differ too
+            changed += run_folder.differences(stored, wanted, resumable_fields(self.cfg))
+            if changed and not run_folder.has_begun(path, stored):
+                ownership.remove_samples(path)
+        new = self.folder.claim(wanted, resumable_fields(self.cfg))
         recipe_code.keep(path, self.recipe)
         if new:
             data_files.write(path, self.dataset, self.cfg.data)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from genjax.types import Aux, UsageError
@@ -12,12 +13,21 @@ RESERVED = frozenset(
 """Names in a logged row that no metric may have."""
 
 
-def sound(name: str, loss: Any, aux: Aux) -> tuple[Any, Aux]:
-    """Refuse what an objective may not give: a loss or a metric for each example, or a metric with a row's own name.
+def loss_and_aux(name: str, returned: Any) -> tuple[Any, Aux]:
+    """What a move's objective returned; refuses what it may not give.
+
+    That is a loss without an `Aux`, a loss or a metric for each example, or a metric with a row's own name.
 
     Raises:
         UsageError: naming the move and the metric.
     """
+    if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], Aux)):
+        what = "a loss alone" if isinstance(returned, jax.Array | float | int) else f"{type(returned).__name__}"
+        raise UsageError(
+            f"move {name!r}: its objective returned {what}, and must return (loss, Aux): "
+            "`return loss, types.Aux({})` where there is nothing to report."
+        )
+    loss, aux = returned
     how = "losses.reduce.mean(values, batch.mask) takes the mean over the examples"
     if jnp.ndim(loss):
         raise UsageError(f"move {name!r}: its loss has the shape {jnp.shape(loss)}, and must be one number; {how}.")

@@ -18,7 +18,7 @@ from jax import lax
 from genjax import rng
 from genjax.train import optimizer
 from genjax.train.move import Move as Move
-from genjax.train.reported import sound
+from genjax.train.reported import loss_and_aux
 from genjax.train.single import Single
 from genjax.train.state import Average, Ema, Player, TrainState, refuse_used
 from genjax.types import Batch, Context, HasInit, Key, Metrics, Params, UsageError
@@ -72,14 +72,14 @@ class Step(Single):
     def _state(self, init: Callable, key: Key, once: Callable) -> TrainState:
         params, net = init(rng.named(key, "init"))
         if twice := sorted(set(params) & set(self.players)):
-            raise ValueError(f"players {twice} are both the model's and the step's own. Give one another name.")
+            raise UsageError(f"players {twice} are both the model's and the step's own. Give one another name.")
         for name, player in self.players.items():
             mine, state = once(_strong(player.init))(rng.named(key, f"init/{name}"))
             params, net = {**params, name: mine}, {**net, name: state}
         unknown = {p for m in self.moves for p in (*m.players, *m.updates)} | set(self.ema)
         if unknown := unknown - set(params):
             there = sorted(params)
-            raise ValueError(f"players {sorted(unknown)} are neither the model's nor the step's; there are {there}.")
+            raise UsageError(f"players {sorted(unknown)} are neither the model's nor the step's; there are {there}.")
         # The average starts as a copy: a donated state may not hold one buffer twice.
         copy = once(lambda tree: jax.tree.map(jnp.copy, tree))
         players: dict[str, Player] = {
@@ -184,7 +184,7 @@ class Step(Single):
             ctx = Context(net, key, step, drawn)
 
             def objective(moved: Params):
-                return sound(move.name, *move.loss({**params, **moved}, batch, ctx))
+                return loss_and_aux(move.name, move.loss({**params, **moved}, batch, ctx))
 
             (loss, aux), grads = jax.value_and_grad(objective, has_aux=True)(moved)
             kept = {**net, **{p: s for p, s in aux.state.items() if p in move.updates}}

@@ -18,9 +18,10 @@ class Model:
     init = staticmethod(lambda key: ({"p": {"w": jnp.zeros(())}}, {"p": {}}))
 
 
-def taken(loss, aux):
+def taken(loss, aux=None):
     def objective(params, batch, ctx):
-        return loss(params["p"]["w"] + batch.x), aux
+        value = loss(params["p"]["w"] + batch.x)
+        return value if aux is None else (value, aux)
 
     step = train.make_step(train.Move("p", objective, optax.sgd(0.1)))
     return step(step.init(Model, jax.random.key(0)), Batch(jnp.ones((1, 3))), jax.random.key(0))
@@ -36,6 +37,17 @@ def taken(loss, aux):
 def test_what_an_objective_may_not_report_is_said(loss, aux, says):
     with pytest.raises(UsageError, match=says):
         taken(loss, aux)
+
+
+@pytest.mark.parametrize(("returned", "says"), [
+    (jnp.sum, r"returned a loss alone, and must return \(loss, Aux\): `return loss, types\.Aux"),
+    (lambda x: (x.sum(), {"mmd": x.sum()}), "returned tuple"),
+    (lambda x: [x.sum(), Aux({})], "returned list"),
+    (lambda x: None, "returned NoneType"),
+])  # fmt: skip
+def test_an_objective_returns_a_loss_and_an_aux(returned, says):
+    with pytest.raises(UsageError, match=f"move 'p': its objective {says}"):
+        taken(returned)
 
 
 def game_with(*penalties):
