@@ -132,7 +132,8 @@ def demo(argv: Sequence[str]) -> int:
     for name, changes in DEMO[kind].items():
         recipe = recipes.load(name)
         run = folder / name
-        print(f"{recipes.docstring(recipes.find(name)).splitlines()[0]}")
+        flags = (f"--{field.replace('_', '-')} {value}" for field, value in changes.items())
+        print(" ".join(["genjax train", name, *flags]))
         set_aside_another(run, recipe, recipe.Config(**changes))
         code = start(recipe, recipe.Config(**changes), Options(run_dir=str(run), log_every=50, sample_every=100))
         if code:

@@ -58,18 +58,18 @@ def look(records: Sequence[Record], found: Sequence[Finding]) -> str:
         records: what was measured of it.
         found: what still holds, of the monitor and of what was measured.
     """
-    ratios = [r.value / (r.floor or 1.0) for k, r in by_metric(records).items() if stem(k) in SHARPNESS and r.value > 0]
+    sharpness = {k: r for k, r in by_metric(records).items() if stem(k) in SHARPNESS and r.value > 0}
+    ratios = {k: r.value / (r.floor or 1.0) for k, r in sharpness.items()}
     fallen = next((f for f in found if f.code == "mode_collapse"), None)
     said = "This run: "
     if not ratios:
         said += "how sharp its samples are was not measured (genjax eval)."
     else:
-        detail = max(
-            ratios, key=lambda v: abs(math.log(v))
-        )  # the share of fine detail, or its strength: what tells more
+        name = max(ratios, key=lambda k: abs(math.log(ratios[k])))  # the share of fine detail, or its strength
+        detail = ratios[name]
         least, most = AS_SHARP
         how = "softer than" if detail < least else "noisier than" if detail > most else "about as sharp as"
-        said += f"its samples are {how} real images, with {figure(detail)} times their fine detail."
+        said += f"its samples are {how} real images, with {figure(detail)} times their fine detail ({name})."
     if fallen is not None:
         few, some = "has collapsed to few images", "shows some kinds of images too seldom"
         what = few if fallen.severity == "serious" else some

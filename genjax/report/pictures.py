@@ -243,7 +243,7 @@ def _autoencoder(of: _Of, dataset: Dataset | None) -> Pictures:
     figures += _classes(of, made, classes)
     rate = None if encoded is None else encoded.rate
     says = ["" if rate is None else f" · {rate[d]:.2f} nats" for d in dims]
-    lines = tuple(Row(f"z{d + 1}{said}", _at(made, p)) for d, said, p in zip(dims, says, moved, strict=False))
+    lines = tuple(Row(f"z{d}{said}", _at(made, p)) for d, said, p in zip(dims, says, moved, strict=False))
     text = words.traversals(encoded is not None)
     figures.append(Figure("traversals", "Latent traversals", text, lines, show, ("−3 sd", "0", "+3 sd")))
     text = words.interpolations(encoded is not None, conditional)
