@@ -96,21 +96,21 @@ def _wrong(value: Any, kind: Any, at: str) -> str:
         return "" if not all(each) else max(each, key=lambda w: w.split(" ")[0].count("."))
     if isinstance(kind, list):
         if not isinstance(value, list):
-            return _said(value, list, at)
+            return _describe_mismatch(value, list, at)
         return next((w for i, v in enumerate(value) if (w := _wrong(v, kind[0], f"{at}.{i}"))), "")
     if isinstance(kind, Each):
         if not isinstance(value, Mapping):
-            return _said(value, dict, at)
+            return _describe_mismatch(value, dict, at)
         return next((w for k, v in value.items() if (w := _wrong(v, kind.kind, f"{at}.{k}"))), "")
     if isinstance(kind, Mapping):
         return _wrong_fields(value, kind, at)
-    return "" if _is(value, kind) else _said(value, kind, at)
+    return "" if _is(value, kind) else _describe_mismatch(value, kind, at)
 
 
 @no_type_check
 def _wrong_fields(value: Any, kind: Mapping[str, Any], at: str) -> str:
     if not isinstance(value, Mapping):
-        return _said(value, dict, at)
+        return _describe_mismatch(value, dict, at)
     for name, k in kind.items():
         field, perhaps = name.removesuffix("?"), name.endswith("?")
         if field not in value:
@@ -144,7 +144,7 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _said(value: Any, kind: Any, at: str) -> str:
+def _describe_mismatch(value: Any, kind: Any, at: str) -> str:
     shown = ascii(value) if isinstance(value, str | int | float | None) else f"a {WORDS.get(type(value), 'value')[2:]}"
     shown = f"{shown[:SHOWN]}..." if len(shown) > SHOWN else shown
     name = at.lstrip(".")

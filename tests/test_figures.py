@@ -52,11 +52,11 @@ def test_page_table_and_readme_say_one_thing():
     record = Record(Protocol("fd", 9, "test", "made", "5e", 9), Subject("a", "c", 0, 1, "", False), -12.3456,
                     (-12.3579, -12.3333))  # fmt: skip
     said = {
-        measure.said(record).replace("+-", "±"),
+        measure.with_interval(record).replace("+-", "±"),
         results._cell(record.to_json()),
         html.number(record.value, record.half).replace("−", "-"),
-        versus_page._said(record.value, record.half).replace("−", "-"),
+        versus_page._with_interval(record.value, record.half).replace("−", "-"),
     }
     assert said == {"-12.346 ± 0.012"}
-    assert re.fullmatch(r"\+3\.00 ± 0\.20", versus_page._said(3.0, 0.2, sign=True))
+    assert re.fullmatch(r"\+3\.00 ± 0\.20", versus_page._with_interval(3.0, 0.2, sign=True))
     assert figure(0.5) == "0.5"

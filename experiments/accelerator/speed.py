@@ -160,7 +160,7 @@ def fill(ctx: Context, rows: Sequence[tuple[str, str]]) -> None:
             stack.callback(workers[row].stop)
         for doubling in range(ctx.sizes.doublings + 1):
             if doubling:
-                told(workers, tried, ends)
+                request_double_batch(workers, tried, ends)
             said = {row: answer(ctx, workers[row]) for row in rows if row not in ends}
             for row, message in said.items():
                 if why := doubled(ctx, workers[row], tried[row], message):
@@ -179,7 +179,7 @@ def fill(ctx: Context, rows: Sequence[tuple[str, str]]) -> None:
                 ctx.record.add(name, {"failed": ended})
 
 
-def told(workers: dict, tried: dict, ends: dict) -> None:
+def request_double_batch(workers: dict, tried: dict, ends: dict) -> None:
     """Tells workers to compile for twice the batch, all at once."""
     for row in (r for r in workers if r not in ends):
         try:

@@ -262,7 +262,7 @@ class Checkpoints:
             check(wanted, body["leaves"], f"checkpoint {path}")
             return body, _read_arrays(path, newest, body, wanted, self._quiet, together=True)
         except seal.Damage as damage:  # between the first process's look and this one's
-            raise RunFailure(f"{folders.told(self.folder, newest, damage)}.") from damage
+            raise RunFailure(f"{folders.describe_damage(self.folder, newest, damage)}.") from damage
 
     def _orbax(self) -> ocp.CheckpointManager:
         """The manager, which keeps everything: what goes and stays is decided here."""
@@ -341,7 +341,7 @@ def read_leaves(
         with Quiet(None) as quiet:
             return body, _read_arrays(path / str(s), s, body, {}, quiet)
 
-    found = folders.newest(path, step, read, lambda s, damage: on_message(folders.told(path, s, damage) + "."))
+    found = folders.newest(path, step, read, lambda s, e: on_message(f"{folders.describe_damage(path, s, e)}."))
     if found is None:
         raise UsageError(f"{path} holds no checkpoint.")
     body, leaves = found

@@ -292,6 +292,6 @@ def fault(folder: epath.Path, megabytes: float, e: Exception) -> str:
     return f"writing {folder} failed ({type(e).__name__}: {(text.splitlines() or [''])[0][:200]})"
 
 
-def told(folder: epath.Path, step: int, damage: seal.Damage) -> str:
+def describe_damage(folder: epath.Path, step: int, damage: seal.Damage) -> str:
     """What is wrong with a step, naming the file."""
     return f"checkpoint {step} is damaged: {folder / str(step) / damage.file} {damage.what}"

@@ -153,7 +153,7 @@ class Keeper:
                 done = f"; kept aside as {folders.set_aside(self.at, step)}"
             except OSError as e:
                 done = f"; it could not be renamed ({e.strerror})"
-        self.news.append(folders.told(self.folder, step, damage) + done + ".")
+        self.news.append(folders.describe_damage(self.folder, step, damage) + done + ".")
 
     def add(self, step: int, body: Mapping[str, Any]) -> None:
         """Seal a step whose files are complete."""

@@ -8,7 +8,7 @@ from typing import Any
 from genjax import figures
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse_all
-from genjax.cli.measure import CHECKPOINTS, said
+from genjax.cli.measure import CHECKPOINTS, with_interval
 from genjax.cli.show import table
 from genjax.errors import RunFailure, UsageError
 from genjax.files import refuse_part_of_a_run
@@ -82,7 +82,7 @@ def compared(sides: Sequence[Any], rows: Sequence[Any]) -> list[tuple[str, ...]]
     shown: list[tuple[str, ...]] = [("metric", *(s.name for s in sides), "floor", "n")]
     for row in rows:
         there = next(r for r in row.records if r is not None)
-        cells = ["-" if r is None else said(r) + " *" * (i == row.best) for i, r in enumerate(row.records)]
+        cells = ["-" if r is None else with_interval(r) + " *" * (i == row.best) for i, r in enumerate(row.records)]
         floor = "" if row.floor is None else figures.figure(row.floor)
         shown.append((row.metric, *cells, floor, str(there.protocol.n)))
     return shown

@@ -170,11 +170,11 @@ def records_table(records: Sequence[Any]) -> str:
     for r in records:
         p = r.protocol
         floor = "" if r.floor is None else figures.figure(r.floor)
-        rows.append((p.metric, f"{p.checkpoint} (step {r.subject.step})", said(r), floor, str(p.n),
+        rows.append((p.metric, f"{p.checkpoint} (step {r.subject.step})", with_interval(r), floor, str(p.n),
                      f"{p.reference} {p.split}, {p.n_reference}"))  # fmt: skip
     return table(rows)
 
 
-def said(r: Any) -> str:
-    """`1.234 +- 0.050`: value and half its 95 % interval."""
+def with_interval(r: Any) -> str:
+    """`1.234 +- 0.050`: a value and the half-width of its 95 % interval."""
     return figures.with_half(r.value, r.half, "+-")

@@ -31,7 +31,7 @@ def section(runs: Sequence[Facts]) -> str:
     if real is not None and real.real is not None:
         alt = "Real images of the data set"
         shown = samples.heard_of(real, real.real, alt) or samples.shown_of(real, real.real, alt, "compare", 560)
-        columns.append(f'<h3>{html.said("Real images")}</h3>{shown}<div class="at">for comparison</div>')
+        columns.append(f'<h3>{html.escape_words("Real images")}</h3>{shown}<div class="at">for comparison</div>')
     longest = max((len(r.frames) for r in runs), default=0)
     slider = html.scrubber(idents, longest, "Share of training done, all runs") if longest > 1 else ""
     text = "In each column the same latents at every stop. The slider moves all runs, by the share of training done."
@@ -48,8 +48,8 @@ def section(runs: Sequence[Facts]) -> str:
 
 def _section(title: str, text: str, body: str, attributes: str = "") -> str:
     """A section; `body` and `attributes` are HTML."""
-    soft = f'<p class="soft">{html.said(text)}</p>' if text else ""
-    return f"<section {attributes}><h2>{html.said(title)}</h2>{soft}{body}</section>"
+    soft = f'<p class="soft">{html.escape_words(text)}</p>' if text else ""
+    return f"<section {attributes}><h2>{html.escape_words(title)}</h2>{soft}{body}</section>"
 
 
 def _columns(columns: Sequence[str]) -> str:
@@ -71,7 +71,9 @@ def _close_up(runs: Sequence[Facts], real: Pictures | None) -> str:
     if len(named) < 2:
         return ""
     few = [(n, p, jax.tree.map(lambda v: v[:4], v)) for n, p, v in named]
-    columns = [f"<h3>{html.said(n)}</h3>{samples.shown_of(p, v, f'{n}, enlarged', 'close', 360, 2)}" for n, p, v in few]
+    columns = [
+        f"<h3>{html.escape_words(n)}</h3>{samples.shown_of(p, v, f'{n}, enlarged', 'close', 360, 2)}" for n, p, v in few
+    ]
     text = "Samples from the last checkpoint, every pixel a square: look at edges, thin strokes and texture."
     return _section("Close up", text, _columns(columns))
 

@@ -143,7 +143,7 @@ def read(path: str, n_tiles: int, member: int | None = None, access: Access = Ac
         config |= {"seed": who[member].seed, **who[member].values}
         name = f"{name}, member {member}"
     step, digest, drawn, family, resume = None, "", None, _family_of(rows), Resume()
-    domain, spec = _told(about)
+    domain, spec = _domain_and_spec(about)
     if _has_checkpoint(folder):
         try:
             if whole:
@@ -256,7 +256,7 @@ def data_uri(png: viz.Png) -> str:
     return "data:image/png;base64," + base64.b64encode(png.data).decode()
 
 
-def _told(about: Mapping[str, Any]) -> tuple[Domain | None, data.Spec | None]:
+def _domain_and_spec(about: Mapping[str, Any]) -> tuple[Domain | None, data.Spec | None]:
     """The domain and the `Spec` that a run's folder tells of; None where it tells nothing that is known."""
     try:
         spec = data.spec_of(about)

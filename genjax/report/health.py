@@ -26,7 +26,7 @@ def section(
         measured: findings from what `genjax eval` wrote.
         ident: the section's in the page.
     """
-    mark, shown = f'class="health" id="{ident}"', "".join(_measured(f) for f in measured)
+    mark, shown = f'class="health" id="{ident}"', "".join(_measured_finding(f) for f in measured)
     if not options.get("health", False) and not findings:
         text = "This run was trained without its monitor (--health False)."
         return html.split("Health", text, shown, mark)
@@ -37,7 +37,7 @@ def section(
     if measured:
         n = len(measured)
         text = f"{n} finding{'s' * (n > 1)} from what was measured. From training: {text}"
-    shown += "".join(_said(s) for s in now)
+    shown += "".join(_monitor_finding(s) for s in now)
     if len(now) < len(findings):
         told = ((f"{s.step:,}", _title(s.finding.code), _where(s.finding), s.finding.severity) for s in findings)
         shown += f"<h3>All that was told</h3>{html.table(told, ('step', 'what', 'where', 'severity'))}"
@@ -57,13 +57,13 @@ def _members(f: Finding) -> str:
     return f"{'member' if len(f.members) == 1 else 'members'} {', '.join(map(str, f.members))}"
 
 
-def _said(s: Said) -> str:
+def _monitor_finding(s: Said) -> str:
     """A finding of the monitor: what kind, since when and how bad; what is the matter; what to try."""
     f = s.finding
     return _box(f, _title(f.code), f"since step {s.step:,}", f.severity, _members(f) if f.members else "")
 
 
-def _measured(f: Finding) -> str:
+def _measured_finding(f: Finding) -> str:
     """A finding from measured numbers."""
     return _box(f, f"{_title(f.code)} (measured)", f.severity, _members(f) if f.members else "")
 

@@ -24,7 +24,7 @@ _WORDS: ContextVar[Words] = ContextVar("words", default=IMAGES)
 
 @contextlib.contextmanager
 def speaking_of(words: Words) -> Iterator[None]:
-    """Texts within are about examples of that name: `said` puts it in the place of "image"."""
+    """Texts within are about examples of that name: `escape_words` puts it in the place of "image"."""
     token = _WORDS.set(words)
     try:
         yield
@@ -37,12 +37,12 @@ def many() -> str:
     return _WORDS.get().many
 
 
-def said(text: str) -> str:
+def escape_words(text: str) -> str:
     """A text as HTML, in the words of the data that it is about.
 
     Example:
         >>> with speaking_of(Words("piece", "pieces")):
-        ...     said("An image among images & gan_images")
+        ...     escape_words("An image among images & gan_images")
         'A piece among pieces &amp; gan_images'
     """
     words = _WORDS.get()
@@ -164,8 +164,8 @@ def _together(f: Figure) -> Examples:
 
 def split(title: str, text: str, body: str, attributes: str = "") -> str:
     """A section with its title and text on the left and `body` on the right; `body` and `attributes` are HTML."""
-    soft = f'<p class="soft">{said(text)}</p>' if text else ""
-    left = f"<div><h2>{said(title)}</h2>{soft}</div>"
+    soft = f'<p class="soft">{escape_words(text)}</p>' if text else ""
+    left = f"<div><h2>{escape_words(title)}</h2>{soft}</div>"
     return f'<section {attributes}><div class="split">{left}<div>{body}</div></div></section>'
 
 

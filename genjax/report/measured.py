@@ -103,8 +103,8 @@ def _chart(chart: words.Chart, rows: Mapping[str, np.ndarray], logged: Mapping[s
     svg = viz.curves(drawn, keys, labels, mark=mark)
     at = np.flatnonzero(steps == mark) if mark is not None else np.array([len(steps) - 1])
     now = html.number(float(values[at[-1]])) if at.size else ""
-    head = f'<div class="head"><h3>{html.said(chart.title)}</h3><span class="now">{escape(now)}</span></div>'
-    return f'<figure class="chart">{head}{svg.text}<figcaption>{html.said(chart.text)}</figcaption></figure>'
+    head = f'<div class="head"><h3>{html.escape_words(chart.title)}</h3><span class="now">{escape(now)}</span></div>'
+    return f'<figure class="chart">{head}{svg.text}<figcaption>{html.escape_words(chart.text)}</figcaption></figure>'
 
 
 def _beside(logged: Mapping[str, np.ndarray], key: str, steps: np.ndarray) -> np.ndarray | None:

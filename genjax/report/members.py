@@ -43,7 +43,7 @@ def groups(who: Sequence[Member]) -> dict[str, list[int]]:
     return found
 
 
-def said(who: Sequence[Member], population: Mapping[str, Any], member: int | None) -> dict[str, str]:
+def describe_members(who: Sequence[Member], population: Mapping[str, Any], member: int | None) -> dict[str, str]:
     """Who the page is about, as a fact to show: all members, or which one; nothing for a single run."""
     if member is not None:
         every = members(population)

@@ -123,7 +123,7 @@ def _summary(run: Facts) -> str:
         "Family": run.family or "unknown",
         "Steps": f"{run.reached:,}" + (f" of {run.planned:,}" if run.planned and run.planned != run.reached else ""),
         "Time": "not logged" if seconds is None else html.duration(float(seconds)),
-        **members.said(run.members, run.population, run.member),
+        **members.describe_members(run.members, run.population, run.member),
         "Device": _device(run),
         "Last checkpoint": "none yet" if run.step is None else f"step {run.step:,}",
     }
@@ -187,7 +187,9 @@ def _discriminator(run: Facts) -> str:
     level, ylim, text = (0.5, (0.0, 1.0), words.PROBABILITY) if kind == "probability" else (None, None, words.LOGIT)
     keys = [named[f"d/real_{kind}"], named[f"d/fake_{kind}"]]
     chart = viz.curves(run.rows, keys, ["real", "generated"], level, ylim)
-    cells = [f"<h3>During training</h3>{chart.text}<figcaption>{html.said(text)}{_gaps(run, keys)}</figcaption>"]
+    cells = [
+        f"<h3>During training</h3>{chart.text}<figcaption>{html.escape_words(text)}{_gaps(run, keys)}</figcaption>"
+    ]
     if run.pictures is not None and run.pictures.scores:
         scores, is_probability = run.pictures.scores, run.pictures.is_probability
         text = words.HISTOGRAM if "test" in scores else words.HISTOGRAM_NO_TEST
@@ -195,7 +197,7 @@ def _discriminator(run: Facts) -> str:
             text = words.HISTOGRAM_NO_DATA
         drawn = viz.histogram(scores, (0.0, 1.0) if is_probability else None).text
         what = "probability of being real" if is_probability else "logit"
-        cells.append(f"<h3>Now: {what}</h3>{drawn}<figcaption>{html.said(text)}</figcaption>")
+        cells.append(f"<h3>Now: {what}</h3>{drawn}<figcaption>{html.escape_words(text)}</figcaption>")
     body = "".join(f'<figure class="chart">{c}</figure>' for c in cells)
     return html.split("What the discriminator says", words.DISCRIMINATOR, f'<div class="charts">{body}</div>')
 
@@ -218,10 +220,12 @@ def _curves(run: Facts, ident: str) -> str:
         svg = viz.curves(run.rows, chart.keys, labels)
         last = [run.rows[k][np.isfinite(run.rows[k])] for k in chart.keys]
         now = " · ".join(html.number(float(v[-1])) for v in last if len(v))
-        head = f'<div class="head"><h3>{html.said(chart.title)}</h3><span class="now">{escape(now)}</span></div>'
+        head = (
+            f'<div class="head"><h3>{html.escape_words(chart.title)}</h3><span class="now">{escape(now)}</span></div>'
+        )
         cells.append(
             f'<figure class="chart">{head}{svg.text}'
-            f"<figcaption>{html.said(chart.text)}{_gaps(run, chart.keys)}</figcaption></figure>"
+            f"<figcaption>{html.escape_words(chart.text)}{_gaps(run, chart.keys)}</figcaption></figure>"
         )
     text = (
         "Over training steps; every logged value is an average since the one before. Beside each title stands the "

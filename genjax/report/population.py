@@ -61,8 +61,8 @@ def curves(
             title = chart.title if len(chart.keys) == 1 else f"{chart.title}: {key.split('/')[0]}"
             svg = viz.bands(rows["step"], drawn, key, mark=mark)
             cells.append(
-                f'<figure class="chart"><div class="head"><h3>{html.said(title)}</h3></div>{svg.text}'
-                f"<figcaption>{html.said(chart.text)}</figcaption></figure>"
+                f'<figure class="chart"><div class="head"><h3>{html.escape_words(title)}</h3></div>{svg.text}'
+                f"<figcaption>{html.escape_words(chart.text)}</figcaption></figure>"
             )
     colours = zip(by_point, viz.shades(len(by_point)), strict=True)
     names = [f'<span style="color:{c}">● {escape(p)}</span>' for p, c in colours]

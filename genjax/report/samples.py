@@ -19,10 +19,10 @@ def time_at(run: Facts) -> Callable[[int], str]:
     """Wall-clock time at a step, between logged ones in proportion; nothing where the log does not reach."""
     steps, seconds = (np.r_[0.0, run.rows.get(k, np.zeros(0))] for k in ("step", "seconds"))
 
-    def said(step: int) -> str:
+    def duration_at(step: int) -> str:
         return html.duration(float(np.interp(step, steps, seconds))) if 0 < step <= steps[-1] else ""
 
-    return said
+    return duration_at
 
 
 def section(run: Facts, ident: str) -> str:

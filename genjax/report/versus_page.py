@@ -113,10 +113,12 @@ def _numbers(names: Sequence[str], rows: Sequence[Row]) -> str:
         arrow = direction.arrow(there.protocol.metric, there.better)
         cells = [f'<th scope="row">{escape(row.metric)}{arrow}</th>']
         for i, r in enumerate(row.records):
-            text = "–" if r is None else escape(_said(r.value, r.half))
+            text = "–" if r is None else escape(_with_interval(r.value, r.half))
             cells.append(f"<td><b>{text}</b></td>" if i == row.best else f"<td>{text}</td>")
         if two:
-            cells.append(f"<td>{'–' if row.difference is None else escape(_said(*row.difference, sign=True))}</td>")
+            cells.append(
+                f"<td>{'–' if row.difference is None else escape(_with_interval(*row.difference, sign=True))}</td>"
+            )
         cells.append(f"<td>{'–' if row.floor is None else escape(html.number(row.floor))}</td>")
         cells.append(f"<td>{there.protocol.n:,}</td>")
         out.append(f"<tr>{''.join(cells)}</tr>")
@@ -125,7 +127,7 @@ def _numbers(names: Sequence[str], rows: Sequence[Row]) -> str:
     return f'<div class="scroll">{table}</div>'
 
 
-def _said(value: float, half: float, sign: bool = False) -> str:
+def _with_interval(value: float, half: float, sign: bool = False) -> str:
     return f"{'+' * (sign and value > 0)}{html.number(value, half)}"
 
 
@@ -143,7 +145,7 @@ def _manifold(names: Sequence[str], rows: Sequence[Row]) -> str:
 
 def _samples(drawn: Sequence[Drawn], real: Drawn | None, record: Record) -> str:
     every = [*drawn, *([real] if real is not None else [])]
-    columns = [f"<h3>{html.said(d.name)}</h3>{_shown(d)}" for d in every]
+    columns = [f"<h3>{html.escape_words(d.name)}</h3>{_shown(d)}" for d in every]
     body = '<div class="columns">' + "".join(f"<div>{c}</div>" for c in columns) + "</div>"
     text = SAMPLES.format(seed=record.subject.eval_seed)
     return f'<section id="samples"><h2>Samples</h2><p class="soft">{escape(text)}</p>{body}</section>'

@@ -85,10 +85,14 @@ def environment_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> l
         ['cpu_count: was 2, is 1']
     """
     known = [n for n in EXACT if n != "genjax_sha256" or n in old]  # an older genjax did not write it
-    return [f"{n}: was {_said(old.get(n))}, is {_said(new.get(n))}" for n in known if old.get(n) != new.get(n)]
+    return [
+        f"{n}: was {_format_value(old.get(n))}, is {_format_value(new.get(n))}"
+        for n in known
+        if old.get(n) != new.get(n)
+    ]
 
 
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "unknown" if value is None else str(value) or "none"
 
 

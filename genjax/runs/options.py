@@ -15,8 +15,8 @@ OWN = frozenset(
 """Options of one session only: how this process runs, on which devices and with which others."""
 
 
-def said(options: Options) -> frozenset[str]:
-    """Fields that were set: named on the command line, or other than the default."""
+def changed_or_given(options: Options) -> frozenset[str]:
+    """The fields that were set: given on the command line, or other than the default."""
     changed = (f.name for f in dataclasses.fields(options) if getattr(options, f.name) != f.default)
     return options.given | frozenset(changed)
 
@@ -39,7 +39,7 @@ def in_force(options: Options, stored: Mapping[str, Any] | None) -> tuple[Option
         >>> options.keep, options.save_every, options.quiet, held
         (5, 9, False, {'keep': 5})
     """
-    here = said(options)
+    here = changed_or_given(options)
     held: dict[str, Any] = {}
     for f in dataclasses.fields(options):
         old = (stored or {}).get(f.name, f.default)

@@ -26,7 +26,7 @@ from genjax.train.experiment import Experiment
 from genjax.train.loop import Hooks, Progress, fit
 from genjax.train.resume import Resume
 from genjax.train.signals import Signals
-from genjax.train.watch import Diverged, said
+from genjax.train.watch import Diverged, format_failures
 
 
 @in_32_bits()
@@ -172,7 +172,7 @@ class _Session:
             say_once(f"saved at step {last.step} of {steps}. To continue{each}: {again} --run-dir {where}")
             return 128 + self.stopped
         if failed := last.resume.failed:
-            say_once(f"{len(failed)} of {setup.experiment.step.n} members have failed: {said(failed)}")
+            say_once(f"{len(failed)} of {setup.experiment.step.n} members have failed: {format_failures(failed)}")
         spent = f"{last.resume.seconds:.0f} s of training"
         say_once(f"done: step {last.step}, {spent}. A page to look at: genjax report {where}")
         if writers.board is not None and writers.board.failed:

@@ -112,11 +112,13 @@ def check(wanted: Mapping[str, Any], stored: Sequence[Sequence[Any]], where: str
     if not differ:
         return
 
-    def said(leaf: tuple[str, tuple[int, ...]] | None) -> str:
+    def dtype_and_shape(leaf: tuple[str, tuple[int, ...]] | None) -> str:
         return "nothing" if leaf is None else f"{leaf[0]}{list(leaf[1])}"
 
     lines = [f"{where} does not fit the model: {len(differ)} of {len(want)} leaves differ."]
-    lines += [f"  {n}: stored {said(have.get(n))}, wanted {said(want.get(n))}" for n in differ[:SHOWN]]
+    lines += [
+        f"  {n}: stored {dtype_and_shape(have.get(n))}, wanted {dtype_and_shape(want.get(n))}" for n in differ[:SHOWN]
+    ]
     if len(differ) > SHOWN:
         lines.append(f"  ... and {len(differ) - SHOWN} more")
     lines.append("Use the configuration it was trained with, or another run folder.")

@@ -89,7 +89,7 @@ class Watch:
             raise Diverged(why)
         self.failed[i] = why
         if len(self.failed) == self.n:
-            raise Diverged(f"all {self.n} members have failed: {said(self.failed)}")
+            raise Diverged(f"all {self.n} members have failed: {format_failures(self.failed)}")
 
     def state(self, state: TrainState, step: int) -> None:
         """Watch the players after `step` steps: a single run whose state is not finite is never saved.
@@ -110,7 +110,7 @@ def _list(value: float | list[float]) -> list[float]:
     return value if isinstance(value, list) else [value]
 
 
-def said(failed: Mapping[int, str]) -> str:
+def format_failures(failed: Mapping[int, str]) -> str:
     """Which members failed and why, in a few lines."""
     told = [f"\n  member {i}: {why}" for i, why in sorted(failed.items())[:TOLD]]
     return "".join([*told, *([f"\n  ... and {len(failed) - TOLD} more"] if len(failed) > TOLD else [])])

@@ -32,7 +32,7 @@ def monitor(conditional=False, members=0, recipe="gan_digits", sample_every=500,
     return Monitor(experiment, dataset, key, 16, 100, sample_every, stored=stored)
 
 
-def told(grids, sample_every=500, **how):
+def findings_by_step(grids, sample_every=500, **how):
     """Codes by step of a run's grids; those of a grid apart from the others too."""
     m, out = monitor(sample_every=sample_every, **how), []
     for step, grid in grids:
@@ -55,7 +55,7 @@ def told(grids, sample_every=500, **how):
     ],
 )
 def test_a_collapse_is_found_as_soon_as_it_is_sure(grid, steps, first, conditional, recipe):
-    found = told([(step, grid) for step in steps], conditional=conditional, recipe=recipe)
+    found = findings_by_step([(step, grid) for step in steps], conditional=conditional, recipe=recipe)
     assert found == ([] if first is None else [(first, "mode_collapse", "serious")])
 
 
@@ -65,7 +65,7 @@ def test_a_collapse_at_the_very_end_is_found_in_the_last_grid(conditional):
     label = DIGITS.train.y
     real = [DIGITS.train.x[[r.choice(np.flatnonzero(label == i % 10)) for i in range(64)]] for _ in range(3)]
     grids = [*((s, g.astype(np.float32)) for s, g in zip((500, 1000, 1500), real, strict=True)), (1600, A_CLASS)]
-    assert told(grids, conditional=conditional) == [(1600, "mode_collapse", "serious")]
+    assert findings_by_step(grids, conditional=conditional) == [(1600, "mode_collapse", "serious")]
 
 
 def test_a_model_whose_variety_grows_is_young():
@@ -73,8 +73,8 @@ def test_a_model_whose_variety_grows_is_young():
     r = np.random.default_rng(0)
     move = r.normal(0, 1, ONE.shape).astype(np.float32)
     growing = [(step, ONE + step / 15 * move) for step in (200, 300, 400, 500)]
-    assert told(growing, sample_every=100) == []
-    assert told([(step, grid * 0 + growing[1][1]) for step, grid in growing], sample_every=100) == [
+    assert findings_by_step(growing, sample_every=100) == []
+    assert findings_by_step([(step, grid * 0 + growing[1][1]) for step, grid in growing], sample_every=100) == [
         (300, "mode_collapse", "serious")
     ]
 

@@ -114,29 +114,29 @@ def test_a_condition_must_hold():
 BAD = Finding("posterior_collapse", "serious", "rate", 0.0, "says", "this")
 
 
-def told(telling, history):
+def codes_of_each(telling, history):
     return [codes(telling.see("rows", found)) for found in history]
 
 
 def test_a_finding_is_told_when_it_begins_and_when_it_is_over():
     telling = Telling()
-    assert told(telling, [[BAD]] * 6) == [[], [], ["posterior_collapse"], [], [], []]
-    assert told(telling, [[]] * 4) == [[], [], ["posterior_collapse"], []]
+    assert codes_of_each(telling, [[BAD]] * 6) == [[], [], ["posterior_collapse"], [], [], []]
+    assert codes_of_each(telling, [[]] * 4) == [[], [], ["posterior_collapse"], []]
     assert telling.open == {}
 
 
 def test_what_comes_and_goes_is_told_a_few_times():
-    said = told(Telling(), ([[BAD]] * 3 + [[]] * 3) * 10)
+    said = codes_of_each(Telling(), ([[BAD]] * 3 + [[]] * 3) * 10)
     assert sum(map(len, said)) == 2 * MOST
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 3))
 def test_a_resumed_run_tells_what_the_uninterrupted_one_tells(cut):
     history = ([[BAD]] * 3 + [[]] * 3 + [[BAD]]) * 6
-    whole = told(Telling(), history)
+    whole = codes_of_each(Telling(), history)
     head = Telling()
-    first = told(head, history[:cut])
-    assert first + told(Telling(head.stored()), history[cut:]) == whole
+    first = codes_of_each(head, history[:cut])
+    assert first + codes_of_each(Telling(head.stored()), history[cut:]) == whole
 
 
 def test_a_healthy_run_has_nothing_to_store():

@@ -105,7 +105,7 @@ def lines(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def said(run):
+def logged_findings(run):
     return [(row["step"], f["code"], f["severity"], f["where"]) for row in lines(run) for f in row.get("health", [])]
 
 
@@ -126,15 +126,15 @@ def test_posterior_collapse_is_said_in_the_log_in_the_rows_and_on_the_page(tmp_p
     whole, parts, off = tmp_path / "whole", tmp_path / "parts", tmp_path / "off"
     assert session("vae_digits", whole, 120, COLLAPSE.items()) == 0
     err = capsys.readouterr().err
-    found = said(whole)
+    found = logged_findings(whole)
     assert [f[1:] for f in found] == [("posterior_collapse", "serious", "rate")]
     assert err.count("health, step") == err.count("Posterior collapse: the code says") == 1
     assert "health: 1 finding still holds: posterior collapse. Too short to judge: the samples (1 grid" in err, err
     for steps in (45, 120):
         assert session("vae_digits", parts, steps, COLLAPSE.items()) == 0
-    assert said(parts) == found
+    assert logged_findings(parts) == found
     assert session("vae_digits", off, 120, COLLAPSE.items(), health=False) == 0
-    assert said(off) == []
+    assert logged_findings(off) == []
     states = [digest(read_leaves(run / "checkpoints")[1]) for run in (whole, parts, off)]
     assert len(set(states)) == 1
     assert runs.read_metrics(whole)["rate"].tolist() == runs.read_metrics(off)["rate"].tolist()
@@ -152,7 +152,7 @@ def test_a_healthy_short_run_is_silent(tmp_path, eager, monkeypatch, capsys):
     monkeypatch.setattr(judge, "SETTLED", 300)
     shipped = {"hidden": 256, "z_dim": 16, "batch_size": 64}
     assert session("vae_digits", run, 500, shipped.items(), sample_every=100) == 0
-    assert said(run) == []
+    assert logged_findings(run) == []
     err = capsys.readouterr().err
     assert "health, step" not in err
     assert "health: nothing found in 500 steps." in err
@@ -164,7 +164,7 @@ def test_collapsed_samples_are_said_with_the_row_of_their_step(tmp_path, monkeyp
     monkeypatch.setattr(judge, "SETTLED", 10)
     run = tmp_path / "run"
     assert session("vae_digits", run, 60, COLLAPSE.items(), sample_every=10, log_every=20) == 0
-    found = [f for f in said(run) if f[1] == "mode_collapse"]
+    found = [f for f in logged_findings(run) if f[1] == "mode_collapse"]
     assert [f[3] for f in found] == ["samples"]
     assert found[0][0] in (20, 40)
     assert [row["step"] for row in lines(run)] == [20, 40, 60]
@@ -182,7 +182,7 @@ def test_a_population_s_findings_name_their_members(tmp_path, monkeypatch, capsy
     assert {m for f in found for m in f["members"]} == {2, 3}
     assert "member" in capsys.readouterr().err
     runs.extract(run, 3, tmp_path / "three")
-    assert [f[1:] for f in said(tmp_path / "three")] == [("posterior_collapse", "serious", "rate")]
+    assert [f[1:] for f in logged_findings(tmp_path / "three")] == [("posterior_collapse", "serious", "rate")]
     every = read_findings(run / "metrics.jsonl")
     assert "posterior_collapse" not in [s.finding.code for s in read_findings(run / "metrics.jsonl", 0)]
     assert "Posterior collapse" in section(every, {"health": True}, 120)
@@ -264,7 +264,7 @@ def test_a_healthy_recipe_as_shipped_is_silent(name, steps, tmp_path, monkeypatc
     recipe, run = recipes.load(name), tmp_path / "run"
     cfg = dataclasses.replace(recipe.Config(), steps=steps)
     assert runs.run(recipe.__file__, recipe.build, cfg, runs.Options(run_dir=str(run))) == 0
-    assert said(run) == []
+    assert logged_findings(run) == []
     assert "health, step" not in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ from reliability import runs
 from genjax.checkpoint import folders
 from genjax.runs import run_folder
 from genjax.runs.config import Options
-from genjax.runs.options import in_force, said
+from genjax.runs.options import changed_or_given, in_force
 
 pytestmark = pytest.mark.reliability
 NAME = "vae_digits"
@@ -139,7 +139,7 @@ def test_what_was_said_is_what_overrides():
     assert in_force(Options(keep=3), stored)[0].keep == 3
     again = Options()
     object.__setattr__(again, "given", frozenset({"keep", "keep_best"}))
-    assert said(again) == {"keep", "keep_best"}
+    assert changed_or_given(again) == {"keep", "keep_best"}
     assert in_force(again, stored)[0] == Options(save_every=9, health=False)
     assert in_force(Options(), None) == (Options(), {})
 
