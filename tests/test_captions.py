@@ -96,7 +96,7 @@ def test_every_metric_of_the_table_has_a_direction_that_is_known():
     ],
 )
 def test_what_was_measured_is_a_finding(change, found):
-    got = collapse.of(list(records({**SOUND, **change}).values()))
+    got = collapse.findings_from(list(records({**SOUND, **change}).values()))
     assert [(f.code, f.severity) for f in got] == [("mode_collapse", "serious")] * found
     page = health.section((), {"health": True}, 2000, {"judged": {"rows": 9, "pictures": 9, "probe": 9}}, got)
     assert ("Mode collapse (measured)" in page) == found
@@ -104,14 +104,14 @@ def test_what_was_measured_is_a_finding(change, found):
 
 
 def test_a_finding_says_what_the_numbers_are_worth():
-    (dense,) = collapse.of(list(records(FALLEN).values()))
+    (dense,) = collapse.findings_from(list(records(FALLEN).values()))
     assert "recall is 0 (real images: 0.93)" in dense.says
     assert "A density of 2.96 is no merit here" in dense.says
-    (far,) = collapse.of(list(records({**FALLEN, "precision": 0.0}).values()))
+    (far,) = collapse.findings_from(list(records({**FALLEN, "precision": 0.0}).values()))
     assert "not like the data either" in far.says
     each = [dataclasses.replace(r, subject=dataclasses.replace(r.subject, member=i))
             for i, values in enumerate((SOUND, FALLEN)) for r in records(values).values()]  # fmt: skip
-    assert [f.members for f in collapse.of(each)] == [(1,)]
+    assert [f.members for f in collapse.findings_from(each)] == [(1,)]
 
 
 @pytest.mark.parametrize(

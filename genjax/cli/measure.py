@@ -93,7 +93,7 @@ def evaluate(argv: Sequence[str]) -> None:
     n_records = sum(len(taken.records) for taken in takens)
     if len(opened) > 1 and n_records:
         print(_over_members(args.run, "last" if args.checkpoint == "both" else args.checkpoint))
-    for finding in collapse.of([r for taken in takens for r in taken.records]):
+    for finding in collapse.findings_from([r for taken in takens for r in taken.records]):
         who = "".join(f" of {opened[0].members.name(m)}" for m in finding.members)
         print(f"health{who}: {finding.says} Try {finding.try_}.")
     print(f"{n_records} records: {os.path.join(args.run, eval_file.EVAL)}")

@@ -75,7 +75,7 @@ def made_plan(recipe: ModuleType, cfg: Any, flags: PlanFlags) -> "Plan":
     cpu = flags.device.lower() == "cpu"
     device = None if cpu else devices.find(flags.device)
     if device is not None and flags.efficiency is None:
-        device = measured_devices.of(device)
+        device = measured_devices.with_measurements(device)
     spec = spec_of(cfg, flags)
     if getattr(cfg, "conditional", False) and not spec.n_classes:
         raise UsageError(f"conditional=True: {spec.name} has no labels. With --shape, say --classes.")

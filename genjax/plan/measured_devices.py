@@ -28,7 +28,7 @@ def folder() -> Path:
     return recipes.folder() / "accelerator" / "results"
 
 
-def of(device: Device, records: Path | None = None) -> Device:
+def with_measurements(device: Device, records: Path | None = None) -> Device:
     """The device with what was measured on one; as it is where there is no record.
 
     Raises:

@@ -15,7 +15,7 @@ AS_SHARP = (0.8, 1.25)
 SHARPNESS = ("high_frequency_ratio", "laplacian_ratio")
 
 
-def of(records: Sequence[Record]) -> list[Finding]:
+def findings_from(records: Sequence[Record]) -> list[Finding]:
     """Findings from measured numbers: of each member its last checkpoint, else what there is."""
     found = []
     for member in dict.fromkeys(r.subject.member for r in records):

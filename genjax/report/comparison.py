@@ -111,7 +111,7 @@ def config_of(run: Facts) -> dict[str, str]:
 
 def _found(run: Facts) -> list[Finding]:
     """What is wrong with a run now, by its monitor and by what was measured."""
-    return [*(s.finding for s in still_open(run.findings)), *collapse.of(run.records)]
+    return [*(s.finding for s in still_open(run.findings)), *collapse.findings_from(run.records)]
 
 
 def _differences(runs: Sequence[Facts]) -> str:

@@ -153,7 +153,9 @@ def _run(run: Facts, ident: str, several: bool) -> str:
     parts.append(sweep.section(run))
     parts.append(measured.numbers(run.records, run.step, bool(run.members), ident))
     parts.append(
-        health.section(run.findings, run.options, run.reached, run.looked, collapse.of(run.records), f"{ident}-health")
+        health.section(
+            run.findings, run.options, run.reached, run.looked, collapse.findings_from(run.records), f"{ident}-health"
+        )
     )
     if run.pictures is not None:
         shown = {"reconstructions"} if several else set()

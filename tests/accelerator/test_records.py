@@ -64,7 +64,7 @@ def test_without_records_nothing_is_measured(tmp_path):
 def test_a_rehearsal_does_not_count(tmp_path):
     write(tmp_path, STAMP)
     assert accelerators.measured(tmp_path) == []
-    assert measured_devices.of(devices.find("h100"), tmp_path) == devices.find("h100")
+    assert measured_devices.with_measurements(devices.find("h100"), tmp_path) == devices.find("h100")
 
 
 def test_records_become_tables(tmp_path):
@@ -119,7 +119,7 @@ def test_a_damaged_record_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"plan\.json"):
         accelerators.measured(tmp_path)
     with pytest.raises(UsageError, match=r"plan\.json"):
-        measured_devices.of(devices.find("h100"), tmp_path)
+        measured_devices.with_measurements(devices.find("h100"), tmp_path)
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_a_plan_predicts_from_what_was_measured_and_says_so(tmp_path, monkeypatc
     assert after.bound == before.bound
     assert before.predicted - after.predicted == pytest.approx(before.estimate.kernels * 1e-6, rel=0.2)
     assert "never measured" in plan.text("vae_digits", before)
-    assert measured_devices.of(devices.find("h200"), tmp_path) == devices.find("h200")
+    assert measured_devices.with_measurements(devices.find("h200"), tmp_path) == devices.find("h200")
 
 
 def test_an_efficiency_that_is_given_is_an_assumption(tmp_path, monkeypatch):

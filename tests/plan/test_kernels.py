@@ -12,22 +12,22 @@ B, K, N = 8, 16, 32
 X, W = jnp.ones((B, K)), jnp.ones((K, N))
 
 
-def of(f, *args, **options):
+def kernels_of(f, *args, **options):
     return kernels(trace(f, *args), **options)
 
 
 def test_an_elementwise_chain_is_one_kernel():
-    (k,) = of(lambda x: jnp.tanh(x * 2 + 1) - x, X)
+    (k,) = kernels_of(lambda x: jnp.tanh(x * 2 + 1) - x, X)
     assert (k.reads, k.writes, k.name) == ((X.nbytes,), (X.nbytes,), "fused")
 
 
 def test_a_reduction_runs_with_what_it_reduces():
-    (k,) = of(lambda x: jnp.square(x).sum(1), X)
+    (k,) = kernels_of(lambda x: jnp.square(x).sum(1), X)
     assert (k.reads, k.writes) == ((X.nbytes,), (4 * B,))
 
 
 def test_work_after_a_reduction_is_another_kernel():
-    first, second = of(lambda x: x - jnp.square(x).sum(1, keepdims=True), X)
+    first, second = kernels_of(lambda x: x - jnp.square(x).sum(1, keepdims=True), X)
     assert first.bytes == X.nbytes + 4 * B
     assert second.bytes == 2 * X.nbytes + 4 * B
 
@@ -35,7 +35,7 @@ def test_work_after_a_reduction_is_another_kernel():
 @pytest.mark.parametrize("epilogues", [True, False])
 def test_work_on_a_product_is_done_before_it_is_written(epilogues):
     bias = jnp.ones((1, N))
-    made = of(lambda x, w, b: jax.nn.relu(x @ w + b), X, W, bias, epilogues=epilogues)
+    made = kernels_of(lambda x, w, b: jax.nn.relu(x @ w + b), X, W, bias, epilogues=epilogues)
     out = 4 * B * N
     if epilogues:
         (k,) = made
@@ -49,7 +49,7 @@ def test_a_product_that_two_read_is_written():
         h = x @ w
         return jnp.exp(h), h @ w.T
 
-    assert sum(4 * B * N in k.writes for k in of(f, X, W)) == 2  # the product and its exponential
+    assert sum(4 * B * N in k.writes for k in kernels_of(f, X, W)) == 2  # the product and its exponential
 
 
 def test_adam_reads_four_arrays_and_writes_three():
@@ -60,31 +60,31 @@ def test_adam_reads_four_arrays_and_writes_three():
         updates, opt = tx.update(g, opt, w)
         return optax.apply_updates(w, updates), opt
 
-    large = [k for k in of(update, w, tx.init(w), w) if k.bytes > 100]
+    large = [k for k in kernels_of(update, w, tx.init(w), w) if k.bytes > 100]
     (k,) = large
     assert k.reads.count(w.nbytes) == 4
     assert k.writes.count(w.nbytes) == 3
 
 
 def test_a_slice_reads_what_it_gives():
-    (k,) = of(lambda x: x[:2] * 2, X)
+    (k,) = kernels_of(lambda x: x[:2] * 2, X)
     assert k.bytes == 2 * (2 * K * 4)
 
 
 def test_permuted_axes_are_noticed():
-    (k,) = of(lambda x: x.T * 2, X)
+    (k,) = kernels_of(lambda x: x.T * 2, X)
     assert k.shuffled == X.nbytes
-    (k,) = of(lambda x: jnp.ones((1, K, 1)).transpose(1, 0, 2) * x[:1, :, None].transpose(1, 0, 2), X)
+    (k,) = kernels_of(lambda x: jnp.ones((1, K, 1)).transpose(1, 0, 2) * x[:1, :, None].transpose(1, 0, 2), X)
     assert k.shuffled == 0  # only axes of length 1 move
 
 
 def test_tiles_are_sums_and_columns():
-    (k,) = of(lambda x, w: x @ w, X, W)
+    (k,) = kernels_of(lambda x, w: x @ w, X, W)
     assert (k.tile, k.rate) == ((K, N), "float32")
     conv = lambda x, w: jax.lax.conv_general_dilated(  # noqa: E731
         x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest"
     )
-    (k,) = of(conv, jnp.ones((1, 8, 8, 5)), jnp.ones((3, 3, 5, 7)))
+    (k,) = kernels_of(conv, jnp.ones((1, 8, 8, 5)), jnp.ones((3, 3, 5, 7)))
     assert (k.tile, k.rate) == ((45, 7), "float32:highest")
 
 
