@@ -177,8 +177,8 @@ class Stages:
         return jnp.pad(x, ((0, 0), (0, self.base * STRIDE**self.n - self.n_samples)))[..., None]
 
 
-class Conv1d(nnx.Module):
-    """Convolution along t."""
+class StridedConv1d(nnx.Module):
+    """Convolution along t with stride `STRIDE`."""
 
     def __init__(self, n_in: int, n_out: int, *, init: Init = lecun, rngs: nnx.Rngs):
         self.kernel = nnx.Param(init(rngs.params(), (SIZE, n_in, n_out)))
@@ -234,7 +234,7 @@ class WaveDiscriminator(nnx.Module):
         self.stages, self.shuffle = Stages(n_samples, width), shuffle
         n = self.stages.n_features
         pairs = pairwise((1, *self.stages.widths))
-        self.down = nnx.List([Conv1d(a, b, init=he(0.2), rngs=rngs) for a, b in pairs])
+        self.down = nnx.List([StridedConv1d(a, b, init=he(0.2), rngs=rngs) for a, b in pairs])
         self.logit = Dense(n, 1, rngs=rngs)
         self.label = embed(n_classes, n, init=normal(n**-0.5), rngs=rngs)
 
@@ -254,7 +254,7 @@ class WaveEncoder(nnx.Module):
     def __init__(self, n_samples: int, n_out: int, width: int, n_classes: int, *, rngs: nnx.Rngs):
         self.stages = Stages(n_samples, width, most=8)
         sizes = self.stages.widths
-        self.down = nnx.List([Conv1d(a, b, rngs=rngs) for a, b in pairwise((1, *sizes))])
+        self.down = nnx.List([StridedConv1d(a, b, rngs=rngs) for a, b in pairwise((1, *sizes))])
         self.norms = nnx.List([GroupNorm(c) for c in sizes])
         self.label = embed(n_classes, sizes[0], rngs=rngs)
         self.out = Dense(self.stages.n_features, n_out, rngs=rngs)
