@@ -47,7 +47,7 @@ def bits(model: NgramModel, of: Texts) -> float:
     return bits_per_symbol([model.log_prob(t) for t in of], [len(t) for t in of])
 
 
-def measured(name: str, n: int | None, seed: int, data_dir: str | None) -> Measured:
+def fit_and_measure(name: str, n: int | None, seed: int, data_dir: str | None) -> Measured:
     """The model of the best order, fitted and measured."""
     began, cfg = time.perf_counter(), ProseConfig()
     options = {field: getattr(cfg, field) for field in ProseConfig.reads}
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--data-dir")
     parser.add_argument("--out", type=Path, required=True, help="the numbers, for `_records`")
     args = parser.parse_args()
-    found = measured(args.data, args.n, args.seed, args.data_dir)
+    found = fit_and_measure(args.data, args.n, args.seed, args.data_dir)
     print(json.dumps(found["numbers"]))
     write_out(args.out, json.dumps(found, indent=1).encode())
 

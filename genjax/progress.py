@@ -1,7 +1,7 @@
 """How far a long computation is: a line on standard error that is written over on a terminal, a few lines elsewhere.
 
-Work says what it does with `part` and `over`; only what a command has put inside `shown` is shown, so a library call
-says nothing. Nothing is shown of what takes less than two seconds, nor of threads other than the command's own.
+Work says what it does with `part` and `over`; only what a command has put inside `status_line` is shown, so a library
+call says nothing. Nothing is shown of what takes less than two seconds, nor of threads other than the command's own.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ FIRST_LINE, LINE_EVERY = 10.0, 15.0
 T = TypeVar("T")
 
 
-class _Shown:
+class _StatusLine:
     """The line of a command: what it is at, innermost last."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class _Shown:
             sys.stderr.flush()
 
 
-_now: list[_Shown] = []
+_now: list[_StatusLine] = []
 
 
 def _text(what: str, done: int, total: int | None) -> str:
@@ -66,13 +66,13 @@ def _text(what: str, done: int, total: int | None) -> str:
 
 
 @contextlib.contextmanager
-def shown(what: str = "") -> Iterator[None]:
+def status_line(what: str = "") -> Iterator[None]:
     """Show how far the work inside is. Within another one it is a part of that."""
     if _now:
         with part(what):
             yield
         return
-    _now.append(_Shown())
+    _now.append(_StatusLine())
     channels.BEFORE_A_LINE.append(clear)
     try:
         with part(what):

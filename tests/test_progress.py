@@ -27,13 +27,13 @@ def work(clock, n, seconds, what="halves"):
 
 def test_nothing_is_said_outside_of_a_command_or_of_short_work(clock, capsys):
     work(clock, 100, 1.0)
-    with progress.shown("eval"):
+    with progress.status_line("eval"):
         work(clock, 19, 0.1)
     assert capsys.readouterr() == ("", "")
 
 
 def test_elsewhere_a_line_comes_seldom(clock, capsys):
-    with progress.shown("eval"), progress.part("metric 2 of 8, fd"):
+    with progress.status_line("eval"), progress.part("metric 2 of 8, fd"):
         work(clock, 20, 2.0)
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["eval, metric 2 of 8, fd, halves 5/20, 10 s", "eval, metric 2 of 8, fd, halves 13/20, 26 s"]
@@ -42,7 +42,7 @@ def test_elsewhere_a_line_comes_seldom(clock, capsys):
 def test_on_a_terminal_the_line_is_written_over_and_goes_before_others(clock, monkeypatch):
     out = Terminal()
     monkeypatch.setattr(progress.sys, "stderr", out)
-    with progress.shown("report"):
+    with progress.status_line("report"):
         for i in progress.over(range(4), "images drawn", 64):
             clock[0] += 1.5
             if i == 3:
@@ -61,7 +61,7 @@ def test_a_closed_terminal_and_other_threads_change_nothing(clock, monkeypatch):
             raise OSError(5, "gone")
 
     monkeypatch.setattr(progress.sys, "stderr", Gone())
-    with progress.shown("eval"):
+    with progress.status_line("eval"):
         work(clock, 5, 2.0)
         thread = threading.Thread(target=work, args=(clock, 5, 2.0))
         thread.start()

@@ -97,7 +97,7 @@ def test_copies_of_the_training_sequences_score_the_floor_and_are_called_so(orac
 @pytest.mark.slow
 def test_ngrams_of_the_psalms_beat_equal_chances(monkeypatch):
     monkeypatch.setattr(_ngrams, "ORDERS", (3,))
-    found = _ngrams.measured("psalms", 50, 0, None)
+    found = _ngrams.fit_and_measure("psalms", 50, 0, None)
     assert (found["n"], found["name"]) == (50, "3-grams")
     assert 1.5 < found["numbers"]["bits_per_character"] < 3.0
     assert 0.0 < found["numbers"]["ngram_js_1"] < found["numbers"]["ngram_js_4"] < 1.0

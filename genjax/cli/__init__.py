@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def answer(argv: list[str]) -> int:
     """The exit code of one command, its failures told in a few lines."""
     try:
-        with progress.shown(argv[0]) if argv and argv[0] in LONG else contextlib.nullcontext():
+        with progress.status_line(argv[0]) if argv and argv[0] in LONG else contextlib.nullcontext():
             return run(argv)
     except UsageError as e:
         return say(e, 2)
@@ -152,11 +152,11 @@ def help_text() -> str:
         [
             "usage: genjax COMMAND [...]",
             "",
-            help.kept("Variational autoencoders and generative adversarial networks in JAX and Flax."),
+            help.fold_wide_lines("Variational autoencoders and generative adversarial networks in JAX and Flax."),
             "",
             help.rows(lines, 44 if wide else 13),
             "",
-            help.kept(
+            help.fold_wide_lines(
                 "`genjax COMMAND --help` says what a command takes. "
                 "EXPERIMENT is a recipe's name (`genjax list`) or the path of one. RUN is a run's folder."
             ),

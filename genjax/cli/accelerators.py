@@ -31,7 +31,7 @@ class Measured(NamedTuple):
         return max((r["stamp"] for r in self.records.values()), key=lambda s: s["when"])
 
 
-def measured(folder: Path) -> list[Measured]:
+def read_devices(folder: Path) -> list[Measured]:
     """The devices with records in a folder; what a CPU rehearsed does not count.
 
     Raises:
@@ -50,7 +50,7 @@ def measured(folder: Path) -> list[Measured]:
 
 def tables(folder: Path) -> list[Table]:
     """A table for each part: what was measured down, devices across."""
-    devices = measured(folder)
+    devices = read_devices(folder)
     return [_table(part, devices) for part in PARTS]
 
 

@@ -21,8 +21,12 @@ def features(argv: Sequence[str]) -> None:
     """`genjax features`, or `genjax features import FILE [--allow-unknown]`."""
     if argv and argv[0] in ("-h", "--help"):
         print("usage: genjax features\n       genjax features import FILE\n")
-        print(help.kept("Distances between sets of images are measured in what a feature net makes of them. Without "
-                        "more words: the nets that are here. With `import FILE`: convert FID's weights."))  # fmt: skip
+        print(
+            help.fold_wide_lines(
+                "Distances between sets of images are measured in what a feature net makes of them. Without "
+                "more words: the nets that are here. With `import FILE`: convert FID's weights."
+            )
+        )
     elif not argv:
         print("\n".join(lines()))
     elif argv[0] == "import":

@@ -32,6 +32,6 @@ def check_data(run: Any, access: Access) -> None:
         dataset_of_run(run, access)
 
 
-def named(run: Any) -> str:
-    """The run, and the member of it, in words."""
+def describe_run(run: Any) -> str:
+    """A run in words: its name, and its member where it is one of several."""
     return run.name if run.member is None else f"{run.name}, {run.members.name(run.member)},"

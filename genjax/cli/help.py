@@ -48,7 +48,7 @@ def text(prog: str, doc: str, flags: Sequence[Flag], titles: Sequence[str] = ())
         groups += [(title, [f for f in rest if f.group == i]) for i, title in enumerate(titles)]
     else:
         groups.append(("options", rest))
-    parts = [_folded(" ".join(words), "    "), kept(doc)]
+    parts = [_folded(" ".join(words), "    "), fold_wide_lines(doc)]
     parts += [f"{title}:\n{rows((_left(f), about(f)) for f in group)}" for title, group in groups if group]
     return "\n\n".join(filter(None, parts))
 
@@ -67,7 +67,7 @@ def rows(pairs: Iterable[tuple[str, str]], column: int = COLUMN) -> str:
     return "\n".join(out)
 
 
-def kept(doc: str) -> str:
+def fold_wide_lines(doc: str) -> str:
     """Text line by line as it is written. What is wider than the terminal is folded: prose by the paragraph, lines that
     are indented or begin with a label (`Command:  `) each by itself, under its own text."""
     paragraphs = []

@@ -12,7 +12,7 @@ from typing import Any
 from genjax import channels, figures, headroom
 from genjax.cli import cache
 from genjax.cli.flags import flag, parse_all
-from genjax.cli.measuring import failed, measured
+from genjax.cli.measuring import failed, measure_checkpoints
 from genjax.cli.show import table
 from genjax.errors import RunFailure, UsageError
 from genjax.figures import by
@@ -84,7 +84,9 @@ def evaluate(argv: Sequence[str]) -> None:
         if len(opened) > 1:
             channels.say(f"{run.members.name(run.member)}:")
         session = _session([*sys.argv[:1], *argv])
-        taken = measured(args.run, run, at_best.get(run.member), args.checkpoint, real, space, request, session)
+        taken = measure_checkpoints(
+            args.run, run, at_best.get(run.member), args.checkpoint, real, space, request, session
+        )
         takens.append(taken)
         if len(opened) == 1 or taken.unwritten is not None:
             print(records_table(taken.records), flush=True)

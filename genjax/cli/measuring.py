@@ -19,7 +19,7 @@ class Taken(NamedTuple):
     """Why the records are not in eval.json; None where they are."""
 
 
-def measured(
+def measure_checkpoints(
     path: str, last: Any, best: tuple[Any, str] | None, checkpoint: str, real: Any, space: Any, request: Any,
     session: dict[str, Any],
 ) -> Taken:  # fmt: skip

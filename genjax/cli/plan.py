@@ -44,8 +44,11 @@ def plan(argv: Sequence[str]) -> None:
     if not argv or argv[0].startswith("-"):
         if argv and argv[0] in ("-h", "--help"):
             print("usage: genjax plan EXPERIMENT [--FIELD VALUE ...] [--device h100] [--mesh data=8,fsdp=4]\n")
-            print(help.kept("What a training step of a recipe costs on devices that need not be here: operations, "
-                            "memory, communication, time. Nothing is trained.") + "\n")  # fmt: skip
+            what = (
+                "What a training step of a recipe costs on devices that need not be here: operations, "
+                "memory, communication, time. Nothing is trained."
+            )
+            print(help.fold_wide_lines(what) + "\n")
             print(help.recipes_text())
             print("\n`genjax plan EXPERIMENT --help` lists its flags.")
             return

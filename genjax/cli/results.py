@@ -30,7 +30,7 @@ def results(argv: Sequence[str]) -> None:
     args = parse(Results, argv, "genjax results")
     experiments = recipes.folder()
     runs = runs_of(experiments / "results")
-    devices = accelerators.measured(experiments / "accelerator" / "results")
+    devices = accelerators.read_devices(experiments / "accelerator" / "results")
     if not runs and not devices:
         print(f"There are no records in {experiments / 'results'}.")
         return

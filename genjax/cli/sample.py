@@ -10,7 +10,7 @@ from typing import Any
 from genjax import headroom
 from genjax.cli import cache
 from genjax.cli.drawn import Drawn, npz, read_latents, write_folder
-from genjax.cli.files import check_data, named
+from genjax.cli.files import check_data, describe_run
 from genjax.cli.flags import flag, parse_all
 from genjax.domains import KINDS
 from genjax.errors import RunFailure, UsageError
@@ -80,7 +80,7 @@ def sample(argv: Sequence[str]) -> None:
     if drawn.n_broken and kind not in domain.pictures:
         see = f" To see which: genjax sample {args.run} --out F.png" if ".png" in domain.pictures else ""
         raise RunFailure(f"{broken}; nothing was written, for no other program could tell which.{see}")
-    about = f"{named(run)} step {run.step}" + (f", seed {seed}" if z is None else "")
+    about = f"{describe_run(run)} step {run.step}" + (f", seed {seed}" if z is None else "")
     how = How(about, args.ncols, scale)
     if kind == ".npz":
         of = {"run": run.name, "step": run.step, "digest": _digest(run)}
@@ -91,7 +91,7 @@ def sample(argv: Sequence[str]) -> None:
         write_folder(args.out, drawn.examples, domain, spec, how)
     else:
         write_out(args.out, domain.save[kind](drawn.examples, spec, how))
-    print(f"{domain.named(n)} of {named(run)} at step {run.step}: {args.out}")
+    print(f"{domain.named(n)} of {describe_run(run)} at step {run.step}: {args.out}")
     if drawn.n_broken:
         raise RunFailure(f"{broken}; they are marked in {args.out}. The run has diverged.")
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from genjax import channels
 from genjax.cli import cache
-from genjax.cli.files import check_data, check_range, named, suffix_of
+from genjax.cli.files import check_data, check_range, describe_run, suffix_of
 from genjax.cli.flags import flag, parse_all
 from genjax.errors import UsageError, shown
 from genjax.figures import by, figure
@@ -60,7 +60,7 @@ def score(argv: Sequence[str]) -> None:
     write_out(args.out, text.encode("utf-8", "backslashreplace"))
     bad = sum(any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) for row in rows)
     said = f" ({bad} with a score that is not finite)" if bad else ""
-    print(f"{run.domain.named(len(rows))} scored by {named(run)} at step {run.step}{said}: {args.out}")
+    print(f"{run.domain.named(len(rows))} scored by {describe_run(run)} at step {run.step}{said}: {args.out}")
     if column and len(rows) > 1:
         print(f"lowest {column}, most unlike what it has learnt: {_lowest(rows, column)}")
 

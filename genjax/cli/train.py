@@ -167,14 +167,14 @@ def _help() -> str:
     return "\n\n".join(
         [
             "usage: genjax train EXPERIMENT [--FIELD VALUE ...] [--run-dir FOLDER]",
-            help.kept("Train a recipe: one that ships with genjax, or a file of your own (./my_vae.py)."),
+            help.fold_wide_lines("Train a recipe: one that ships with genjax, or a file of your own (./my_vae.py)."),
             help.recipes_text(),
-            help.kept(
+            help.fold_wide_lines(
                 "`genjax train EXPERIMENT --help` shows what a recipe is and lists its flags with their defaults. "
                 "Without --run-dir the run gets a new folder under runs/. On the folder of an unfinished run of the "
                 "same configuration, training goes on where it stopped."
             ),
-            help.kept(
+            help.fold_wide_lines(
                 "--seeds N trains N seeds, --sweep FIELD=VALUE,VALUE one run for each value, all as one program "
                 "and in one folder."
             ),

@@ -29,10 +29,10 @@ def sum_event(values: Float[Array, "batch *event"], event_mask: EventMask = None
         >>> sum_event(jnp.ones((2, 3, 2)), jnp.array([[True, True, False], [False, False, True]])).tolist()
         [4.0, 2.0]
     """
-    return kept(values, event_mask).sum(axis=tuple(range(1, values.ndim)))
+    return mask_event(values, event_mask).sum(axis=tuple(range(1, values.ndim)))
 
 
-def kept(values: Shaped[Array, "batch *event"], event_mask: EventMask) -> Shaped[Array, "batch *event"]:
+def mask_event(values: Shaped[Array, "batch *event"], event_mask: EventMask) -> Shaped[Array, "batch *event"]:
     """`values`, with zeros where the mask over the first axes says that an element does not count.
 
     Raises:

@@ -109,7 +109,7 @@ class Words(NamedTuple):
         return f"{'an' if self.one[:1] in 'aeiou' else 'a'} {self.one}"
 
 
-def kept(seen: np.ndarray | str) -> tuple[str, bytes]:
+def encode_glance(seen: np.ndarray | str) -> tuple[str, bytes]:
     """The suffix and the bytes of a file for what `Domain.glance` gave."""
     return (
         (".txt", seen.encode(errors="replace")) if isinstance(seen, str) else (".png", viz.encode(seen, SOFTWARE).data)

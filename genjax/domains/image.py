@@ -146,7 +146,7 @@ def cell(spec: Spec) -> tuple[int, int]:
     return h, w * (1 if c in (1, 3) else c)
 
 
-def measured(spec: Spec, config: Any) -> dict[str, Any]:
+def protocol_fields(spec: Spec, config: Any) -> dict[str, Any]:
     """What was done to values and sizes, for a record's protocol."""
     size = getattr(config, "image_size", 0)
     return {
@@ -183,7 +183,7 @@ DOMAIN = Domain(
     frame=frame,
     metrics=IMAGE_METRICS,
     kinds=("model", "features", "logits", "classes", "modes", "examples"),
-    measured=measured,
+    measured=protocol_fields,
     limits="0 ... 255",
     coarse=coarse,
     near=near,

@@ -56,7 +56,7 @@ class Finding(NamedTuple):
 
     def line(self, step: int) -> str:
         """The finding as a line of a log."""
-        who = f"{named(self.members)}: " if self.members else ""
+        who = f"{format_members(self.members)}: " if self.members else ""
         return f"health, step {step}: {who}{self.says}" + (f" Try {self.try_}." if self.try_ else "")
 
     def stored(self) -> dict[str, Any]:
@@ -84,11 +84,11 @@ FIELDS = {"code": str, "severity": str, "where": str, "says": str, "value?": num
 """What is stored of a finding; see `genjax.checked`."""
 
 
-def named(members: Sequence[int]) -> str:
-    """Members in words.
+def format_members(members: Sequence[int]) -> str:
+    """A few members by number, and how many more there are.
 
     Example:
-        >>> named([4]), named([0, 1, 2, 7, 9])
+        >>> format_members([4]), format_members([0, 1, 2, 7, 9])
         ('member 4', 'members 0, 1, 2 and 2 more')
     """
     if len(members) == 1:

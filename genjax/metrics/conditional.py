@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from genjax.errors import UsageError
 from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.modes import classified
-from genjax.metrics.pixels import Pictures, checked
+from genjax.metrics.pixels import Pictures, check_pictures
 
 
 class ClassAccuracy(NamedTuple):
@@ -49,7 +49,7 @@ def class_accuracy(images: Pictures, asked: Any, logits: Callable[[np.ndarray], 
     Source:
         Shmelkov, Schmid & Alahari 2018, How good is my GAN? (GAN-test, with a classifier trained on real images).
     """
-    images = checked("images", images)
+    images = check_pictures("images", images)
     scores = classified(logits, images)
     n_classes = scores.shape[1]
     y = _labels("asked", asked, len(images), n_classes)

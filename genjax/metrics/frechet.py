@@ -16,7 +16,7 @@ import numpy as np
 
 from genjax import rng
 from genjax.errors import UsageError
-from genjax.metrics.samples import Samples, blocks, checked
+from genjax.metrics.samples import Samples, blocks, check_samples
 from genjax.types import Key
 
 
@@ -47,7 +47,7 @@ class Fitted:
             self.mean: np.ndarray = self.moments.mean
             self.n: int | None = self.moments.n
         else:
-            self._samples = checked(name, given)
+            self._samples = check_samples(name, given)
             self.n, self.mean = len(self._samples), _mean(self._samples)
         self.d = self.mean.size
 
@@ -207,7 +207,7 @@ def frechet_infinity(real: Gaussian, fake: Samples, key: Key, n_sizes: int = 15,
         Chong & Forsyth 2020, Effectively Unbiased FID and Inception Score and where to find them. They draw the
         samples themselves by a Sobol sequence; here the samples are given.
     """
-    r, f = _pair(real, checked("fake", fake))
+    r, f = _pair(real, check_samples("fake", fake))
     m, d = f.n or 0, f.d
     smallest = max(m // 10, min(d + 1, m // 2)) if smallest is None else smallest
     if n_sizes < 2 or smallest < 2 or m - smallest < n_sizes - 1:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from genjax.errors import UsageError
-from genjax.metrics.pixels import Pictures, checked
+from genjax.metrics.pixels import Pictures, check_pictures
 
 BLOCK = 4096
 """Samples compared with the centres at once."""
@@ -113,7 +113,7 @@ def stacked_coverage(images: Pictures, logits: Callable[[np.ndarray], Any], real
 
 def stacked_modes(images: Pictures, logits: Callable[[np.ndarray], Any]) -> tuple[Int[np.ndarray, " n"], int]:
     """The mode of each stack of digits, and how many there are; see `stacked_coverage`."""
-    images = checked("images", images)
+    images = check_pictures("images", images)
     mode, n_classes = np.zeros(len(images), np.int64), 0
     for channel in range(images.shape[3]):
         scores = classified(logits, images[..., channel : channel + 1])

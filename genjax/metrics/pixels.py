@@ -16,7 +16,7 @@ ELEMENTS = 2**21
 """Pixels that a compiled part holds at once."""
 
 
-def checked(name: str, images: Pictures) -> np.ndarray:
+def check_pictures(name: str, images: Pictures) -> np.ndarray:
     """The images on the host; a UsageError where they are no finite (n, h, w, c) of at least one pixel."""
     images = np.asarray(images)
     if images.ndim != 4 or images.size == 0:

@@ -15,7 +15,7 @@ BLOCK = 2048
 """Rows that the host handles at once in float64."""
 
 
-def checked(name: str, x: Samples, least: int = 2) -> np.ndarray:
+def check_samples(name: str, x: Samples, least: int = 2) -> np.ndarray:
     """The samples on the host, in float32 or float64; a UsageError where they cannot be compared.
 
     Args:
@@ -40,7 +40,7 @@ def checked(name: str, x: Samples, least: int = 2) -> np.ndarray:
 
 def pair(real: Samples, fake: Samples, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Both sets, checked, of one dimension."""
-    real, fake = checked("real", real, least), checked("fake", fake, least)
+    real, fake = check_samples("real", real, least), check_samples("fake", fake, least)
     if real.shape[1] != fake.shape[1]:
         raise UsageError(
             f"real has {real.shape[1]} features a sample and fake {fake.shape[1]}; both must come from one feature net."

@@ -5,7 +5,7 @@ import numpy as np
 
 from genjax import rng
 from genjax.errors import UsageError
-from genjax.metrics.samples import Samples, checked
+from genjax.metrics.samples import Samples, check_samples
 from genjax.types import Key
 
 
@@ -28,7 +28,7 @@ def inception_score(predictions: Samples, n_splits: int = 10, key: Key | None = 
         >>> inception_score(np.eye(4)[np.arange(400) % 4], n_splits=10)
         (4.0, 0.0)
     """
-    x = checked("predictions", predictions, least=max(1, n_splits)).astype(np.float64)
+    x = check_samples("predictions", predictions, least=max(1, n_splits)).astype(np.float64)
     n = len(x)
     if n_splits < 1:
         raise UsageError(f"n_splits={n_splits} must be at least 1.")

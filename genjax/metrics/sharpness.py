@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from genjax.errors import UsageError
-from genjax.metrics.pixels import Pictures, checked, in_parts
+from genjax.metrics.pixels import Pictures, check_pictures, in_parts
 
 CUTOFF = 0.25
 """Cycles per pixel, half of the highest frequency along an axis: periods below four pixels are "high"."""
@@ -56,7 +56,7 @@ def sharpness(fake: Pictures, real: Pictures, cutoff: float = CUTOFF, window: bo
     Raises:
         UsageError: as those; images of unlike sizes.
     """
-    fake, real = checked("fake images", fake), checked("real images", real)
+    fake, real = check_pictures("fake images", fake), check_pictures("real images", real)
     if fake.shape[1:] != real.shape[1:]:
         raise UsageError(f"fake images are {fake.shape[1:]}, real ones {real.shape[1:]} (h, w, c); they must agree.")
     share = [float(high_frequency_share(x, cutoff, window).mean(dtype=np.float64)) for x in (fake, real)]
@@ -91,7 +91,7 @@ def high_frequency_share(images: Pictures, cutoff: float = CUTOFF, window: bool 
     """
     if not 0 <= cutoff < np.sqrt(0.5):
         raise UsageError(f"cutoff={cutoff} must lie in 0 ... 0.7071 cycles per pixel. Try {CUTOFF}.")
-    images = checked("images", images)
+    images = check_pictures("images", images)
     h, w = images.shape[1:3]
     taper, mean = _weights(h, w, window)
     high = (_radius(h, w) > cutoff * (1 + 1e-9))[None].astype(np.float32)
@@ -116,7 +116,7 @@ def laplacian_variance(images: Pictures) -> Float[np.ndarray, " n"]:
         >>> laplacian_variance(x).tolist()  # -12 in the middle, 3 at four neighbours
         [20.0]
     """
-    return in_parts(_laplacian, checked("images", images))
+    return in_parts(_laplacian, check_pictures("images", images))
 
 
 def radial_spectrum(images: Pictures, window: bool = True) -> Spectrum:
@@ -125,7 +125,7 @@ def radial_spectrum(images: Pictures, window: bool = True) -> Spectrum:
     Frequencies reach sqrt(1/2) in the corners of the plane. Without window the rings' power, weighted by how many
     frequencies lie in each and divided by the number of pixels, adds up to the images' mean variance.
     """
-    images = checked("images", images)
+    images = check_pictures("images", images)
     h, w = images.shape[1:3]
     taper, mean = _weights(h, w, window)
     power = in_parts(lambda x: _power_of(x, taper, mean), images)

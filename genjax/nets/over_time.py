@@ -79,11 +79,11 @@ class GatedConvs(nnx.Module):
 
     def __call__(self, x: Steps, *, train: bool, key, y=None, event_mask: Mask = None) -> Float[Array, "batch t m"]:
         drop = _Dropout(self.dropout if train else 0.0, key)
-        h = kept(self.stem(x), event_mask)
+        h = mask_steps(self.stem(x), event_mask)
         for shifts, layer in zip(self.shifts, self.layers, strict=True):
             seen = jnp.concatenate([shifted(h, k) for k in shifts], axis=-1)
             value, gate = jnp.split(layer(seen), 2, axis=-1)
-            h = kept(h + drop(jnp.tanh(value) * jax.nn.sigmoid(gate)), event_mask)
+            h = mask_steps(h + drop(jnp.tanh(value) * jax.nn.sigmoid(gate)), event_mask)
         h = jax.nn.relu(self.hidden(drop(jax.nn.relu(h))))
         return at_least_float32(self.out(h))
 
@@ -143,6 +143,6 @@ def moved(window: Shaped[Array, "batch t *step"], new: Shaped[Array, "batch *ste
     return jnp.concatenate([window[:, 1:], new[:, None]], axis=1)
 
 
-def kept(x: Steps, mask: Mask) -> Steps:
+def mask_steps(x: Steps, mask: Mask) -> Steps:
     """Steps, 0 where they do not count."""
     return x if mask is None else jnp.where(mask[:, :, None].astype(bool), x, 0.0)

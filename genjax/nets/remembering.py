@@ -11,7 +11,7 @@ from genjax.distributions.autoregressive import Chain
 from genjax.distributions.chords import Chords, by_interval, chords
 from genjax.nets.blocks import normal
 from genjax.nets.functional import functional
-from genjax.nets.over_time import causal_convs, each_step, kept, memory, moved, shifted
+from genjax.nets.over_time import causal_convs, each_step, mask_steps, memory, moved, shifted
 from genjax.nets.sequence import Decoder
 from genjax.types import Key, Net, Params, State, UsageError
 
@@ -97,7 +97,7 @@ def remembering(
     def out(given: Given, z: Array, before: Array, there: Array, last: bool = False) -> tuple[Array, Array]:
         """What z and the chords before say, of which those that are not `there` are nothing; all steps or the last."""
         k_past, k_head = (None, None) if given.key is None else jax.random.split(given.key)
-        train, before = given.key is not None, kept(before, there)
+        train, before = given.key is not None, mask_steps(before, there)
         h, _ = past.apply(given.params["past"], {}, before, event_mask=there, train=train, key=k_past)
         lately = jnp.concatenate([before, shifted(before, 1)], -1)
         if last:

@@ -169,12 +169,12 @@ def find(name: str) -> Device:
     return DEVICES[key]
 
 
-def named(kind: str) -> str | None:
+def name_of_kind(kind: str) -> str | None:
     """The name here of what JAX calls a device's kind; None where it is none of these.
 
     Example:
-        >>> named("TPU v5 lite"), named("NVIDIA H100 80GB HBM3"), named("cpu"), named("TPU v3")
-        ('v5e', 'h100', 'cpu', None)
+        >>> [name_of_kind(kind) for kind in ("TPU v5 lite", "NVIDIA H100 80GB HBM3", "cpu", "TPU v3")]
+        ['v5e', 'h100', 'cpu', None]
     """
     kind = kind.lower().replace(" lite", "e").removeprefix("tpu ")
     kind = "v5p" if kind == "v5" else kind

@@ -38,7 +38,7 @@ def with_measurements(device: Device, records: Path | None = None) -> Device:
         found = parsed(path.read_bytes(), path)
         found = checked(found, {"stamp": STAMP, "rows": dict}, path)
         stamp, rows = found["stamp"], found["rows"]
-        if stamp["rehearsal"] or devices.named(stamp["device_kind"]) != device.name or "figures" not in rows:
+        if stamp["rehearsal"] or devices.name_of_kind(stamp["device_kind"]) != device.name or "figures" not in rows:
             continue
         if "failed" in rows["figures"]:
             continue
@@ -73,7 +73,7 @@ def published(kind: str) -> Device:
     Raises:
         UsageError: there are none here.
     """
-    name = devices.named(kind)
+    name = devices.name_of_kind(kind)
     if name is None or name == "cpu":
         raise UsageError(f"device {json.dumps(kind)}: `genjax plan` has no published figures of it.")
     return devices.find(name)

@@ -139,7 +139,7 @@ def plan(
     updates = paper.updates(device, efficiency, mesh["fsdp"])
     others = paper.updates(device, efficiency, 1).plus(updates, -1.0)  # the part of the update that other devices do
     one = estimate(program, device, efficiency, epilogues=not cpu).plus(others, -1.0)
-    here = compiled and devices.named(jax.devices()[0].device_kind) == device.name
+    here = compiled and devices.name_of_kind(jax.devices()[0].device_kind) == device.name
     counted = _compiled(*paper.call(batch)) if here else None
     # What does not shrink with the batch: kernels that do nothing, and the optimizers.
     fixed = min(one.predicted, one.kernels * device.overhead + updates.predicted)

@@ -87,7 +87,7 @@ def best_by(
     return dataclasses.replace(options, keep_best=text), text, note
 
 
-def shown(held: Mapping[str, Any]) -> str:
+def describe_held(held: Mapping[str, Any]) -> str:
     """A line on the options that hold from before; empty where none does."""
     flags = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in held.items())
     return f"options of this run, which hold until a flag says otherwise: {flags}" if held else ""

@@ -12,7 +12,7 @@ import numpy as np
 
 from genjax import rng
 from genjax.data import Spec
-from genjax.domains.contract import Domain, kept
+from genjax.domains.contract import Domain, encode_glance
 from genjax.files import failed_write, write_atomically
 from genjax.runs import ownership
 from genjax.runs.drawing import sampler, say_outside
@@ -73,7 +73,7 @@ def member_folder(i: int) -> str:
 
 
 def _write(path: Path, seen: np.ndarray | str, guard: Callable[[], None]) -> None:
-    suffix, content = kept(seen)
+    suffix, content = encode_glance(seen)
     path = path.with_suffix(suffix)
     guard()
     try:

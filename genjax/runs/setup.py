@@ -19,7 +19,7 @@ from genjax.runs.domain import domain_of
 from genjax.runs.members import Members
 from genjax.runs.notes import likelihood_note, penalty_note
 from genjax.runs.opening import built
-from genjax.runs.options import best_by, in_force, shown
+from genjax.runs.options import best_by, describe_held, in_force
 from genjax.runs.validation import Validation, validation
 from genjax.sources import Sources
 from genjax.train import distributed, mesh, optimizer
@@ -89,7 +89,7 @@ def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Optio
     group = distributed.group()
     options, held = in_force(given, group.share(lambda: run_folder.options_of(given.run_dir)))
     recipe = recipe_code.sources_of(file, build)
-    with contextlib.nullcontext() if options.quiet else progress.shown("data"):
+    with contextlib.nullcontext() if options.quiet else progress.status_line("data"):
         dataset = dataset_to_train(cfg, options.data_dir, recipe_code.word(recipe, file))
     cfg = cfg if members is None else members.configs[0]
     known = recipes.shipped(recipe) is not None
@@ -107,7 +107,7 @@ def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Optio
     group.require_same({**wanted["config"], **wanted["data"], **wanted["options"], "recipe": recipe.sha256})
     chosen = likelihood_note(cfg, experiment.model, dataset.spec, domain)
     idle = penalty_note((cfg,) if members is None else members.configs)
-    notes = tuple(note for note in (shown(held), best_note, *dataset.notes, chosen, idle) if note)
+    notes = tuple(note for note in (describe_held(held), best_note, *dataset.notes, chosen, idle) if note)
     return Setup(file, recipe, cfg, members, options, group, dataset, experiment, source, layout, folder, wanted,
                  checks, best, notes)  # fmt: skip
 

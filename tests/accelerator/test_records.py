@@ -45,7 +45,7 @@ def write(folder, stamp=H100, parts=ROWS):
 
 
 def test_the_readmes_of_this_checkout_are_their_records():
-    found = accelerators.measured(FOLDER / "results")
+    found = accelerators.read_devices(FOLDER / "results")
     page = (FOLDER / "README.md").read_text(encoding="utf-8")
     made = accelerators.tables(FOLDER / "results")
     assert [w for t in made for w in tables.disagreements(page, t)] == []
@@ -63,7 +63,7 @@ def test_without_records_nothing_is_measured(tmp_path):
 
 def test_a_rehearsal_does_not_count(tmp_path):
     write(tmp_path, STAMP)
-    assert accelerators.measured(tmp_path) == []
+    assert accelerators.read_devices(tmp_path) == []
     assert measured_devices.with_measurements(devices.find("h100"), tmp_path) == devices.find("h100")
 
 
@@ -87,7 +87,7 @@ def test_records_become_tables(tmp_path):
 
 def test_the_sentence_names_what_was_measured(tmp_path):
     write(tmp_path)
-    said = accelerators.sentence(accelerators.measured(tmp_path))
+    said = accelerators.sentence(accelerators.read_devices(tmp_path))
     assert said.startswith("what was timed on NVIDIA H100 80GB HBM3 (2026-11-28, jax 0.11.2) is in ")
     text = f"a {accelerators.BEGIN}old{accelerators.END} b"
     assert accelerators.with_sentence(text, "new") == f"a {accelerators.BEGIN}new{accelerators.END} b"
@@ -117,7 +117,7 @@ def test_a_damaged_record_is_named(tmp_path):
     write(tmp_path)
     next(tmp_path.glob("*/plan.json")).write_text("{}")
     with pytest.raises(UsageError, match=r"plan\.json"):
-        accelerators.measured(tmp_path)
+        accelerators.read_devices(tmp_path)
     with pytest.raises(UsageError, match=r"plan\.json"):
         measured_devices.with_measurements(devices.find("h100"), tmp_path)
 

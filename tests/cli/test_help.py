@@ -90,9 +90,9 @@ def test_a_recipe_s_docstring_keeps_its_lines(name, monkeypatch, capsys):
 
 def test_a_label_s_text_is_folded_under_itself_and_prose_by_the_paragraph(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    folded = help.kept("Command:  genjax train a_recipe with several words\nMore:  text")
+    folded = help.fold_wide_lines("Command:  genjax train a_recipe with several words\nMore:  text")
     assert folded.splitlines() == ["Command:  genjax train a_recipe with", "          several words", "More:  text"]
-    prose = help.kept("one two three four five six seven eight nine ten\neleven twelve")
+    prose = help.fold_wide_lines("one two three four five six seven eight nine ten\neleven twelve")
     assert prose.splitlines() == ["one two three four five six seven eight", "nine ten eleven twelve"]
 
 

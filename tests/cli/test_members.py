@@ -52,10 +52,10 @@ def measured(plain, tmp_path_factory):
         after.append(len(compiled))
         return taken
 
-    original = measure.measured
+    original = measure.measure_checkpoints
     jax.monitoring.register_event_duration_secs_listener(count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "measured", one)
+        patch.setattr(measure, "measure_checkpoints", one)
         patch.setattr(cache, "enable", lambda on=True: None)
         assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 0
     return run, after
@@ -125,7 +125,7 @@ def test_the_table_has_a_column_for_each_point(run, capsys):
 @pytest.mark.slow
 def test_an_interrupted_evaluation_keeps_the_members_that_are_done(plain, tmp_path, monkeypatch):
     run = shutil.copytree(plain, tmp_path / "eight")
-    real, calls = measure.measured, []
+    real, calls = measure.measure_checkpoints, []
 
     def stopped(*args):
         calls.append(args[1].member)
@@ -133,7 +133,7 @@ def test_an_interrupted_evaluation_keeps_the_members_that_are_done(plain, tmp_pa
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(measure, "measured", stopped)
+    monkeypatch.setattr(measure, "measure_checkpoints", stopped)
     assert cli.main(["eval", str(run), "--member", "all", *FAST]) == 130
     assert {r.subject.member for r in eval_file.read_eval(run)} == {0, 1}
     with pytest.raises(UsageError, match="member 2 was not measured"):

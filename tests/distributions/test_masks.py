@@ -7,7 +7,7 @@ import pytest
 from quick import few, quick_jit
 
 from genjax import distributions, metrics, models, nets, objectives
-from genjax.distributions.numerics import kept, sum_event
+from genjax.distributions.numerics import mask_event, sum_event
 from genjax.types import Batch, Context, Net
 
 R = np.random.default_rng(0)
@@ -66,7 +66,7 @@ def test_a_mask_may_be_over_the_whole_event_or_over_its_first_axes():
     values = normals(2, 3, 4)
     whole = jnp.asarray(R.integers(0, 2, (2, 3, 4)), bool)
     np.testing.assert_allclose(sum_event(values, whole), (values * whole).sum((1, 2)), rtol=1e-6)
-    np.testing.assert_array_equal(kept(values, None), values)
+    np.testing.assert_array_equal(mask_event(values, None), values)
     for wrong in (jnp.ones((2, 4)), jnp.ones((2, 3, 4, 1))):
         with pytest.raises(ValueError, match="is not over the first axes of events"):
             sum_event(values, wrong)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from genjax.errors import UsageError
-from genjax.plan.devices import DEVICES, find, named
+from genjax.plan.devices import DEVICES, find, name_of_kind
 
 
 @pytest.mark.parametrize("name", list(DEVICES))
@@ -38,7 +38,7 @@ def test_names():
     ],
 )  # fmt: skip
 def test_kinds_as_jax_names_them(kind, name):
-    assert named(kind) == name
+    assert name_of_kind(kind) == name
 
 
 def test_a_matrix_unit_is_filled_by_whole_tiles():
