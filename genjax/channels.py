@@ -86,7 +86,8 @@ class Faults(NamedTuple):
 
 @contextlib.contextmanager
 def never_failing() -> Iterator[Faults]:
-    """While open, writing to `sys.stdout` and `sys.stderr` never raises, and no letter is beyond them.
+    """Inside the context, writing to `sys.stdout` and `sys.stderr` never raises: a letter that a stream cannot
+    encode is replaced by a similar one or escaped.
 
     Streams that something else has put in place (a notebook, a test) are left alone.
     """

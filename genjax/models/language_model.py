@@ -58,7 +58,7 @@ class LanguageModel:
         return jnp.full((n,), temperature, jnp.float32)
 
     def latents(self, params: Params, state: State, noise: Any) -> Float[Array, "n 0"]:
-        """None, of as many samples."""
+        """An array without columns, a row per sample: a language model has no latents."""
         return jnp.zeros((noise.shape[0], 0), jnp.float32)
 
     def picture(self, params: Params, state: State, z: Float[Array, "batch 0"], y: Int[Array, " batch"] | None = None):
