@@ -177,7 +177,7 @@ def test_the_speed_table_is_the_records():
 
 
 def test_the_sentence_on_speed_is_the_records():
-    """Of the medians in the table: above 1 on one core, and how many so on two of each machine."""
+    """The README counts the medians above 1 in the bench's table: all on one core, some on two of each machine."""
     said = " ".join(text_of("README.md").split())
     rows = re.findall(r"^\| `\w+` \|(.*) \|$", text_of("experiments/bench/README.md"), re.MULTILINE)
     cells = [[cell.strip() for cell in row.split("|")] for row in rows if re.search(r"\d to \d", row)]

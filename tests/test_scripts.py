@@ -24,7 +24,7 @@ def measured(seed, value, **more):
 
 
 def test_a_record_has_means_and_students_interval_over_seeds():
-    """Of 1, 2, 3: 2 +- 2.484, as `interval` has it; a reader of the tables takes it."""
+    """Values 1, 2, 3 of three seeds give 2 +- 2.484, as `interval` computes it, in the form that the tables read."""
     made = checked(
         _records.record([measured(s, v) for s, v in enumerate((1.0, 2.0, 3.0))]), {"runs": [RUN]}, "a record"
     )

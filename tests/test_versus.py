@@ -275,7 +275,7 @@ def test_bars_are_as_long_as_their_numbers():
 
 
 def test_numbers_of_bars_stand_where_no_bar_and_no_tick_reaches():
-    """Of the longest bar, of a floor that is longer still, and of an interval that ends right of both."""
+    """The cases: the longest bar, a floor that is longer still, and an interval that ends to the right of both."""
     for values, floor in (((0.5, 0.1), 0.55), ((1.0, 0.2), 1.0), ((0.98, math.nan), 3.0)):
         svg = charts.bars({"precision": [charts.Bar(*values)]}, {"precision": floor}, ["x"])
         number = re.search(r'<text x="(\d+)" y="[\d.]+" text-anchor="end"[^>]*>([\d.]+)</text>', svg)

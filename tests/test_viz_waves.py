@@ -30,7 +30,7 @@ def test_a_high_tone_is_bright_above_a_low_one():
 
 
 def test_silence_is_black_beside_a_quiet_sound_too():
-    """Of generated sound that is nearly silent, the picture was all aglow."""
+    """The picture of a nearly silent generated sound was once bright all over."""
     assert pytest.approx(np.log(FLOOR**2), abs=0.01) == SILENCE
     x = np.zeros((2, 8192), np.int16)
     x[1, :4096] = (40 * np.sin(2 * np.pi * 440 / 8000 * np.arange(4096))).astype(np.int16)

@@ -10,7 +10,7 @@ from scripts import load_script
 from genjax import data
 
 LIMIT = 0.05
-"""Of wall time that the device may wait for data."""
+"""Largest share of wall time that the device may wait for data."""
 
 
 @pytest.fixture(scope="module")

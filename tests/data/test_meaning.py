@@ -231,7 +231,7 @@ def test_a_data_set_is_shown_in_a_line():
 
 
 def test_good_sets_have_the_fingerprints_they_had(tmp_path):
-    """Of folders and arrays as the version before read them: runs go on from it."""
+    """Folders and arrays have the fingerprints that the version before gave them, so its runs can be continued."""
     classes(tmp_path / "set", ("a", "b"), n=3)
     save(tmp_path / "set" / "b" / "deep" / "x.jpg", noise(7, 8, 8, 3), quality=90)
     image = np.stack([

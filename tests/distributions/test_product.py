@@ -45,7 +45,7 @@ def test_masked_columns_count_for_nothing():
 
 
 def test_probabilities_of_all_choices_sum_to_one():
-    """Of the choice of the second column, its places integrated out on a fine grid."""
+    """The probabilities of the second column's choices, with its places integrated out on a fine grid, sum to one."""
     p = some(n=1)
     place = np.linspace(-6, 6, 24_001)
     total = 0.0

@@ -78,7 +78,7 @@ def test_how_far_is_measured_as_defined():
 
 
 def test_diversity_is_measured_as_defined():
-    """Of a conditional grid of 20, with a near double, and its classes by the nearest real image."""
+    """Every number, for a conditional grid of 20 with a near double; classes are those of the nearest real images."""
     x, real = blobs(20, 6, 1), blobs(64, 10)
     x[1] = x[0] + 0.5
     label, asked = np.arange(64) % 4, np.arange(20) % 4
@@ -124,7 +124,7 @@ def test_large_pictures_are_compared_as_thumbnails():
 
 
 def test_noise_that_the_mean_of_pixels_would_hide_is_seen():
-    """Of large smooth images: with noise their thumbnails are the data's, the middle of them is not."""
+    """Noise on large smooth images leaves their thumbnails as the data's; it shows in the middle of each image."""
     real, samples = (np.kron(blobs(n, 10, n), np.ones((1, 16, 16, 1))) for n in (256, 64))
     noisy = samples + np.random.default_rng(0).normal(0, 120, samples.shape)
     assert codes(samples, real) == []

@@ -334,7 +334,7 @@ def test_what_a_half_precision_run_is_measured_by_is_float32(name, tmp_path, mon
     ],
 )
 def test_importance_samples_are_as_many_as_asked(recipe, metric, dataset, tmp_path):
-    """Of any kind of data: the protocol says the number, and more samples are no worse a bound."""
+    """For any kind of data the protocol records the number, and more samples give no worse a bound."""
     dataset = data.load(dataset[0], options=dataset[1])
     run = untrained(tmp_path, recipe, dataset)
     real, space = real_of(dataset, n=16), run.domain.space("", run.spec)

@@ -245,7 +245,7 @@ def test_what_takes_half_an_hour_is_left_out_unless_it_is_named():
 
 
 def test_a_new_metric_is_a_line_of_the_table(gan, monkeypatch):
-    """Of images, of a model with a number for each example, and of a model with one number."""
+    """Three new ones: of images, of a model with a number for each example, of a model with one number."""
     run = runs.open_run(gan)
     ink = Metric(
         lambda r, f, key: {"ink_{}": f.x.mean() / r.x.mean()}, "examples", {"ink": "higher"}, settings={"p": 1}

@@ -76,7 +76,7 @@ def run_of(conditional, tmp_path, images):
 
 
 def broken_images(share, value):
-    """Of whole images, or of a pixel in each of them."""
+    """A generator that sets a share of its images, or one pixel of each, to a value."""
 
     def images(z, y):
         x = jnp.full((z.shape[0], 8, 8, 1), 100.0)

@@ -105,7 +105,7 @@ def squared_distance(x):
 
 
 def test_half_samples_cover_as_often_as_they_say():
-    """Of 100 intervals around a smooth statistic, 95 % hold its expectation; the plain bootstrap's would too few."""
+    """About 95 of 100 intervals of a smooth statistic hold its expectation; of the plain bootstrap's too few would."""
     r, n, d = np.random.default_rng(2), 200, 4
     truth = np.mean([squared_distance(r.normal(size=(n, d))) for _ in range(2000)])
     inside = 0

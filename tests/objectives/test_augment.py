@@ -160,7 +160,7 @@ def test_both_moves_see_the_same_augmented_fakes_and_a_gradient_reaches_the_gene
 
 
 def test_r1_is_taken_at_the_image_before_the_augmentation():
-    """Of D(w x) through an augmentation that triples: the slope at x is 3 w."""
+    """An augmentation triples x before the critic w x: the slope at x is 3 w."""
     linear = Net(
         lambda key: ({"w": jnp.full(SHAPE, 0.1)}, {}),
         lambda p, s, x, train=False, key=None, y=None: ((x * p["w"][None]).sum((1, 2, 3)), s),

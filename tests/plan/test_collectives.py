@@ -117,7 +117,7 @@ def test_batch_statistics_are_gathered_and_their_gradient_reduced():
 
 
 def test_the_compiled_program_sends_these_bytes():
-    """Of a VAE's step on eight devices: one all-reduce, of the gradient and the scalars of the metrics."""
+    """A VAE's step on eight devices makes one all-reduce: the gradient and the scalars of the metrics."""
     recipe = recipes.load("vae_digits")
     dataset = data.load("digits")
     experiment = recipe.build(recipe.SMOKE, dataset.spec)

@@ -24,7 +24,7 @@ EVERY = ["--log-every", "7", "--save-every", "5", "--sample-every", "10"]
 
 
 class Facts(NamedTuple):
-    """Of a finished run, what no interruption may change."""
+    """What no interruption may change in a finished run."""
 
     digest: str
     rows: list[dict[str, Any]]

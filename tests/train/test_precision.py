@@ -13,8 +13,8 @@ from genjax.types import Batch
 bench = load_script("experiments/bench/precision.py")
 
 BOUND = 0.03
-"""Of the mean relative drift of any term: three times the largest measured over 200 steps (0.0096, a DCGAN's gradient
-norm), and eight units of 2**-8. A float32 run from parameters rounded once drifts by 0.0067 in the same term."""
+"""Largest mean relative drift allowed in a term: three times the largest measured over 200 steps (0.0096, a DCGAN's
+gradient norm), eight units of 2**-8. A float32 run from parameters rounded once drifts by 0.0067 in the same term."""
 TINY = {"size": 8, "batch_size": 8}
 """Images and minibatches of the first steps: one stage fewer in every net, and so half as much to compile."""
 
