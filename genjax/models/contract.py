@@ -13,8 +13,8 @@ Every model, whatever its family, has
 An autoencoder has `forward(params, state, x, y=None, train=False, key)`, which gives a `Pass`: objectives of
 autoencoders need nothing else. Those that weigh samples (`objectives.iwae`, `metrics.iw_log_likelihood`) ask for
 `encode`, `decode` and `prior_of` too, and refuse a model without them. `latents(params, state, noise)` are those of the
-prior that some noise stands for, and `picture(params, state, latents, y=None)` shows given ones, as `generate` does. Where data are masked, `forward`, `encode` and a
-GAN's `logits` get `event_mask=` too.
+prior that some noise stands for, and `picture(params, state, latents, y=None)` shows given ones, as `generate` does.
+Where data are masked, `forward`, `encode` and a GAN's `logits` get `event_mask=` too.
 
 A GAN has `fake(params["g"], state["g"], noise, y=None, train=False, key=None) -> (data, state of "g")` and
 `logits(params["d"], state["d"], x, y=None, train=False, key=None) -> ((batch,), state of "d")`: each takes the
