@@ -72,6 +72,8 @@ def evaluate(argv: Sequence[str]) -> None:
         f"{domain.many} of {by(spec.shape)} and their features",
     )  # fmt: skip
     real = real_of(dataset_of_run(opened[0], access), args.split, args.n)
+    if not args.split and not real.held_out:
+        channels.say(f"{real.name} has no test part: these numbers are of the {domain.many} that it was trained on.")
     space = domain.space(args.features, dataclasses.replace(spec, name=real.name))
     cache.enable()
     request = Request(args.metrics, args.seed, args.weights, args.temperature, args.n_importance)

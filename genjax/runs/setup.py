@@ -17,7 +17,7 @@ from genjax.runs.config import Options, resumable_fields
 from genjax.runs.dataset import as_stored, dataset_to_train, refuse_other, where
 from genjax.runs.domain import domain_of
 from genjax.runs.members import Members
-from genjax.runs.notes import likelihood_note, penalty_note
+from genjax.runs.notes import Watched, likelihood_note, penalty_note
 from genjax.runs.opening import built
 from genjax.runs.options import best_by, describe_held, in_force
 from genjax.runs.validation import Validation, validation
@@ -93,7 +93,8 @@ def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Optio
         dataset = dataset_to_train(cfg, options.data_dir, recipe_code.word(recipe, file))
     cfg = cfg if members is None else members.configs[0]
     known = recipes.shipped(recipe) is not None
-    experiment, source, layout = _program(build, cfg, options, dataset, members, known)
+    watched = Watched(build)
+    experiment, source, layout = _program(watched, cfg, options, dataset, members, known)
     tensorboard.check(options.tensorboard)
     here = run_folder.RunFolder(options.run_dir or fresh_folder(Path(file).stem, cfg.seed, members))
     folder = run_folder.RunFolder(group.share(lambda: str(here.path)))
@@ -106,8 +107,9 @@ def prepared(file: str, build: Callable[..., Experiment], cfg: Any, given: Optio
     wanted["options"] = {**dataclasses.asdict(options), "changed_code": False}
     group.require_same({**wanted["config"], **wanted["data"], **wanted["options"], "recipe": recipe.sha256})
     chosen = likelihood_note(cfg, experiment.model, dataset.spec, domain)
-    idle = penalty_note((cfg,) if members is None else members.configs)
-    notes = tuple(note for note in (describe_held(held), best_note, *dataset.notes, chosen, idle) if note)
+    configs = (cfg,) if members is None else members.configs
+    idle = penalty_note(configs), watched.note(configs)
+    notes = tuple(note for note in (describe_held(held), best_note, *dataset.notes, chosen, *idle) if note)
     return Setup(file, recipe, cfg, members, options, group, dataset, experiment, source, layout, folder, wanted,
                  checks, best, notes)  # fmt: skip
 
