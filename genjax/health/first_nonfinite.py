@@ -99,7 +99,10 @@ def of_steps(bad: Bad, labels: Sequence[str], guarded: Sequence[str]) -> Finding
         " The guard skipped that update." if spared else ""
     )
     severity = "warning" if spared else "serious"
-    advice = "" if spared else f"a smaller learning rate, clip=1.0, or skip_nonfinite=True on the move {label!r}"
+    advice = f"a smaller learning rate, clip=1.0, or skip_nonfinite=True on the move {label!r}"
+    if what == "a loss term":  # no clip mends that
+        advice = "an eps inside the logarithm, root or division that it came from, or a smaller learning rate"
+    advice = "" if spared else advice
     return Finding("non_finite", severity, names[0], bad.row[names[0]], says, advice)
 
 

@@ -65,14 +65,12 @@ class Watch:
 
     def _why(self, label: str, move: Any, name: str, i: int, at: int, loss: float, skip: float) -> str:
         if not move.guarded:
-            return (
-                ""
-                if math.isfinite(loss)
-                else (
-                    f"{name} is {loss} at step {at + 1}. Try a smaller learning rate, clip=..., or "
-                    f"Move({move.name!r}, ..., skip_nonfinite=True)."
-                )
-            )
+            if math.isfinite(loss):
+                return ""
+            cure = f"a smaller learning rate, clip=..., or Move({move.name!r}, ..., skip_nonfinite=True)"
+            if at == 0:  # no update has been made: it is how the loss is computed
+                cure = "an eps inside its logarithm, root or division"
+            return f"{name} is {loss} at step {at + 1}. Try {cure}."
         count = self.skipped[label]
         count[i] = count[i] + 1 if skip == 1.0 else 0  # a mean over repeats
         return (
