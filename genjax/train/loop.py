@@ -229,14 +229,13 @@ class _Training:
 
 
 def _compiled(step: Step | Population, source: Any, capacity: int, layout: Place, state: Any) -> Callable[..., Any]:
-    """`make_chunk`; on one device once for a step and a source: the step keeps the loops over its last two sources."""
-    if layout is not ONE_DEVICE:
-        return make_chunk(step, source, capacity, layout, state)
-    for of, size, chunk in step.programs:
-        if of is source and size == capacity:
+    """`make_chunk`, once for a step, a source and a layout: the step keeps the loops over its last two sources."""
+    placed = (capacity, layout, jax.tree.flatten(layout.leaves(state)))
+    for of, where, chunk in step.programs:
+        if of is source and where == placed:
             return chunk
-    chunk = make_chunk(step, source, capacity)
-    step.programs[:] = [*step.programs[-1:], (source, capacity, chunk)]
+    chunk = make_chunk(step, source, capacity, layout, state)
+    step.programs[:] = [*step.programs[-1:], (source, placed, chunk)]
     return chunk
 
 

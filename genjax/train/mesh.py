@@ -50,6 +50,9 @@ class OneDevice:
         """The state before the first step."""
         return step.init(model, key)
 
+    def leaves(self, tree: Any) -> Any:
+        """Nothing: the leaves of a state are where the device is, whatever their shapes."""
+
     def chunk(self, step: Any, source: Any, capacity: int, state: Any = None) -> Any:
         """The compiled loop of a step; its state is donated."""
         return jit_chunk(step.chunk(source, capacity))

@@ -286,15 +286,22 @@ def jit_once(function, **placed):
     return jax.jit(function, compiler_options=quick, **placed)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=8)
 def _initial(init: Callable) -> Callable:
-    """A model's `init` as a program: the same one for `Step.shapes` and then for `Step.init`, so traced once."""
+    """A model's `init` as a program: the same one for `Step.shapes` and then for `Step.init`, so traced once.
+
+    Those of the last eight models are kept: a notebook compares a few, and trains each again.
+    """
     return jit_once(_strong(init))
 
 
 def _strong(init: Callable) -> Callable:
     """An `init` whose arrays have types of their own: a weak one changes with the first step, which compiles twice."""
-    return lambda key: jax.tree.map(lambda v: lax.convert_element_type(v, jnp.result_type(v)), init(key))
+
+    def first(key):
+        return jax.tree.map(lambda v: lax.convert_element_type(v, jnp.result_type(v)), init(key))
+
+    return first
 
 
 def _rest(shape, params, net, opt_state):

@@ -6,16 +6,20 @@ import sys
 from collections import Counter
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import PartitionSpec as P
 from quick import few
 from scripts import load_script
+from train_toys import ArraySource
 
-from genjax import data, recipes, runs
+from genjax import data, recipes, runs, train
 from genjax.checkpoint import checkpoints as checkpoint
 from genjax.errors import UsageError
 from genjax.train import mesh
+from genjax.types import Aux
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +101,42 @@ def test_bytes_of_a_device_fall_as_one_over_fsdp(fsdp):
 
 
 @pytest.mark.slow
+class Weights:
+    """A model that is n numbers."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def init(self, key):
+        return {"p": {"w": jnp.ones(self.n)}}, {"p": {}}
+
+
+def test_a_second_fit_on_a_layout_compiles_nothing():
+    """A loop says where the state's leaves lie: it serves an equal layout, and a state whose leaves lie alike."""
+    step = train.make_step(
+        train.Move("p", lambda params, batch, ctx: (params["p"]["w"].sum(), Aux({})), optax.sgd(0.1))
+    )
+    source, key = ArraySource(), jax.random.key(0)
+
+    def fit(model, text):
+        layout = mesh.layout(text)
+        state = layout.init(step, model, key)
+        first = train.fit(step, state, source, key, steps=2, layout=layout)
+        return (
+            train.fit(step, first.state, source, key, steps=4, layout=mesh.layout(text)).state.players["p"].params["w"]
+        )
+
+    np.testing.assert_allclose(fit(Weights(3), "fsdp=2"), 0.6, rtol=1e-5)
+    assert len(step.programs) == 1
+    split = fit(Weights(2048), "fsdp=2")  # where all were whole
+    assert split.sharding.spec == P("fsdp")
+    assert [chunk._cache_size() for *_, chunk in step.programs] == [1, 1]
+    before = step.programs[-1]
+    fit(Weights(2048), "fsdp=4")
+    assert step.programs[0] is before
+    assert len(step.programs) == 2
+
+
 def test_initial_states_are_the_single_device_s():
     layout = mesh.layout("data=2,fsdp=4")
     experiment, _ = built("gan_digits", layout)
