@@ -58,6 +58,8 @@ if importlib.util.find_spec("genjax") is None:
     # %pip install -q "git+$address"
 
 # %%
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -331,8 +333,19 @@ try_rate(rate_by_sampling)
 # %% [markdown]
 # ## Train
 # `make_step` turns *moves* (whose parameters, which loss, which optimizer) into one pure function; a VAE has one
-# move. `fit` runs it in compiled chunks. Most of the first seconds go into compiling.
-#
+# move. `fit` runs it in compiled chunks; most of the first seconds go into compiling. The compiled program is kept with
+# the step, so a step is made once, in a cell of its own: the cell that trains compiles it only the first time.
+
+
+# %%
+def step_of(loss):
+    """A step of training with this objective."""
+    return train.make_step(train.Move("vae", loss, optax.adam(1e-3)))
+
+
+step = step_of(objectives.vae(vae))
+
+# %% [markdown]
 # `fit` takes the state it is given over, memory and all, and gives the new one back. So whoever trains makes a state
 # first, and a cell that does both can be run as often as you like.
 
@@ -340,14 +353,13 @@ try_rate(rate_by_sampling)
 STEPS = 2000
 
 
-def trained(vae, loss, source, steps=STEPS):
+def trained(vae, step, source, steps=STEPS):
     """Trains from scratch; the final state, and the metrics as columns."""
-    step = train.make_step(train.Move("vae", loss, optax.adam(1e-3)))
     fitted = train.fit(step, step.init(vae, root), source, root, steps=steps, log_every=20)
     return fitted.state, {name: [row[name] for row in fitted.rows] for name in fitted.rows[0]}
 
 
-fitted, rows = trained(vae, objectives.vae(vae), source)
+fitted, rows = trained(vae, step, source)
 viz.curves(rows, ["distortion"], names=("training step", "distortion D, nats"))
 
 # %% [markdown]
@@ -366,6 +378,22 @@ viz.curves(rows, ["elbo"], names=("training step", "ELBO, nats per image"))
 # ### On images it has never seen
 # The same two numbers for the 1,000 held-out images, one sample of $z$ each. A clear gap to the training curve
 # would mean that single images are learnt by heart.
+#
+# Scores and images of a trained model are compiled too, once for each model: to `jit` it is a *static* argument, a part
+# of the program rather than an input.
+
+
+# %%
+@functools.partial(jax.jit, static_argnames="vae")
+def scores_of(vae, params, state, batch, key):
+    """Bound, rate, distortion and latent distribution of each image."""
+    return objectives.score_vae(vae)(params, state, batch, key)
+
+
+@functools.partial(jax.jit, static_argnames="vae")
+def mean_image(vae, params, state, z):
+    """The mean of p(x | z) for each code."""
+    return vae.generate(params, state, z)
 
 
 # %%
@@ -374,7 +402,7 @@ def score(vae, fitted, transform=data.binarize()):
     params, state = train.evaluation(fitted)
     k_transform, k_z = jax.random.split(rng.named(root, "test"))
     batch = transform(k_transform, next(data.once(clothes.test, batch_size=len(clothes.test.x))))
-    return jax.jit(objectives.score_vae(vae))(params, state, batch, k_z), batch
+    return scores_of(vae, params, state, batch, k_z), batch
 
 
 def told(scores):
@@ -403,23 +431,23 @@ print(f"training: ELBO {np.mean(rows['elbo'][-10:]):7.2f}, the mean of the last 
 
 
 # %%
-def log_weights_of(vae, fitted, batch, k):
-    """log w of k samples for each image of a batch, (k, batch)."""
-    params, state = (tree["vae"] for tree in train.evaluation(fitted))
-
-    @jax.jit
-    def one(key):
-        q, _ = vae.encode(params, state, batch.x)
-        z = q.sample(key)
-        p, _ = vae.decode(params, state, z)
-        return (
-            p.log_prob(batch.x) + distributions.Normal.standard(z.shape).log_prob(z) - q.log_prob(z)
-        )
-
-    return jnp.stack([one(key) for key in jax.random.split(rng.named(root, "weights"), k)])
+@jax.jit
+def log_weight(params, state, x, key):
+    """log w of one sample for each image, (batch,)."""
+    q, _ = vae.encode(params["vae"], state["vae"], x)
+    z = q.sample(key)
+    p, _ = vae.decode(params["vae"], state["vae"], z)
+    return p.log_prob(x) + distributions.Normal.standard(z.shape).log_prob(z) - q.log_prob(z)
 
 
-log_weights = log_weights_of(vae, fitted, jax.tree.map(lambda a: a[:200], test), k=100)
+# %%
+def log_weights_of(fitted, x, k):
+    """log w of k samples for each image, (k, batch)."""
+    weights, keys = train.evaluation(fitted), jax.random.split(rng.named(root, "weights"), k)
+    return jnp.stack([log_weight(*weights, x, key) for key in keys])
+
+
+log_weights = log_weights_of(fitted, test.x[:200], k=100)
 
 
 def tighter_bound(log_weights):
@@ -459,7 +487,7 @@ mark(tighter_bound(log_weights), losses.iwae(log_weights))
 def decoded(vae, fitted, z):
     """The mean of p(x | z) as pixels 0..255."""
     params, state = train.evaluation(fitted)
-    return viz.to_uint8(255 * jax.jit(vae.generate)(params, state, z))
+    return viz.to_uint8(255 * mean_image(vae, params, state, z))
 
 
 originals, seen = clothes.test.x[:12], viz.to_uint8(255 * test.x[:12])
@@ -514,7 +542,7 @@ viz.rows(
 
 # %% [markdown]
 # ## Three things to change
-# Each is a cell to edit and run again.
+# Each has a cell that says what is trained, and one that trains it: edit the first and run both.
 #
 # ### 1. The price of the code: $\beta$
 # A [β-VAE](https://openreview.net/forum?id=Sy2fzU9gl) minimises $D + \beta R$. **Expect:** a dearer code is used
@@ -522,18 +550,21 @@ viz.rows(
 # opposite. The reported ELBO is always the true bound, without $\beta$, so the three compare; $\beta = 1$ should
 # win, being trained on it.
 
+# %%
+prices = {beta: step_of(objectives.beta_vae(vae, beta=beta)) for beta in (0.25, 1, 10)}
+
 
 # %%
 def with_beta(beta):
     """Reconstructions of twelve held-out images by a VAE trained with this price."""
-    other = fitted if beta == 1 else trained(vae, objectives.beta_vae(vae, beta=beta), source)[0]
+    other = fitted if beta == 1 else trained(vae, prices[beta], source)[0]
     s, _ = score(vae, other)
     used = (nats_per_dimension(s) > 0.1).sum()
     print(f"beta {beta:4}: {told(s)}, dimensions above 0.1 nats: {used}")
     return decoded(vae, other, s["mu"][:12])
 
 
-viz.rows({"held out": originals} | {f"beta = {beta}": with_beta(beta) for beta in (0.25, 1, 10)})
+viz.rows({"held out": originals} | {f"beta = {beta}": with_beta(beta) for beta in prices})
 
 # %% [markdown]
 # At 10 most dimensions answer with the prior, whatever the image: kind and brightness are still told, prints, stripes
@@ -546,7 +577,7 @@ viz.rows({"held out": originals} | {f"beta = {beta}": with_beta(beta) for beta i
 # ### Exercise 3: an objective of your own
 # An objective is a function `(params, batch, ctx) -> (loss, Aux(metrics))`. Write the β-VAE's from the five steps of
 # [The loss by hand](#The-loss-by-hand), with $\beta = 4$. The noise's key is the second of three that `ctx.key` is
-# split into, as above; report whatever you like, say `Aux({"rate": ...})`. What you write can be handed to `trained`
+# split into, as above; report whatever you like, say `Aux({"rate": ...})`. What you write can be handed to `step_of`
 # as it is.
 
 
@@ -593,14 +624,16 @@ try_objective(my_objective)
 # grey itself has to be told. The ELBO changes its unit, to the log of a *density*: positive is fine, and comparing it
 # with the one above is not.
 
+# %%
+sigma_vae = make_vae(likelihood=distributions.gaussian_global())
+sigma_step = step_of(objectives.vae(sigma_vae))
+grey_source = data.make_source(clothes.train, batch_size=64, transform=data.dequantize())
+
 
 # %%
 def grey_values():
     """Rows of held-out images, reconstructions and samples of a VAE whose pixels are normals."""
-    sigma_vae = make_vae(likelihood=distributions.gaussian_global())
-    grey_source = data.make_source(clothes.train, batch_size=64, transform=data.dequantize())
-    grey_fit, _ = trained(sigma_vae, objectives.vae(sigma_vae), grey_source)
-
+    grey_fit, _ = trained(sigma_vae, sigma_step, grey_source)
     s, _ = score(sigma_vae, grey_fit, data.dequantize())
     params, state = train.evaluation(grey_fit)
     p, _ = sigma_vae.decode(params["vae"], state["vae"], s["mu"])
@@ -629,7 +662,10 @@ viz.rows(grey_values())
 
 # %%
 flat = make_vae(z_dim=2)
-flat_fit, _ = trained(flat, objectives.vae(flat), source)
+flat_step = step_of(objectives.vae(flat))
+
+# %%
+flat_fit, _ = trained(flat, flat_step, source)
 print("2 dimensions: ", told(score(flat, flat_fit)[0]))
 print(f"{Z_DIM} dimensions:", told(scores))
 

@@ -239,6 +239,7 @@ gan = models.GAN(
     discriminator=nets.mlp_discriminator(clothes.spec.shape, hidden=(256, 256)),
     z_dim=Z_DIM,
 )
+generate = jax.jit(gan.generate)
 params, net_state = gan.init(rng.named(root, "init"))
 batch = source.batch(root, step=0)
 viz.rows({"real": to_signed.inverse(batch.x[:24])})
@@ -402,6 +403,12 @@ def step_by_hand(state, batch, key):
     return {"d": d, "g": g, "average": average, "opt": {"d": opt_d, "g": opt_g}}
 
 
+# %% [markdown]
+# A compiled program is kept with the function that it was compiled from. So a step, by hand or not, is made once, in a
+# cell of its own, and a cell that runs it compiles it only the first time.
+
+
+# %%
 def assert_same_step(state):
     """One step from `state`, by hand and by `make_step`: weights, average, optimizer states agree."""
     batch = source.batch(root, int(state.step))
@@ -432,7 +439,7 @@ STEPS = 3000
 
 def generated(state, z):
     """G(z) as pixels 0..255, from the averaged weights."""
-    return viz.to_uint8(to_signed.inverse(jax.jit(gan.generate)(*train.evaluation(state), z)))
+    return viz.to_uint8(to_signed.inverse(generate(*train.evaluation(state), z)))
 
 
 def columns(fitted):
@@ -547,15 +554,19 @@ viz.rows({"samples": samples[:12], "nearest": copies})
 
 # %% [markdown]
 # ## Three things to change
-# One function, so that each change is a line.
+# `game` makes the step of another game, so that each change is a line, and `play` plays it.
 
 
 # %%
-def play(adversarial, penalties, repeat=1):
-    """A new game from the same start: metrics as columns, 1,000 samples."""
+def game(adversarial, penalties, repeat=1):
+    """The step of a game with another loss, other penalties, or more moves of the discriminator."""
     objective = objectives.gan(gan, adversarial, penalties)
     moves = train.Move("d", objective.d, adam, repeat=repeat), train.Move("g", objective.g, adam)
-    step = train.make_step(*moves, draw=objective.draw, ema={"g": train.Ema(HALF_LIFE)})
+    return train.make_step(*moves, draw=objective.draw, ema={"g": train.Ema(HALF_LIFE)})
+
+
+def play(step):
+    """A new game from the same start: metrics as columns, 1,000 samples."""
     fitted = train.fit(step, step.init(gan, root), source, root, steps=STEPS, log_every=20)
     return columns(fitted), generated(fitted.state, gan.noise(rng.named(root, "samples"), 1000))
 
@@ -572,7 +583,10 @@ def late(rows, name):
 # probability, because this loss defines none.
 
 # %%
-hinge, hinge_samples = play(losses.hinge, (losses.r1(GAMMA),))
+hinge_game = game(losses.hinge, (losses.r1(GAMMA),))
+
+# %%
+hinge, hinge_samples = play(hinge_game)
 print(
     f"logits: real {late(hinge, 'd/real_logit'):.2f}, generated {late(hinge, 'd/fake_logit'):.2f}"
 )
@@ -587,7 +601,10 @@ viz.rows({"hinge": hinge_samples[:24]})
 # be told apart.
 
 # %%
-pair, pair_samples = play(losses.relativistic, (losses.r1(GAMMA), losses.r2(GAMMA)))
+pair_game = game(losses.relativistic, (losses.r1(GAMMA), losses.r2(GAMMA)))
+
+# %%
+pair, pair_samples = play(pair_game)
 gap = late(pair, "d/real_logit") - late(pair, "d/fake_logit")
 print(f"gap of the mean logits: {gap:.2f}")
 print(
@@ -602,7 +619,10 @@ viz.rows({"relativistic": pair_samples[:24]})
 # discriminator, so the two curves part further, at the cost of a slower step.
 
 # %%
-twice, twice_samples = play(losses.nonsaturating, (losses.r1(GAMMA),), repeat=2)
+two_moves_game = game(losses.nonsaturating, (losses.r1(GAMMA),), repeat=2)
+
+# %%
+twice, twice_samples = play(two_moves_game)
 for moves, metrics in (("one move ", rows), ("two moves", twice)):
     of_real, of_fake = late(metrics, "d/real_probability"), late(metrics, "d/fake_probability")
     print(f"{moves}: probability of real {of_real:.3f}, of generated {of_fake:.3f}")
@@ -671,4 +691,5 @@ try_tiny(tiny_step)
 
 # %% [markdown]
 # **Where next.** `genjax train gan_fashion_mnist --data fashion_mini` plays the game with convolutions, checkpoints and
-# a report. To see what the penalty is for in this game, draw the probabilities of `play(losses.nonsaturating, ())`.
+# a report. To see what the penalty is for in this game, draw the probabilities of
+# `play(game(losses.nonsaturating, ()))`.

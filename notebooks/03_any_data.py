@@ -179,6 +179,7 @@ def sums_of_probabilities(key):
     return every, {name: jnp.exp(log_p).sum() for name, log_p in every.items()}
 
 
+# %%
 def check_sums():
     every, sums = sums_of_probabilities(rng.named(root, "sums"))
     for name in ("3 bits", "2 symbols of 5", "a chord of 3 keys", "a 16-bit sample"):
@@ -249,6 +250,9 @@ try_log_mass(log_mass)
 # defined on; its model; and its *domain*, which knows how examples of its kind are stored, shown, saved and measured.
 # The domain finishes samples: rounds levels, ends a line at its end, gives a number the digits that its column has.
 #
+# A compiled program is kept with the function that it was compiled from. So `learner` makes the step, and the function
+# that looks at the result, once, and returns a function that uses them: called again, it compiles neither.
+#
 # As in 01 and 02, all chance comes from one root key by names, so every cell gives the same whenever it is run.
 
 # %%
@@ -265,15 +269,10 @@ class Learnt(NamedTuple):
     samples: data.Examples
 
 
-def learn(vae, kind, transform, lr=2e-3):
-    """Trains a VAE from scratch, and looks at it."""
+def learner(vae, kind, transform, lr=2e-3):
+    """A function that trains a VAE from scratch, and looks at it."""
     step = train.make_step(train.Move("vae", objectives.vae(vae), optax.adam(lr)))
     source = data.make_source(kind.train, batch_size=32, transform=transform)
-    fitted = train.fit(
-        step, step.init(vae, root), source, root, steps=STEPS, log_every=max(1, STEPS // 50)
-    )
-    rows = {name: [row[name] for row in fitted.rows] for name in fitted.rows[0]}
-
     k_transform, k_z, k_noise, k_draw = jax.random.split(rng.named(root, "look"), 4)
     domain, held_out = domains.of(kind.spec), next(data.once(kind.test, len(kind.test.x)))
 
@@ -287,12 +286,18 @@ def learn(vae, kind, transform, lr=2e-3):
             x = vae.draw(params, state, noise, k_draw)
         return {name: scores[name] for name in ("elbo", "distortion", "rate")}, transform.inverse(x)
 
-    scores, x = look(*train.evaluation(fitted.state))
-    D, R = scores["distortion"].mean(), scores["rate"].mean()
-    print(f"held out: ELBO {scores['elbo'].mean():.2f} = -(D {D:.2f} + R {R:.2f}) nats per example")
-    return Learnt(
-        rows, np.asarray(scores["elbo"]), domain.finish(np.asarray(x), kind.spec).examples
-    )
+    def learn():
+        fitted = train.fit(
+            step, step.init(vae, root), source, root, steps=STEPS, log_every=max(1, STEPS // 50)
+        )
+        rows = {name: [row[name] for row in fitted.rows] for name in fitted.rows[0]}
+        scores, x = look(*train.evaluation(fitted.state))
+        elbo, D, R = (scores[name].mean() for name in ("elbo", "distortion", "rate"))
+        print(f"held out: ELBO {elbo:.2f} = -(D {D:.2f} + R {R:.2f}) nats per example")
+        samples = domain.finish(np.asarray(x), kind.spec).examples
+        return Learnt(rows, np.asarray(scores["elbo"]), samples)
+
+    return learn
 
 
 AXES = "training step", "ELBO, nats per example"
@@ -310,7 +315,10 @@ digit_vae = models.VAE(
     z_dim=Z,
     likelihood=distributions.bernoulli(),
 )
-of_digits = learn(digit_vae, digits, data.binarize())
+learn_digits = learner(digit_vae, digits, data.binarize())
+
+# %%
+of_digits = learn_digits()
 viz.curves(of_digits.rows, ["elbo"], names=AXES)
 
 # %%
@@ -377,7 +385,10 @@ psalm_vae = models.VAE(
     z_dim=Z,
     likelihood=distributions.autoregressive(writer.chain),
 )
-of_psalms = learn(psalm_vae, psalms, data.to_integers(), lr=4e-3)
+learn_psalms = learner(psalm_vae, psalms, data.to_integers(), lr=4e-3)
+
+# %%
+of_psalms = learn_psalms()
 viz.curves(of_psalms.rows, ["elbo"], names=AXES)
 
 # %%
@@ -409,7 +420,10 @@ tune_vae = models.VAE(
     likelihood=chords,
     channels=keys,
 )
-of_tunes = learn(tune_vae, tunes, data.as_bits())
+learn_tunes = learner(tune_vae, tunes, data.as_bits())
+
+# %%
+of_tunes = learn_tunes()
 viz.curves(of_tunes.rows, ["elbo"], names=AXES)
 
 # %%
@@ -434,7 +448,10 @@ penguin_vae = models.VAE(
     z_dim=Z,
     likelihood=distributions.product(parts),
 )
-of_penguins = learn(penguin_vae, penguins, data.to_parts(penguins.spec.columns))
+learn_penguins = learner(penguin_vae, penguins, data.to_parts(penguins.spec.columns))
+
+# %%
+of_penguins = learn_penguins()
 viz.curves(of_penguins.rows, ["elbo"], names=AXES)
 
 # %%
@@ -470,7 +487,10 @@ speech_vae = models.VAE(
     z_dim=Z,
     likelihood=distributions.laplace16(),
 )
-of_speech = learn(speech_vae, speech, data.to_wave())
+learn_speech = learner(speech_vae, speech, data.to_wave())
+
+# %%
+of_speech = learn_speech()
 viz.curves(of_speech.rows, ["elbo"], names=AXES)
 
 

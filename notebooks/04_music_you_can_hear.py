@@ -61,6 +61,8 @@ if importlib.util.find_spec("genjax") is None:
     # %pip install -q "git+$address"
 
 # %%
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -290,9 +292,12 @@ try_played(played)
 #
 # Nets, data and steps are the same for coins and chords; only the likelihood differs. Both bounds are of one thing,
 # the probability of a roll, so they compare.
+#
+# A compiled program is kept with the function that it was compiled from, and a model is a *static* argument, a part of
+# the program rather than an input. So steps and functions of models are made here, once: the cells below compile only
+# the first time that they are run.
 
 # %%
-STEPS = 2000
 CODE, LONG = 16, 32
 
 
@@ -309,18 +314,38 @@ def make_vae(likelihood):
     )
 
 
-def trained(vae):
+def step_of(vae):
+    return train.make_step(train.Move("vae", objectives.vae(vae), optax.adam(2e-3)))
+
+
+@functools.partial(jax.jit, static_argnames="vae")
+def scores_of(vae, params, state, batch, key):
+    return objectives.score_vae(vae)(params, state, batch, key)
+
+
+@functools.partial(jax.jit, static_argnames="vae")
+def draw(vae, params, state, noise, key):
+    return vae.draw(params, state, noise, key)
+
+
+source = data.make_source(tunes.train, batch_size=32, transform=data.as_bits())
+coin_vae, chord_vae = make_vae(distributions.bernoulli()), make_vae(chord_likelihood)
+coin_step, chord_step = step_of(coin_vae), step_of(chord_vae)
+
+# %%
+STEPS = 2000
+
+
+def trained(vae, step):
     """Trains from scratch; parameters and state for use, and the metrics as columns."""
-    source = data.make_source(tunes.train, batch_size=32, transform=data.as_bits())
-    step = train.make_step(train.Move("vae", objectives.vae(vae), optax.adam(2e-3)))
     every = max(1, STEPS // 50)
     fitted = train.fit(step, step.init(vae, root), source, root, steps=STEPS, log_every=every)
     rows = {name: [row[name] for row in fitted.rows] for name in fitted.rows[0]}
     return train.evaluation(fitted.state), rows
 
 
-coin_vae, chord_vae = make_vae(distributions.bernoulli()), make_vae(chord_likelihood)
-(of_coins, coin_rows), (of_chords, chord_rows) = trained(coin_vae), trained(chord_vae)
+of_coins, coin_rows = trained(coin_vae, coin_step)
+of_chords, chord_rows = trained(chord_vae, chord_step)
 viz.curves(
     {"step": coin_rows["step"], "coins": coin_rows["elbo"], "chord": chord_rows["elbo"]},
     ["coins", "chord"],
@@ -339,7 +364,7 @@ viz.curves(
 def held_out(vae, weights):
     """The bound and its two terms for the held-out windows, nats per eighth."""
     batch = data.as_bits()(root, next(data.once(tunes.test, batch_size=len(tunes.test.x))))
-    scores = jax.jit(objectives.score_vae(vae))(*weights, batch, rng.named(root, "held out"))
+    scores = scores_of(vae, *weights, batch, rng.named(root, "held out"))
     return [
         scores[name].sum() / tunes.test.event_mask.sum() for name in ("elbo", "distortion", "rate")
     ]
@@ -363,7 +388,7 @@ say_held_out("chord", chord_vae, of_chords)
 def drawn(vae, weights, temperature=1.0):
     """100 rolls of the model, zeros and ones."""
     noise = vae.noise(rng.named(root, "noise"), 100, temperature)
-    x = jax.jit(vae.draw)(*weights, noise, rng.named(root, "draw"))
+    x = draw(vae, *weights, noise, rng.named(root, "draw"))
     return np.asarray(x).astype(np.uint8)
 
 
@@ -474,6 +499,7 @@ def between(weights, x):
     return chord_vae.picture(params, state, (1 - t) * q.mu[:1] + t * q.mu[1:])
 
 
+# %%
 way = np.asarray(between(of_chords, jnp.asarray(ends, jnp.float32))).astype(np.uint8)
 viz.rows(pictures({"from, to": ends, "the way": way}), ncols=5, scale=1)
 
