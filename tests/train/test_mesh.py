@@ -100,7 +100,6 @@ def test_bytes_of_a_device_fall_as_one_over_fsdp(fsdp):
             assert here == (total - small) / fsdp + small
 
 
-@pytest.mark.slow
 class Weights:
     """A model that is n numbers."""
 
@@ -137,6 +136,7 @@ def test_a_second_fit_on_a_layout_compiles_nothing():
     assert len(step.programs) == 2
 
 
+@pytest.mark.slow
 def test_initial_states_are_the_single_device_s():
     layout = mesh.layout("data=2,fsdp=4")
     experiment, _ = built("gan_digits", layout)
