@@ -403,7 +403,7 @@ def test_reconstructions_and_traversals_are_the_models():
     np.testing.assert_allclose(rebuilt, 255 / (1 + np.exp(2 - 4 * original / 255)), atol=0.51)
     wanted = np.round(255 / (1 + np.exp(-np.linspace(-3, 3, pictures.N_ACROSS))))
     for row in got["traversals"].rows:
-        d = int(row.label[1]) - 1
+        d = int(row.label[1])
         np.testing.assert_allclose(row.examples.x[:, 0, d, 0], wanted, atol=1)
         assert len(np.unique(row.examples.x[:, 0, 1 - d, 0])) == 1
     plane = np.stack([r.examples.x for r in got["manifold"].rows])[:, :, 0, :, 0].astype(int)

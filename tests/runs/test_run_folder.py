@@ -94,6 +94,7 @@ def test_a_folder_belongs_to_one_configuration(tmp_path):
 def test_another_configuration_is_refused_naming_the_fields(tmp_path):
     with RunFolder(tmp_path) as run:
         run.claim(WANTED)
+        run.note_seal(100)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     other = {
         "experiment": "gan_digits",
@@ -112,6 +113,17 @@ def test_another_configuration_is_refused_naming_the_fields(tmp_path):
         assert f"  {line}\n" in str(e.value)
     assert len(str(e.value).splitlines()) < 10
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_before_a_checkpoint_the_configuration_may_differ_but_nothing_else(tmp_path):
+    changed = WANTED | {"config": {"beta": 1.0, "width": 3}}
+    with RunFolder(tmp_path) as run:
+        run.claim(WANTED)
+        assert not run.claim(changed)
+        assert run.check(changed)["config"] == changed["config"]
+        for part in ({"experiment": "gan_digits"}, {"data": WANTED["data"] | {"fingerprint": "cd"}}):
+            with pytest.raises(UsageError, match=f"{next(iter(part))}.*: stored .*, wanted"):
+                run.check(changed | part)
 
 
 def test_newer_and_damaged_formats_are_refused(tmp_path):
