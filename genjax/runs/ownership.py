@@ -202,11 +202,13 @@ def set_aside(path: Path, new: bytes) -> None:
     say(f"genjax: {path} was not written by genjax: kept aside as {aside.name}.")
 
 
-def remove_samples(folder: Path) -> None:
-    """Removes the pictures of samples that a run left which never saved its state; others' files stay."""
-    for path in (folder / "samples").rglob("*.png"):
-        if not path.is_symlink() and MARK in path.read_bytes()[:200]:
-            path.unlink()
+def set_samples_aside(folder: Path) -> None:
+    """Rename `samples` to `samples-1` and so on where samples of a later step are in it than those that come first."""
+    samples = folder / "samples"
+    if any(path.stem.isdigit() and int(path.stem) for path in samples.rglob("*.*")):
+        aside = next(p for i in range(1, 10_000) if not (p := folder / f"samples-{i}").exists())
+        samples.rename(aside)
+        say(f"genjax: {samples} is of another attempt: kept aside as {aside.name}.")
 
 
 def sealed_names(folder: Path) -> list[str]:

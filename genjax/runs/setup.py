@@ -71,7 +71,7 @@ class Setup:
         if stored is not None:  # of a run without a sealed checkpoint the configuration may differ too
             changed += run_folder.differences(stored, wanted, resumable_fields(self.cfg))
             if changed and not run_folder.has_begun(path, stored):
-                ownership.remove_samples(path)
+                ownership.set_samples_aside(path)
         new = self.folder.claim(wanted, resumable_fields(self.cfg))
         recipe_code.keep(path, self.recipe)
         if new:

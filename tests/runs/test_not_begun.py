@@ -68,14 +68,16 @@ def test_the_same_command_trains_once_the_loss_is_mended(trained, tmp_path, caps
     assert cli.main(["train", "r", "--steps", "6", "--quiet"]) == 0
 
 
-def test_pictures_of_the_attempt_go_and_other_files_stay(trained, tmp_path):
+def test_samples_of_the_attempt_are_set_aside(trained, tmp_path):
+    """Where there are any but the first ones, which are written again."""
+    run = tmp_path / "r"
     assert trained(True) == 2
-    samples = tmp_path / "r" / "samples"
-    (first,) = samples.iterdir()
-    (samples / "00000900.png").write_bytes(first.read_bytes())  # as an attempt leaves that was killed later
-    (samples / "00000901.png").write_bytes(b"a picture of somebody else")
-    assert trained(False) == 0
-    assert sorted(p.name for p in samples.iterdir()) == ["00000000.png", "00000002.png", "00000004.png", "00000901.png"]
+    (first,) = (run / "samples").iterdir()
+    (run / "samples" / "00000900.png").write_bytes(first.read_bytes())  # as an attempt leaves that was killed later
+    assert trained(False, "--steps", "1", "--save-every", "5") == 0
+    assert sorted(p.name for p in (run / "samples-1").iterdir()) == ["00000000.png", "00000900.png"]
+    assert sorted(p.name for p in (run / "samples").iterdir()) == ["00000000.png", "00000001.png"]
+    assert not (run / "samples-2").exists()
 
 
 def test_what_was_begun_stays_what_it_is(trained, capsys):
