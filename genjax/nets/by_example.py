@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from genjax.nets.devices import each_device, n_chunks
-from genjax.types import Array, Key, Params, State
+from genjax.types import Array, Key, Params, PerExample, State
 
 CACHE = 2**20
 """Outputs that a CPU's cache is taken to hold, with what is computed from them."""
@@ -35,18 +35,23 @@ def by_example(
     size: int,
     couples: bool = False,
     reweighted: Callable[[Any, Any, Any], Any] | None = None,
-) -> Callable[[Params, Any, Any, State, Key], tuple[Array, tuple[Any, State]]]:
-    """`value(params, inputs, constants, state, key) -> (sum, (each, state))`, a few examples after others on CPU.
+) -> Callable[[Params, Any, Any, PerExample, State, Key], tuple[Array, tuple[Any, State]]]:
+    """`(params, inputs, constants, weights, state, key) -> (sum, (each, state))`, a few examples after others on CPU.
 
     Args:
-        value: a sum over examples and what each one has; it closes over no arrays. The gradient of the sum reaches
-            `params` and `inputs`, whose leaves have the examples first; `constants` likewise, without a gradient.
+        value: `value(params, inputs, constants, state, key) -> (values, (each, state))`: a value of each example, whose
+            weighted sum is taken, and what else each one has; it closes over no arrays. The gradient of the sum reaches
+            `params` and `inputs`, whose leaves have the examples first; `constants` likewise, without a gradient. An
+            example of weight 0 adds nothing, whatever its value.
         size: outputs an example that are to stay in the cache.
         couples: whether an example's terms need the others after all (batch norm): then all are computed together.
         reweighted: `reweighted(inputs, each, gradient) -> gradient`: changes the gradient of the inputs, example by
             example, for estimators whose gradient is not that of their value.
     """
-    return functools.partial(_summed, _Sum(value, size, couples, reweighted))
+    static = _Sum(value, size, couples, reweighted)
+    return lambda params, inputs, constants, weights, *rest: _summed(
+        static, params, inputs, (constants, weights), *rest
+    )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -68,15 +73,22 @@ def _summed_bwd(static: _Sum, grads, cotangents):
 _summed.defvjp(_summed_fwd, _summed_bwd)
 
 
+def _total(static: _Sum, params: Params, inputs: Any, constants: tuple[Any, PerExample], *rest):
+    """The weighted sum of some examples' values, and what else `value` gives."""
+    of, weights = constants
+    values, more = static.value(params, inputs, of, *rest)
+    return jnp.where(weights > 0, weights * values, 0.0).sum(), more
+
+
 def _plain(static: _Sum, *args):
     """What adds up over examples, what each of them has, and the state: without gradients."""
-    total, (each, s) = static.value(*args)
+    total, (each, s) = _total(static, *args)
     return (total, None), (each, None), s
 
 
 def _with_grad(static: _Sum, params: Params, inputs: Any, *rest):
     """The same with the gradients of the parameters, which add up, and of the inputs."""
-    value = jax.value_and_grad(static.value, (0, 1), has_aux=True)
+    value = jax.value_and_grad(functools.partial(_total, static), (0, 1), has_aux=True)
     (total, (each, s)), (g_params, g) = value(params, inputs, *rest)
     return (total, g_params), (each, g if static.reweighted is None else static.reweighted(inputs, each, g)), s
 

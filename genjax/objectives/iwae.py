@@ -66,14 +66,12 @@ def _weighted(model: Any, k: int, doubly: bool) -> Objective:
     require(model, "the importance-weighted bound", "encode", "decode", "prior_of")
 
     def bound(decoder: Params, samples: _Samples, data: Any, state: Any, key: Key):
-        """The sum of share * bound over some examples, and (log p(x | z), state)."""
-        x, y, event_mask, share = data
-        n = share.shape[0]
-        x, y, event_mask = jax.tree.map(lambda a: jnp.repeat(a, k, axis=0), (x, y, event_mask))
-        p, s = model.decode(decoder, {"decoder": state}, samples.z.reshape(n * k, -1), y, train=True, key=key)
-        log_likelihood = distributions.log_prob(p, x, event_mask).reshape(n, k)
-        each = losses.iwae((log_likelihood + samples.log_ratio + samples.learned).T)
-        return jnp.where(share > 0, share * each, 0.0).sum(), (log_likelihood, s["decoder"])
+        """The bound of each of some examples, and (log p(x | z), state)."""
+        x, y, event_mask = jax.tree.map(lambda a: jnp.repeat(a, k, axis=0), data)
+        z = samples.z.reshape(-1, samples.z.shape[2])
+        p, s = model.decode(decoder, {"decoder": state}, z, y, train=True, key=key)
+        log_likelihood = distributions.log_prob(p, x, event_mask).reshape(-1, k)
+        return losses.iwae((log_likelihood + samples.log_ratio + samples.learned).T), (log_likelihood, s["decoder"])
 
     def loss(params: Params, batch: Batch, ctx: Context):
         k_encode, k_z, k_decode = jax.random.split(ctx.key, 3)
@@ -85,11 +83,11 @@ def _weighted(model: Any, k: int, doubly: bool) -> Objective:
             log_q = lax.stop_gradient(q).log_probs(z)
         log_prior, learned = _log_prior(model, vae, ctx.state["vae"], z, apart=doubly)
         samples = _Samples(z, log_prior - log_q, learned)
-        data = batch.x, batch.y, batch.event_mask, weights(q.shape[0], batch.mask)
+        data, share = (batch.x, batch.y, batch.event_mask), weights(q.shape[0], batch.mask)
         size = k * math.prod(jax.tree.leaves(batch.x)[0].shape[1:])
         summed = nets.by_example(bound, size, model.decoder.couples_examples, _doubled if doubly else None)
         decoder = {name: vae[name] for name in ("decoder", "likelihood")}
-        value, (log_likelihood, s) = summed(decoder, samples, data, state["decoder"], k_decode)
+        value, (log_likelihood, s) = summed(decoder, samples, data, share, state["decoder"], k_decode)
         return -value, Aux(_terms(log_likelihood, samples.log_ratio, batch.mask), {"vae": {**state, "decoder": s}})
 
     return trains(model, loss, getattr(model, "players", None))
