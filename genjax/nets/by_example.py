@@ -49,9 +49,11 @@ def by_example(
             example, for estimators whose gradient is not that of their value.
     """
     static = _Sum(value, size, couples, reweighted)
-    return lambda params, inputs, constants, weights, *rest: _summed(
-        static, params, inputs, (constants, weights), *rest
-    )
+
+    def summed(params, inputs, constants, weights, state, key):
+        return _summed(static, params, inputs, (constants, weights), state, key)
+
+    return summed
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
