@@ -30,7 +30,9 @@ faults_of_a_call(4096)  # single arrays too large to be kept
 """
 
 
-def run(env):
+def run(env, tmp_path):
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    env = {**env, **cache}  # a program in parts is not stored there, and nothing is said of it
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, check=True)
     kept, faults = done.stdout.split()
     return kept == "True", int(faults), done.stderr
@@ -38,11 +40,11 @@ def run(env):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
-def test_pages_are_not_asked_for_again(child_env):
+def test_pages_are_not_asked_for_again(child_env, tmp_path):
     ours = ("MALLOC_", "GLIBC_", "LD_PRELOAD", "TF_CPP_")
     env = {k: v for k, v in child_env.items() if not k.startswith(ours)}
-    kept, faults, said = run(env)
-    left, faults_without, _ = run({**env, "LD_PRELOAD": ""})
+    kept, faults, said = run(env, tmp_path)
+    left, faults_without, _ = run({**env, "LD_PRELOAD": ""}, tmp_path)
     assert (kept, left) == (True, False), "left alone where the environment says how to allocate"
     assert faults_without > 10_000, faults_without
     assert faults < faults_without / 10, (faults, faults_without)
