@@ -92,16 +92,16 @@ def of_steps(bad: Bad, labels: Sequence[str], guarded: Sequence[str]) -> Finding
     values = ", ".join(f"{n} is {bad.row[n]:g}" for n in names)
     label = labels[0] if len(labels) == 1 else names[0].partition("/")[0]
     spared = label in guarded
-    what = "a length, while every loss term of that step is finite" if bad.only_norms else "a loss term"
-    if not bad.only_norms and all(n.rpartition("/")[2] in NORMS for n in names):
-        what = f"a length, while every loss term of the move {label!r} is finite"
+    what, cure = "a loss term", "an eps inside the logarithm, root or division that it came from"  # no clip mends that
+    if all(n.rpartition("/")[2] in NORMS for n in names):
+        of = "that step" if bad.only_norms else f"the move {label!r}"
+        what, cure = f"a length, while every loss term of {of} is finite", ""
     says = f"The first number that is not finite: {values}, in step {bad.step + 1} ({what})." + (
         " The guard skipped that update." if spared else ""
     )
     severity = "warning" if spared else "serious"
-    advice = f"a smaller learning rate, clip=1.0, or skip_nonfinite=True on the move {label!r}"
-    if what == "a loss term":  # no clip mends that
-        advice = "an eps inside the logarithm, root or division that it came from, or a smaller learning rate"
+    slower = "a smaller learning rate"
+    advice = f"{cure}, or {slower}" if cure else f"{slower}, clip=1.0, or skip_nonfinite=True on the move {label!r}"
     advice = "" if spared else advice
     return Finding("non_finite", severity, names[0], bad.row[names[0]], says, advice)
 

@@ -37,8 +37,9 @@ def favourite_of(names: Iterable[str]) -> dict[str, str]:
         {'vae/elbo': 'elbo', 'vae/rate': 'rate', 'critic/loss': 'loss'}
     """
     found: dict[str, str] = {}
+    plainly = plain_names(names)
     for favourite in FAVOURITES:
-        for name, plain in plain_names(names).items():
+        for name, plain in plainly.items():
             if f"/{plain}".endswith(f"/{favourite}"):
                 found.setdefault(name, favourite)
     return found

@@ -203,7 +203,7 @@ def set_aside(path: Path, new: bytes) -> None:
 
 
 def set_samples_aside(folder: Path) -> None:
-    """Rename `samples` to `samples-1` and so on where samples of a later step are in it than those that come first."""
+    """Rename `samples` to `samples-1` and so on, where it holds more than those of step 0."""
     samples = folder / "samples"
     if any(path.stem.isdigit() and int(path.stem) for path in samples.rglob("*.*")):
         aside = next(p for i in range(1, 10_000) if not (p := folder / f"samples-{i}").exists())
